@@ -1,0 +1,16 @@
+"""Cells under test: the contract, the activations, one cell a file.
+
+    >>> from cells import LSTM
+    >>> cell = LSTM(input_features=3, state_size=2, rng=0)
+"""
+
+from .contract import Cell, Gradients
+from .gru import GRU
+from .lift import lift
+from .lstm import LSTM
+from .rnn import RNN
+from .unroll import Unroll
+
+CELLS = [RNN, LSTM, GRU, Unroll(RNN), Unroll(LSTM), Unroll(GRU)]
+
+__all__ = ["CELLS", "GRU", "LSTM", "RNN", "Cell", "Gradients", "Unroll", "lift"]

@@ -1,0 +1,78 @@
+"""The sequence cell made of a step cell, with backpropagation through time."""
+
+import numpy as np
+
+from .contract import Cell, Gradients, _numbers
+
+
+def Unroll(Step):
+    """The class of the sequence cell that applies a `Step` cell at each step; ragged batches through `lengths`."""
+    declared = {name: getattr(Step, name) for name in ("kind", "state_names", "transposed") if hasattr(Step, name)}
+    return type(f"Unrolled{Step.__name__}", (Unrolled,), {"Step": Step, "__doc__": Unrolled.__doc__, **declared})
+
+
+class Unrolled(Cell):
+    """state_t = Step(x_t, *state_{t-1}); apply(x, *state) returns (*final state, ys), ys_t the output of step t.
+
+    x is (steps, batch, features), each state (batch, state), ys (steps, batch, state).
+    """
+
+    Step: type
+    sequence = True
+
+    def __init__(self, input_features, state_size, **options):
+        """The arguments are those of `Step`."""
+        super().__init__(input_features, state_size)
+        self.step = self.Step(input_features, state_size, **options)
+
+    @property
+    def weights(self):
+        """The live weights of the step cell."""
+        return self.step.weights
+
+    @property
+    def weight_blocks(self):
+        """The blocks of the step cell."""
+        return self.step.weight_blocks
+
+    def apply(self, x, *state, lengths=None):
+        """The final states and the outputs of all steps: (*state, ys).
+
+        lengths: one integer a row, the steps that row takes (default: all). A row that has ended keeps its state, and its
+        ys are zero from there on; what x holds there is of no consequence. Raises as Cell.apply, and ValueError for lengths.
+        """
+        x, *state = self._checked_input(x, state)
+        steps, batch, _ = x.shape
+        lengths = _numbers("lengths", np.full(batch, steps) if lengths is None else lengths)
+        if lengths.shape != (batch,) or lengths.dtype.kind not in "iu" or ((lengths < 0) | (lengths > steps)).any():
+            raise ValueError(f"lengths is {lengths.tolist()}, but {self} wants one integer from 0 to {steps} for each of {batch} rows")
+        return self._apply(x, *state, lengths=lengths)
+
+    def _apply(self, x, *state, lengths):
+        alive = np.arange(len(x))[:, None, None] < lengths[:, None]
+        x, states, ys = np.where(alive, x, 0), [tuple(s.copy() for s in state)], []
+        for x_t, on in zip(x, alive):
+            new = self.step.apply(x_t, *states[-1])
+            states.append(tuple(np.where(on, n, old) for n, old in zip(new, states[-1])))
+            ys.append(np.where(on, new[-1], 0))
+        self._cache = x, alive, states[:-1]
+        return *(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-1].dtype)
+
+    def _vjp(self, *d_outputs):
+        x, alive, states = self._cache
+        *d_state, d_ys = (d.copy() for d in d_outputs)
+        d_weights, dx = [np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)
+        for t in reversed(range(len(x))):
+            on = alive[t]
+            d_new = [np.where(on, d, 0) for d in d_state]
+            d_new[-1] = d_new[-1] + np.where(on, d_ys[t], 0)
+            self.step.apply(x[t], *states[t])
+            step = self.step.vjp(*d_new)
+            d_weights = [total + d for total, d in zip(d_weights, step.weights)]
+            d_state = [np.where(on, d, old) for d, old in zip(step.state, d_state)]
+            dx[t] = step.x
+        return Gradients(d_weights, dx, tuple(d_state))
+
+    def _output_shapes(self):
+        steps, batch, _ = self._cache[0].shape
+        return [*[(batch, self.state_size)] * len(self.state_names), (steps, batch, self.state_size)]
