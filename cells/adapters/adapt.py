@@ -1,0 +1,231 @@
+"""One adapter for hand-written cells of any shape: functions or an object, any axes, gradients wherever they are left."""
+
+import numpy as np
+
+from ..contract import Cell, Gradients
+from .axes import Axes
+from .signature import Signature, attribute, entries, set_attribute
+
+SCALARS = ("sum", "loss")
+RATE = 2.0**60  # a step so large that the change of a weight is its gradient to the last bit
+
+
+def adapt(make, forward, backward=None, *, weights=None, states=None, axes="batch features", rate=RATE, **options):
+    """A factory (features, state) -> cell with apply and vjp, for a guest that has neither.
+
+    make: (features, state) -> the guest: a dict or list of weights for functions, else an object.
+    forward, backward: (signature, function) in the notation of cells/adapters/signature.py; for an object the function is the
+    name of a method, or takes the object first. Without backward, forward itself returns the gradients of its loss, changes
+    the weights (`rate`), or there are none.
+    weights: where the object keeps them: the names of attributes, or of one that holds a list or dict, as ".params".
+    states: names in the contract's order, output last; found from forward, where they are called c and h.
+    axes: the guest's order of axes, see cells/adapters/axes.py. rate: the learning rate of a guest that updates its weights
+    itself; pass it on as `rate` where it can be chosen.
+    options: encode, x -> what the guest takes for it; targets, x -> what it takes for `targets`; dtype, of all that it is
+    given; and any declaration of the contract (kind, weight_blocks, choices, batch, complex, ...).
+    """
+    plan = Plan(make, forward, backward, weights, states, axes, rate, options)
+
+    def adapted(features, state):
+        return Adapted(plan, features, state)
+
+    adapted.__doc__ = getattr(make, "__doc__", None)
+    return adapted
+
+
+class Plan:
+    """What `adapt` was told, and what follows from it; the same for all cells of one guest."""
+
+    def __init__(self, make, forward, backward, weights, states, axes, rate, options):
+        self.make, self.weights, self.rate, self.axes = make, weights, float(rate), Axes(axes)
+        self.forward, self.run = Signature.parse(forward[0]), forward[1]
+        self.backward, self.reverse = (Signature.parse(backward[0]), backward[1]) if backward else (self.forward, None)
+        self.encode, self.targets = options.pop("encode", None), options.pop("targets", None)
+        self.dtype = options.pop("dtype", None)
+        self.states = tuple(states.split() if isinstance(states, str) else states or self._states())
+        self.scalar = next((name for name in SCALARS if name in self.forward.given), None)
+        self.updates = "rate" in self.backward.taken or rate != RATE
+        self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
+        self.outputs = self._outputs()
+        self.declared = options
+
+    def _states(self):
+        found = [name for name in ("c", "h") if name in self.forward.taken]
+        return found
+
+    def _outputs(self):
+        """The outputs that the guest returns and, if there is a backward, takes an upstream for; h' may be the last of ys."""
+        if self.scalar:
+            return (self.scalar,)
+        given = [*self.states, *["ys"] * self.axes.sequence]
+        if self.axes.sequence and "ys" in self.forward.given and self.states:
+            here = {*self.forward.given, self.states[-1]}
+        else:
+            here = set(self.forward.given)
+        taken = {name[1:] for name in self.backward.taken} if self.reverse else here
+        if "ys" in taken and self.states:
+            taken = {*taken, self.states[-1]}
+        outputs = tuple(name for name in given if name in here and name in taken)
+        if not outputs:
+            raise ValueError(
+                f"signature {self.forward.text!r}: wanted one of {', '.join((*given, *SCALARS))} among what is returned"
+            )
+        return outputs
+
+
+class Adapted:
+    """A guest behind the contract, as its Plan says."""
+
+    def __init__(self, plan, features, state):
+        self.plan, self.input_features, self.state_size = plan, features, state
+        self.subject = plan.make(features, state)
+        self.state_names, self.outputs, self.gist = plan.states, plan.outputs, bool(plan.scalar)
+        self.sequence, self.batch, self.takes_upstream = plan.axes.sequence, plan.axes.batch, bool(plan.reverse)
+        for name, value in plan.declared.items():
+            setattr(self, name, value(features, state) if name == "weight_blocks" and callable(value) else value)
+        if plan.dtype:
+            self.dtypes = (plan.dtype,)
+        self.weight_names, self._inputs, self._kept = self._names(), None, {}
+        self.gradients = plan.declared.get("gradients", self._offered())
+
+    @property
+    def weights(self):
+        """The guest's live weights."""
+        return list(self._weights().values())
+
+    def apply(self, x, *state):
+        """The new state, the output last; or the guest's scalar."""
+        plan = self.plan
+        if plan.dtype and np.asarray(x).dtype.kind != "c":
+            x, *state = (np.asarray(a, plan.dtype) for a in (x, *state))
+        values = self._values(x, state)
+        if plan.updates and not plan.reverse:
+            given = self._updating(plan.forward, plan.run, values, 1.0)
+        else:
+            given = plan.forward.call(self._bound(plan.run), self.subject, values)
+        self._inputs, self._kept = (x, state), given
+        return tuple(self._output(name, x, state, given) for name in plan.outputs)
+
+    def vjp(self, *d_outputs):
+        """Gradients of sum_k <d_outputs[k], apply(...)[k]> at the last apply."""
+        plan = self.plan
+        if not plan.differentiates:
+            return Gradients(None, None, None)
+        if len(d_outputs) != len(plan.outputs):
+            raise ValueError(f"{len(d_outputs)} upstream gradients given, but the outputs are {', '.join(plan.outputs)}")
+        if not plan.reverse:
+            return self._gradients(self._kept, d_outputs[0][()])
+        upstream = dict(zip(plan.outputs, d_outputs))
+        scale = 1.0
+        if plan.updates and plan.rate != RATE:  # a fixed rate: a large upstream makes the change of a weight exact
+            scale = RATE
+            upstream = {name: scale * d for name, d in upstream.items()}
+        direct = None
+        if self.sequence and "ys" in upstream and f"d{self.state_names[-1]}" not in plan.backward.taken:
+            direct = self._into_ys(upstream)
+        values = {**self._kept, **self._values(*self._inputs)}
+        for name, d in upstream.items():
+            values[f"d{name}"] = d[()] if self.gist else plan.axes.to_guest(d)
+        if plan.updates:
+            given = self._updating(plan.backward, plan.reverse, values, scale)
+        else:
+            given = plan.backward.call(self._bound(plan.reverse), self.subject, values)
+        return self._gradients(given, 1.0 / scale, direct)
+
+    def _into_ys(self, upstream):
+        """The upstream of the final h is one of the last of ys; that of an empty sequence goes straight to the initial h."""
+        d = upstream.pop(self.state_names[-1], None)
+        if d is None or not len(upstream["ys"]):
+            return d
+        upstream["ys"] = upstream["ys"].copy()
+        upstream["ys"][-1] += d
+        return None
+
+    def _gradients(self, given, factor, direct=None):
+        plan, names = self.plan, self.weight_names
+        if plan.updates or "dweights" in given:
+            weights = entries(given["dweights"], names)
+        else:
+            weights = [given.get(f"d{name}") for name in names]
+        weights = [None if g is None else factor * np.asarray(g) for g in weights]
+        x = factor * plan.axes.to_ours("dx", given["dx"], self.sequence) if "dx" in given else None
+        state = None
+        if "state" in self.gradients:
+            state = tuple(factor * plan.axes.to_ours(f"d{name}", given[f"d{name}"], False) for name in self.state_names)
+            if direct is not None:
+                state = (*state[:-1], state[-1] + direct)
+        return Gradients(weights if "weights" in self.gradients else None, x, state)
+
+    def _output(self, name, x, state, given):
+        if self.gist:
+            return np.asarray(given[name])
+        if name in given:
+            return self.plan.axes.to_ours(name, given[name], name == "ys")
+        ys = self._output("ys", x, state, given)
+        return ys[-1] if len(ys) else state[-1]
+
+    def _values(self, x, state):
+        """What a signature may name, before the call."""
+        plan, weights = self.plan, self._weights()
+        values = {"x": plan.encode(x) if plan.encode else plan.axes.to_guest(x), "rate": plan.rate}
+        values.update({name: plan.axes.to_guest(s) for name, s in zip(self.state_names, state)})
+        values.update(weights)
+        values["weights"] = self.subject if isinstance(self.subject, (dict, list)) else weights
+        if plan.targets:
+            values["targets"] = plan.targets(x)
+        return values
+
+    def _updating(self, signature, function, values, scale):
+        """What the call returns, and as `dweights` how far it moved the weights, over the rate; they are put back."""
+        live = self._weights()
+        before = {name: w.copy() for name, w in live.items()}
+        given = signature.call(self._bound(function), self.subject, values)
+        given["dweights"] = [(before[name] - w) / self.plan.rate for name, w in self._weights().items()]
+        for name, w in live.items():
+            w[...] = before[name]
+            self._put(name, w)
+        return given
+
+    def _bound(self, function):
+        if isinstance(self.subject, (dict, list)):
+            return function
+        if isinstance(function, str):
+            return getattr(self.subject, function)
+        return lambda *positional, **keywords: function(self.subject, *positional, **keywords)
+
+    def _names(self):
+        where = self.plan.weights
+        container = attribute(self.subject, where) if isinstance(where, str) and where.startswith(".") else self.subject
+        if isinstance(container, dict):
+            return list(container)
+        if isinstance(container, (list, tuple)):
+            return [f"weights[{k}]" for k in range(len(container))]
+        return where.split() if isinstance(where, str) else list(where or ())
+
+    def _weights(self):
+        where = self.plan.weights
+        container = attribute(self.subject, where) if isinstance(where, str) and where.startswith(".") else self.subject
+        if isinstance(container, dict):
+            return dict(container)
+        if isinstance(container, (list, tuple)):
+            return dict(zip(self.weight_names, container))
+        return {name: attribute(container, f".{name}") for name in self.weight_names}
+
+    def _put(self, name, array):
+        """Bind the array as this weight again, where the guest had bound another."""
+        where = self.plan.weights
+        container = attribute(self.subject, where) if isinstance(where, str) and where.startswith(".") else self.subject
+        if isinstance(container, dict):
+            container[name] = array
+        elif isinstance(container, list):
+            container[self.weight_names.index(name)] = array
+        elif not isinstance(container, tuple):
+            set_attribute(container, f".{name}", array)
+
+    def _offered(self):
+        """Which gradients the signatures name."""
+        given = set(self.plan.backward.given) if self.plan.differentiates else set()
+        some = any(f"d{name}" in given for name in self.weight_names)
+        states = bool(self.state_names) and all(f"d{name}" in given for name in self.state_names)
+        has = {"weights": self.plan.updates or "dweights" in given or some, "x": "dx" in given, "state": states}
+        return tuple(part for part in Cell.gradients if has[part])

@@ -1,0 +1,120 @@
+"""The notation that tells an adapter how a function is called: "x h c Wx Wh b -> h c cache".
+
+Left of the arrow, what it takes, in its own order; right of it, what it returns. A name is x, a state, a weight, `ys` (outputs of
+all steps), `sum` or `loss` (a scalar output), `targets`, `rate`, or with a leading d the gradient of one of these. `weights`
+is the container of all weights, `dweights` that of their gradients. `_` is ignored; others are kept from forward to backward.
+
+    left     name            a positional argument
+             key=name        a keyword argument
+             .attr=name      set this attribute before the call
+             .attr=0         fill the arrays of this attribute with zeros before the call
+             **weights       each weight as a keyword argument
+    right    name            the next of the returned values (the only one, if there is one name)
+             name=key        an entry of the returned dict
+             name=.attr      an attribute after the call; with a *, as in dweights=.d*, one for each weight
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Signature:
+    """takes, gives: (name, place) of each word, place "" for a positional one."""
+
+    text: str
+    takes: tuple
+    gives: tuple
+
+    @classmethod
+    def parse(cls, text):
+        """The signature that `text` spells. Raises ValueError if it has not one arrow."""
+        if text.count("->") != 1:
+            raise ValueError(f"signature {text!r}: wanted what the function takes, one arrow ->, what it returns")
+        left, right = (side.split() for side in text.split("->"))
+        takes = tuple(reversed(word.split("=", 1)) if "=" in word else (word, "") for word in left)
+        gives = tuple(tuple(word.split("=", 1)) if "=" in word else (word, "") for word in right)
+        return cls(text, tuple(map(tuple, takes)), gives)
+
+    @property
+    def taken(self):
+        """The names on the left."""
+        return [name for name, _ in self.takes]
+
+    @property
+    def given(self):
+        """The names on the right."""
+        return [name for name, _ in self.gives]
+
+    def call(self, function, subject, values):
+        """What the function returns for `values`, by name. subject: the object that holds the attributes, or None."""
+        positional, keywords = [], {}
+        for name, place in self.takes:
+            if name == "**weights":
+                keywords.update(values["weights"])
+            elif name == "0":
+                clear(attribute(subject, place))
+            elif name not in values:
+                raise ValueError(f"signature {self.text!r}: {name} is none of {', '.join(values)}")
+            elif place.startswith("."):
+                set_attribute(subject, place, values[name])
+            elif place:
+                keywords[place] = values[name]
+            else:
+                positional.append(values[name])
+        return self._named(function(*positional, **keywords), subject)
+
+    def _named(self, returned, subject):
+        plain = [name for name, place in self.gives if not place]
+        if len(plain) == 1:
+            rest = iter([returned])
+        elif isinstance(returned, (tuple, list)) and len(returned) == len(plain):
+            rest = iter(returned)
+        elif plain:
+            what = f"{len(returned)} values" if isinstance(returned, (tuple, list)) else type(returned).__name__
+            raise ValueError(f"signature {self.text!r} says {len(plain)} values, but the function returned {what}")
+        found = {}
+        for name, place in self.gives:
+            if not place:
+                found[name] = next(rest)
+            elif "*" in place:
+                found[name] = (subject if place.startswith(".") else returned, place)
+            else:
+                found[name] = attribute(subject, place) if place.startswith(".") else returned[place]
+        return found
+
+
+def attribute(subject, path):
+    """subject.a.b for the path ".a.b"."""
+    for name in path.split(".")[1:]:
+        subject = getattr(subject, name)
+    return subject
+
+
+def set_attribute(subject, path, value):
+    """subject.a.b = value for the path ".a.b"."""
+    *holders, name = path.split(".")[1:]
+    for holder in holders:
+        subject = getattr(subject, holder)
+    setattr(subject, name, value)
+
+
+def entries(container, names):
+    """One array for each name, out of a list in their order, a dict (keys with or without a leading d), or (holder, ".d*")."""
+    if isinstance(container, tuple) and len(container) == 2 and isinstance(container[1], str):
+        holder, pattern = container
+        keys = [pattern.replace("*", name) for name in names]
+        return [attribute(holder, key) if key.startswith(".") else holder[key] for key in keys]
+    if isinstance(container, dict):
+        return [container["d" + name] if "d" + name in container else container[name] for name in names]
+    return list(container)
+
+
+def clear(arrays):
+    """Fill an array, or all arrays of a list or dict, with zeros."""
+    if isinstance(arrays, np.ndarray):
+        arrays[...] = 0
+    else:
+        for a in arrays.values() if isinstance(arrays, dict) else arrays:
+            clear(a)
