@@ -1,0 +1,58 @@
+"""What a cell offers, and what a law therefore cannot verify."""
+
+import inspect
+
+import numpy as np
+
+
+def _parameters(cell):
+    """The parameters of the cell's own apply, or of the forward of a gist-style guest."""
+    guest = getattr(cell, "guest", cell)
+    return inspect.signature(guest.apply if hasattr(guest, "apply") else guest.forward).parameters
+
+
+def _starts_from_zeros(cell):
+    """Whether states may be left out: all have defaults, or they are *state, and the cell takes none and returns all outputs."""
+    state = list(_parameters(cell).values())[1:]
+    if any(p.default is p.empty and p.kind == p.POSITIONAL_OR_KEYWORD for p in state):
+        return False
+    outputs = 1 if getattr(cell, "gist", False) else len(cell.state_names) + cell.sequence
+    try:
+        return all(len(cell.apply(np.zeros((*steps, 1, 2)))) == outputs for steps in ([(0,), (1,)] if cell.sequence else [()]))
+    except Exception:
+        return False
+
+
+def _returns_its_states(cell):
+    """Whether what a sequence returns can be handed to the next one."""
+    return bool(cell.state_names) and set(cell.state_names) <= set(getattr(cell, "outputs", None) or cell.state_names)
+
+
+def _biased(cell):
+    """Whether each gate that x reaches has a bias at x's side."""
+    keys = {key for blocks in cell.weight_blocks or () for key in blocks}
+    return all(("bias", gate) in keys or ("bias_x", gate) in keys for source, gate in keys if source == "x")
+
+
+NEEDS = {  # the first that is missing is the reason
+    "sequence": (lambda cell: cell.sequence, "a step cell"),
+    "weights": (lambda cell: "weights" in cell.gradients, "no weight gradients"),
+    "x": (lambda cell: "x" in cell.gradients, "no input gradients"),
+    "state": (lambda cell: "state" in cell.gradients, "no state gradients"),
+    "outputs": (lambda cell: not getattr(cell, "gist", False), "no outputs but their sum"),
+    "rows": (lambda cell: cell.batch is None, "takes a single row"),
+    "plain": (lambda cell: not getattr(cell, "variant", None), "declares a variant of its kind"),
+    "bias": (_biased, "declares no bias of its gates"),
+    "lengths": (lambda cell: "lengths" in _parameters(cell), "takes no lengths"),
+    "omitted": (_starts_from_zeros, "wants every state"),
+    "float32": (lambda cell: {np.float32, np.float64} <= set(cell.dtypes), "not both float32 and float64"),
+    "finals": (_returns_its_states, "does not return every state that it takes"),
+    "empty": (lambda cell: not getattr(cell, "fewest_steps", 0), "takes no empty sequence"),
+    "kind": (lambda cell: bool(cell.kind and cell.weight_blocks), "convention not verified: declares no kind and weight_blocks"),
+}
+
+
+def missing(Cell, needs):
+    """Why a law that needs these cannot be asked of the cell, or None."""
+    cell = Cell(2, 3)
+    return next((reason for need, (has, reason) in NEEDS.items() if need in needs and not has(cell)), None)

@@ -1,0 +1,58 @@
+"""The complex step through functions that complex arithmetic does not continue: abs, sign, comparisons, clip, conjugate."""
+
+import numpy as np
+
+from .complex_step import ComplexStep
+
+
+class AnalyticStep(ComplexStep):
+    """A complex step whose arrays continue abs, sign, max, min, clip and comparisons analytically from the real line."""
+
+    name = "analytic step"
+
+    @staticmethod
+    def number(z):
+        """The array as one that continues real functions."""
+        return z.view(Analytic)
+
+
+class Analytic(np.ndarray):
+    """A complex array near the real axis: functions of its real part decide, and carry the imaginary part along."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        plain = [np.asarray(a) for a in inputs]
+        if out is not None:
+            options["out"] = tuple(np.asarray(a) for a in out)
+        rule = _RULES.get(ufunc) if method == "__call__" and out is None else None
+        result = rule(*plain) if rule else getattr(ufunc, method)(*plain, **options)
+        return out[0] if out is not None and len(out) == 1 else _wrap(result)
+
+    def __array_function__(self, function, types, arguments, options):
+        return _wrap(super().__array_function__(function, types, arguments, options))
+
+
+def _wrap(result):
+    """Complex results go on as Analytic, in lists and tuples too."""
+    if isinstance(result, (list, tuple)):
+        return type(result)(map(_wrap, result))
+    if isinstance(result, (np.ndarray, np.complexfloating)) and result.dtype.kind == "c":
+        return np.asarray(result).view(Analytic)
+    return result
+
+
+def _compared(ufunc):
+    return lambda a, b: ufunc(a.real, b.real)
+
+
+_RULES = {
+    np.absolute: lambda z: np.where(z.real < 0, -z, z),
+    np.fabs: lambda z: np.where(z.real < 0, -z, z),
+    np.sign: lambda z: np.sign(z.real),
+    np.conjugate: lambda z: z,
+    np.maximum: lambda a, b: np.where(a.real >= b.real, a, b),
+    np.minimum: lambda a, b: np.where(a.real <= b.real, a, b),
+    np.greater: _compared(np.greater),
+    np.greater_equal: _compared(np.greater_equal),
+    np.less: _compared(np.less),
+    np.less_equal: _compared(np.less_equal),
+}

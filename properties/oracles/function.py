@@ -1,0 +1,40 @@
+"""A cell as a plain function of all its arrays, to be evaluated at other, perhaps complex, values."""
+
+import copy
+
+import numpy as np
+
+
+class Function:
+    """arrays = [*weights, x, *state] -> apply(x, *state) of a private copy of the cell, whose own arrays never change.
+
+    Other weights are bound by deepcopy, so attributes, lists, dicts and nested cells follow, and the cache is private. A cell
+    that keeps its weights where deepcopy does not reach (`rebinds` False) is written in place and restored: real values only.
+    """
+
+    def __init__(self, cell, rebinds=True):
+        """cell: an instance; rebinds: whether deepcopy finds its weights."""
+        self.cell, self.rebinds = rebound(cell, cell.weights) if rebinds else cell, rebinds
+
+    def __call__(self, arrays):
+        """The outputs at `arrays`, a tuple of arrays."""
+        n = len(self.cell.weights)
+        weights, (x, *state) = arrays[:n], arrays[n:]
+        with np.errstate(all="ignore"):
+            if self.rebinds:
+                return rebound(self.cell, weights).apply(x, *state)
+            kept = [np.array(w) for w in self.cell.weights]
+            try:
+                self._write(weights)
+                return tuple(np.array(y) for y in self.cell.apply(x, *state))
+            finally:
+                self._write(kept)
+
+    def _write(self, weights):
+        for w, new in zip(self.cell.weights, weights):
+            w[...] = new
+
+
+def rebound(cell, weights):
+    """A copy of the cell that holds these arrays in place of its weights, wherever it kept them."""
+    return copy.deepcopy(cell, {id(old): new for old, new in zip(cell.weights, weights)})

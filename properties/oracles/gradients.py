@@ -1,0 +1,269 @@
+"""The judge of gradients: what vjp claims along a direction against the derivative that an oracle finds there."""
+
+from dataclasses import replace
+from functools import cached_property
+from math import frexp
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import bound
+from ..run import array_names, claimed
+from ..verdicts import Block, certifies, misshapen
+from .chebyshev import Chebyshev
+from .complex_step import LARGE, ComplexStep, parts_of
+from .function import Function
+from .handshake import LADDER, Handshake, handshake
+from .shadow import NoOracle, shadow
+
+AGREES = 1e-3  # of what certifies: certified at once, no sensitivity could make this a violation worth the name
+HOPELESS = 1e3  # beyond this many bounds, more draws change nothing
+ENTRIES = 64  # arrays up to this size are shown entry by entry when they are wrong
+EXTREME = 1e-200  # claims below it, or beyond its inverse, are asked alone
+REACH = 40  # regions whose gradients differ by less than a factor of 2^REACH share a direction
+
+
+class Region(NamedTuple):
+    """What gets a verdict of its own: these indices of array k of [*weights, x, *state], such as all that feeds a gate."""
+
+    name: str
+    k: int
+    indices: list
+
+
+def gradients(Cell, problem, part):
+    """The blocks of one part of vjp, "weights", "x" or "state", on the cell that the problem builds."""
+    return judged(*problem.build(Cell), problem, handshake(Cell), (part,))
+
+
+def judged(cell, x, state, problem, hand, parts):
+    """The blocks of the given parts of vjp, with a verdict on each gate of each weight. Shapes come first.
+
+    Along directions v aligned with the claim's signs, and along a random one through all arrays, <claim, v> must equal the
+    oracle's derivative of <upstream, apply> within the one bound.
+    """
+    judge, blocks = prepared(cell, x, state, problem, hand, parts)
+    if judge is None:
+        return blocks
+    blocks = judge.aligned()
+    if blocks and not any(b.verdict == "violated" for b in blocks):
+        blocks += judge.random()
+    return [judge.shown(b) if b.verdict == "violated" else b for b in blocks]
+
+
+def prepared(cell, x, state, problem, hand, parts):
+    """(the Judge of these parts, no blocks), or (None, the blocks of the shapes that are wrong)."""
+    arrays, names = [np.array(a) for a in (*cell.weights, x, *state)], array_names(cell)
+    function = Function(cell, hand.rebinds)
+    if np.float64 not in cell.dtypes:  # differencing float32 tells nothing
+        known = shadow(cell, x, state)
+        function, hand = (
+            Function(known or cell, bool(known)),
+            Handshake(True, (ComplexStep if known else NoOracle,) * len(arrays)),
+        )
+    [upstream] = problem.upstreams(1, cell.apply(x, *state))
+    claims = claimed(cell, cell.vjp(*(u.copy() for u in upstream)), parts)
+    asked = [k for k, (_, wanted) in enumerate(claims) if wanted and arrays[k].size]
+    wrong = [misshapen(names[k], claims[k][0], arrays[k].shape) for k in asked]
+    if any(wrong):
+        return None, [block for block in wrong if block]
+    values = {k: np.array(claims[k][0], dtype=float) for k in asked}
+    judge = Judge(function, hand, arrays, upstream, values, x.dtype)
+    judge.regions = regions_of(cell, names, asked)
+    judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
+    judge.names = names
+    return judge, []
+
+
+class Judge:
+    """Compares claims with the oracles at one point; measures the bound only when a claim is not obviously right."""
+
+    regions: list  # what gets a verdict of its own
+    directions: dict  # v by the index of its array
+    names: list  # of all arrays
+
+    def __init__(self, function, hand, arrays, upstream, claims, dtype):
+        """arrays: the point; upstream: one array per output; claims: by the index of their array; dtype: of the cell's arithmetic."""
+        self.function, self.hand, self.claims, self.oracles = function, hand, claims, {}
+        self.upstream = tuple(np.asarray(u, dtype=float) for u in upstream)
+        self.arrays = [a.astype(float, copy=False) for a in arrays]
+        n = len(function.cell.weights)
+        self.unit, self.certifies = bound.unit(dtype), certifies(dtype)
+        self.terms = self.arrays[n].shape[-1] + (self.arrays[n + 1].shape[-1] if len(arrays) > n + 1 else 0)
+
+    @cached_property
+    def size(self):
+        """F of the bound, but for the direction."""
+        n = len(self.function.cell.weights)
+        return bound.size(self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream)
+
+    def aligned(self):
+        """The verdicts on the regions, along |v| with the signs of the claims: together where that is certain, else one by one."""
+        signed = {k: self.signed(k) for k in self.directions}
+        parts = [[(index, signed[k][index]) for index in indices] for _, k, indices in self.regions]
+        claims = [self._claimed({region.k: part}) for region, part in zip(self.regions, parts)]
+        settled: dict[int, Block] = {}
+        for members in self._alike(claims):
+            settled.update(self._together(parts, claims, members))
+        return [settled.get(j) or self.verdict(r.name, {r.k: parts[j]}) for j, r in enumerate(self.regions)]
+
+    def signed(self, k):
+        """|v| of array k with the signs of its claim."""
+        return np.copysign(self.directions[k], self.claims[k])
+
+    def random(self):
+        """What the directions themselves find, all at once: nothing, or the violated verdicts array by array."""
+        whole = self.verdict(" + ".join(self.names[k] for k in self.directions), self.directions)
+        if whole.verdict != "violated":
+            return []
+        alone = [self.verdict(self.names[k], {k: v}) for k, v in self.directions.items()]
+        return alone if any(b.verdict == "violated" for b in alone) else [whole]
+
+    def _alike(self, claims):
+        """Groups of two or more regions that one complex direction serves: their <claim, v> are zero, or of similar size."""
+        sizes = [frexp(claim)[1] if EXTREME < claim < 1 / EXTREME else None for claim in claims]
+        top = max((e for e in sizes if e is not None), default=0)
+        groups: dict[tuple, list[int]] = {}
+        for j, e in enumerate(sizes):
+            oracle = self._oracle([self.regions[j].k])
+            if isinstance(oracle, ComplexStep) and (claims[j] == 0 or e is not None):
+                groups.setdefault((oracle.name, e is not None and (top - e) // REACH), []).append(j)
+        return [members for members in groups.values() if len(members) > 1]
+
+    def _together(self, parts, claims, members):
+        """The blocks of these regions by number, if one direction through all of them certifies each, else none.
+
+        Each part of it is scaled by a power of two such that all regions weigh alike: the fault of one is not lost in others.
+        """
+        least = min(frexp(claims[j])[1] for j in members)
+        scales = [2.0 ** (least - frexp(claims[j])[1]) for j in members]
+        direction: dict[int, list] = {}
+        for j, scale in zip(members, scales):
+            direction.setdefault(self.regions[j].k, []).extend((index, v * scale) for index, v in parts[j])
+        shares, oracle = [claims[j] * scale for j, scale in zip(members, scales)], self._oracle(direction)
+        excess = sum(shares) - oracle.value(self.arrays, direction)
+        if not abs(excess) <= AGREES * self.certifies * min(shares):
+            return {}
+        note, verdict = oracle.name, "certified" if any(shares) else "trivial"
+        found = [(self.regions[j], claims[j], excess / scale) for j, scale in zip(members, scales)]
+        blocks = [Block(r.name, got, got - off, abs(off), 0.0, verdict, note=note, array=r.k) for r, got, off in found]
+        return dict(zip(members, blocks))
+
+    def verdict(self, name, direction):
+        """Agreement certifies at once; only what lies beyond floor and measured sensitivity, and no real oracle refutes, is violated.
+
+        direction: v by the index of its array: all of it, or a list of (index, part), zero elsewhere.
+        """
+        oracle = self._oracle(direction)
+        value = oracle.value(self.arrays, direction)
+        if not np.isfinite(value) and not isinstance(oracle, Chebyshev):
+            oracle = self._real()
+            value = oracle.value(self.arrays, direction)
+        with np.errstate(all="ignore"):
+            got = self._claimed(direction)
+        block = Block(name, got, value, note=oracle.name, array=next(iter(direction)) if len(direction) == 1 else None)
+        if not np.isfinite(value):
+            return replace(block, verdict="inconclusive", note="no oracle")
+        block.error = abs(got - value)
+        if got == value == 0:
+            return replace(block, verdict="trivial")
+        if not np.isfinite(got):
+            return replace(block, verdict="violated")
+        if block.error <= AGREES * self.certifies * abs(value):
+            return block
+        floor = bound.FACTOR * self.unit * self._magnitude(direction) + bound.TINY + oracle.error()
+        block.bound = floor if np.isfinite(floor) else np.inf
+        if block.error > block.bound / 2:
+            block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.DRAWS)
+            if block.bound / 2 < block.error <= HOPELESS * block.bound:
+                block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.MORE_DRAWS)
+        if block.error > block.bound and not self._refuted(oracle, block, direction):
+            return replace(block, verdict="violated")
+        return replace(block, verdict="certified" if block.error <= self.certifies * abs(value) else "inconclusive")
+
+    def _claimed(self, direction):
+        """<claim, v>."""
+        return float(sum(_inner(self.claims[k][index], v) for k, index, v in parts_of(direction)))
+
+    def _magnitude(self, direction):
+        """sum|g v| + F sum|v|, of the bound."""
+        parts = list(parts_of(direction))
+        claimed = sum(np.abs(self.claims[k][index] * v).sum() for k, index, v in parts)
+        return float(claimed + self.size * sum(np.abs(v).sum() for *_, v in parts))
+
+    def _sensitivity(self, oracle, value, direction, draws):
+        """S: the largest move of the derivative when every input moves by `terms` ulps; infinite if it stops being finite."""
+        rng, step = np.random.default_rng(draws), self.unit * self.terms
+        moves = [0.0]
+        for _ in range(draws):
+            moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step) for a in self.arrays]
+            moves.append(abs(oracle.value(moved, direction) - value))
+        return max(moves) if np.isfinite(moves).all() else np.inf
+
+    def _refuted(self, oracle, block, direction):
+        """Whether real numbers side with the claim against the oracle: then complex arithmetic is what is wrong.
+
+        A plain difference quotient settles most cases at once, by lying ten times closer to the oracle than the claim does.
+        """
+        if isinstance(oracle, Chebyshev):
+            return False
+        real = Chebyshev(self.function, self.upstream, self.unit)
+        if abs(real.quotient(self.arrays, direction) - block.expected) < abs(block.got - block.expected) / 10:
+            return False
+        value = real.value(self.arrays, direction)
+        slack = block.bound + real.error()
+        return np.isfinite(value) and abs(block.got - value) <= slack < abs(block.expected - value)
+
+    def _oracle(self, direction):
+        """The weakest of the oracles that the arrays of this direction need."""
+        kind = max((self.hand.oracles[k] for k in direction), key=(*LADDER, Chebyshev, NoOracle).index)
+        if kind not in self.oracles:
+            self.oracles[kind] = self._real() if kind is Chebyshev else kind(self.function, self.upstream)
+        return self.oracles[kind]
+
+    def _real(self):
+        """An oracle for a cell that takes real numbers only: the complex step of its shadow, where its equations are known."""
+        if self.shadow is None:
+            return Chebyshev(self.function, self.upstream, self.unit)
+        return ComplexStep(Function(self.shadow), self.upstream)
+
+    @cached_property
+    def shadow(self):
+        """The Shadow of the cell at this point, or None. Asked only after the claims were copied: it runs the cell again."""
+        n, cell = len(self.function.cell.weights), self.function.cell
+        return shadow(cell, self.arrays[n], self.arrays[n + 1 :])
+
+    def shown(self, block):
+        """The violated block with claim and derivative entry by entry, where the array is small."""
+        if block.array is None:
+            return block
+        k, claim = block.array, self.claims[block.array]
+        oracle = self._oracle({k: claim})
+        if claim.size > (8 if isinstance(oracle, Chebyshev) else ENTRIES):
+            return block
+        expected = np.zeros_like(claim)
+        for index in np.ndindex(claim.shape):
+            v = np.zeros_like(claim)
+            v[index] = 1.0
+            expected[index] = oracle.value(self.arrays, {k: v})
+        error = np.abs(claim - expected)
+        if not np.isfinite(expected).all() or not error.size:
+            return block
+        worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
+        return replace(block, got=claim, expected=expected, index=tuple(map(int, worst)))
+
+
+def _inner(a, b):
+    """sum a b; of large matrices without a copy."""
+    return np.einsum("ij,ij->", a, b) if a.ndim == 2 and a.size > LARGE else np.vdot(a, b)
+
+
+def regions_of(cell, names, asked):
+    """What of the arrays `asked` gets a verdict of its own: each gate of a weight with declared blocks, else all of an array."""
+    blocks, regions = cell.weight_blocks or (), []
+    for k in asked:
+        gates: dict[str, list] = {}
+        for (_, gate), index in (blocks[k] if k < len(blocks) else {}).items():
+            gates.setdefault(f" {gate}" if gate == "candidate" else f" {gate} gate", []).append(index)
+        regions += [Region(names[k] + gate, k, indices) for gate, indices in (gates or {"": [...]}).items()]
+    return regions

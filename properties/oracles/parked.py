@@ -1,0 +1,126 @@
+"""A cell as a probe of its own activations: all gates but one are parked at +-1000, where they are exactly 0 or +-1."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from strategies.preactivations import extremes, switches
+
+from .decimals import EXACT
+
+PARK = 1000.0
+LARGEST = 1e300  # pre-activations beyond it are not promised anything
+
+
+class Case(NamedTuple):
+    """One activation alone: an output is scale * activation(z), where z is the bias of `gate`, or the memory c.
+
+    parked: signs by gate; c: the memory; output: its index among the states; scale: the bias of the state's half of the
+    candidate, small enough that tanh passes it on: tanh(z) = z to 2^-60.
+    """
+
+    activation: str
+    gate: str
+    parked: dict
+    c: float = 0.0
+    output: int = -1
+    scale: float = 1.0
+
+
+CASES = {
+    "RNN": [Case("tanh", "candidate", {})],
+    "LSTM": [
+        Case("sigmoid", "input", {"forget": -1, "candidate": 1}, output=0),
+        Case("sigmoid", "forget", {"input": -1}, c=1.0, output=0),
+        Case("tanh", "candidate", {"input": 1, "forget": -1}, output=0),
+        Case("sigmoid", "output", {"input": -1, "forget": 1}, c=PARK),
+        Case("tanh", "memory", {"input": -1, "forget": 1, "output": 1}),
+    ],
+    "GRU": [
+        Case("sigmoid", "reset", {"update": 1}, scale=2.0**-30),
+        Case("sigmoid", "update", {"candidate": 1}),
+        Case("tanh", "candidate", {"update": 1}),
+    ],
+}
+
+
+class Probe(NamedTuple):
+    """What a cell makes of activation(z) and activation'(z), and what is exact, rounded once; slope is None where not offered.
+
+    scale: by which the cell saw it, so that its absolute errors are 1 / scale larger here.
+    """
+
+    name: str
+    z: np.ndarray
+    value: np.ndarray
+    slope: np.ndarray | None
+    exact_value: np.ndarray
+    exact_slope: np.ndarray
+    scale: float
+
+
+def probes(Cell, problem):
+    """Every activation of the cell's kind that its gates can isolate, at pre-activations made from the problem's biases."""
+    for case in CASES[Cell(1, 1).kind]:
+        cell, x, state = problem.build(Cell)
+        if case.scale == 1 or _place(cell, "candidate", ("bias_h",)):
+            yield _probe(case, cell, x, state)
+
+
+def _probe(case, cell, x, state):
+    """The probe of one case; the cell is parked in place."""
+    k, index = _place(cell, "candidate" if case.gate == "memory" else case.gate)
+    z = preactivations(np.reshape(cell.weights[k][index], -1))
+    if case.scale != 1:
+        reach = 1 + np.log(np.finfo(z.dtype).tiny / case.scale)  # beyond it, scale times the tails would be subnormal
+        z = z.clip(reach, -reach)
+    states = [np.zeros((1, len(z)), z.dtype) for _ in state]
+    if case.gate == "memory":
+        states[0][...] = z
+    elif case.c:
+        states[0][...] = case.c
+    park(cell, case, z)
+    outputs = cell.apply(np.zeros((*(1,) * (x.ndim - 1), x.shape[-1]), z.dtype), *states)
+    chosen = range(len(states))[case.output]
+    value = np.reshape(outputs[chosen], -1) / case.scale
+    weights, _, d_state = cell.vjp(*(np.full_like(y, j == chosen) for j, y in enumerate(outputs)))
+    if case.gate == "memory":
+        slope = None if d_state is None else np.reshape(d_state[0], -1)
+    else:
+        slope = None if weights is None else np.reshape(weights[k][index], -1) / case.scale
+    exact = [np.array([float(EXACT[f](v)) for v in z], z.dtype) for f in (case.activation, f"d_{case.activation}")]
+    return Probe(f"{case.activation} of {case.gate}", z, value, slope, *exact, case.scale)
+
+
+def park(cell, case, z):
+    """Write the case into the cell: no matrices, z in the gate under test, the others at +-PARK."""
+    for w in cell.weights:
+        w[...] = 0
+    values = {gate: sign * PARK for gate, sign in case.parked.items()}
+    if case.gate != "memory":
+        values[case.gate] = z
+    for gate, value in values.items():
+        k, index = _place(cell, gate)
+        shape = np.shape(cell.weights[k][index])
+        cell.weights[k][index] = np.broadcast_to(value, z.shape).reshape(shape)
+    if case.scale != 1:
+        k, index = _place(cell, "candidate", ("bias_h",))
+        cell.weights[k][index] = case.scale
+
+
+def preactivations(entries):
+    """The entries themselves in even places; in odd ones the special points that their mantissas choose, wherever these are."""
+    points = special(entries.dtype)
+    chosen = ((2 * np.abs(np.frexp(entries)[0]) - 1).clip(0) * len(points)).astype(int)
+    return np.where(np.arange(len(entries)) % 2, np.array(points, entries.dtype)[chosen], entries)
+
+
+def special(dtype):
+    """0 and what else is not beyond LARGEST of the extremes of `dtype` and of the points where formulas change."""
+    return [p for p in (*extremes(dtype), *switches(dtype)) if abs(p) < LARGEST]
+
+
+def _place(cell, gate, sources=("bias", "bias_x")):
+    """Which weight, and where in it, holds the bias of a gate: (k, index); None if the cell has no such bias."""
+    places = ((k, blocks[s, gate]) for k, blocks in enumerate(cell.weight_blocks) for s in sources if (s, gate) in blocks)
+    return next(places, None)
