@@ -1,0 +1,25 @@
+"""Equations: a cell that declares its kind computes exactly that. Here conventions are judged, which no gradient can see."""
+
+import pytest
+from hypothesis import given
+
+from properties import bound
+from properties.oracles import agree
+from properties.oracles.equations import equations
+from properties.run import apply, output_names
+from properties.verdicts import require
+from strategies import problems
+
+
+@pytest.mark.needs("kind")
+@given(problem=problems())
+def test_equations_of_the_kind(Cell, problem):
+    """apply(x, s) = RNN: tanh([x, h] W + b); LSTM: c' = f c + i g, h' = o tanh(c'); GRU: u (n - h) + h, n = tanh(a + r s)."""
+
+    def expected(p):
+        cell, x, state = p.build(Cell)
+        outputs = equations(cell, x, state)
+        return {"sum": outputs[-1].sum()} if gist else dict(zip(output_names(cell), outputs))
+
+    gist = getattr(Cell(1, 1), "gist", False)
+    require(agree(Cell, problem, lambda p: apply(Cell, p), expected, bound.size_of_sum if gist else bound.size_of_outputs))

@@ -1,0 +1,136 @@
+"""Errors, promises: what a cell cannot compute it refuses, and refusing changes nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from properties.run import both, differentiated, outcome
+from properties.verdicts import Block, require, same
+from strategies import problems
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_wrong_features_are_refused(Cell, problem):
+    """apply(x of one feature more or less, s) raises, and the cell works afterwards."""
+    require(_refused(Cell, problem, lambda p: [replace(p, x=_wider(p.x)), replace(p, x=p.x[..., :-1])]))
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_features_in_the_place_of_units_are_refused(Cell, problem):
+    """apply(x of one feature more, s of one unit less) raises, although [x, s] has its right width."""
+    require(_refused(Cell, problem, lambda p: [replace(p, x=_wider(p.x), state=tuple(s[:, :-1] for s in p.state))]))
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_wrong_batches_are_refused(Cell, problem):
+    """apply(x, s) raises where a state has one row more than x, or x one more than the states."""
+
+    def wrong(p):
+        rows = range(p.x.shape[-2])
+        taller = replace(p, x=p.x[..., [*rows, 0], :])
+        return [taller, *(replace(p, state=_swapped(p.state, k, s[[*rows, 0]])) for k, s in enumerate(p.state))]
+
+    require(_refused(Cell, problem, wrong))
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_wrong_states_are_refused(Cell, problem):
+    """apply(x, s) raises for a state too many, for one of several missing, and for a state of one unit more."""
+
+    def wrong(p):
+        wider = [replace(p, state=_swapped(p.state, k, _wider(s))) for k, s in enumerate(p.state)]
+        missing = [replace(p, state=p.state[:-1])] if len(p.state) > 1 else []
+        return [replace(p, state=(*p.state, p.state[-1])), *missing, *wider]
+
+    require(_refused(Cell, problem, wrong))
+
+
+@pytest.mark.promise
+@pytest.mark.needs("outputs", "weights")
+@given(problem=problems())
+def test_wrong_upstreams_are_refused(Cell, problem):
+    """vjp(u) raises for an upstream of one row or one unit more, one too many or one too few."""
+
+    def wrong(p):
+        u = p.given[0]
+        sizes = [
+            _swapped(u, k, bad)
+            for k, a in enumerate(u)
+            for bad in (_wider(a), np.swapaxes(_wider(np.swapaxes(a, -1, -2)), -1, -2))
+        ]
+        return [*sizes, u[:-1], (*u, u[-1])]
+
+    problem = problem.literal(Cell)
+    cell = problem.build(Cell)[0]
+    before = outcome(cell, problem)
+    require([*(_refusal("vjp", cell.vjp, u) for u in wrong(problem)), *same(outcome(cell, problem), before)])
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_a_refusal_changes_nothing(Cell, problem):
+    """apply(x, s); apply(x of one feature or one row more, s) raises; vjp(u) = apply(x, s); vjp(u)."""
+    problem = problem.literal(Cell)
+    cell = problem.build(Cell)[0]
+    before = outcome(cell, problem)
+    for x in (_wider(problem.x), np.concatenate([problem.x, problem.x], axis=-2)):
+        _refusal("apply", cell.apply, (x, *problem.state))
+    gradients = differentiated(cell, problem.given[0])
+    require(same(gradients, {name: before[name] for name in gradients}))
+
+
+@pytest.mark.promise
+@pytest.mark.needs("weights")
+@given(problem=problems())
+def test_vjp_before_apply_is_refused(Cell, problem):
+    """vjp(u) raises where nothing was applied, and apply and vjp work afterwards."""
+    problem = problem.literal(Cell)
+    cell, fresh = problem.build(Cell)[0], both(Cell, problem)
+    require([_refusal("vjp", cell.vjp, problem.given[0]), *same(outcome(cell, problem), fresh)])
+
+
+@pytest.mark.promise
+@pytest.mark.needs("sequence", "lengths")
+@given(problem=problems())
+def test_wrong_lengths_are_refused(Cell, problem):
+    """apply(x, s, lengths=l) raises for a length below 0, beyond the steps, or not whole, and for one too many."""
+    problem = problem.literal(Cell)
+    cell, (steps, batch) = problem.build(Cell)[0], problem.x.shape[:2]
+    before, whole = outcome(cell, problem), np.full(batch, steps)
+    wrong = [whole - steps - 1, whole + 1, whole + 0.5, np.append(whole, steps)]
+    tried = [_refusal("apply", lambda lengths: cell.apply(problem.x, *problem.state, lengths=lengths), [bad]) for bad in wrong]
+    require([*tried, *same(outcome(cell, problem), before)])
+
+
+def _refused(Cell, problem, wrong):
+    """The blocks of applying each of the problems wrong(problem), and of a run after that."""
+    problem = problem.literal(Cell)
+    cell = problem.build(Cell)[0]
+    before = outcome(cell, problem)
+    return [*(_refusal("apply", cell.apply, (p.x, *p.state)) for p in wrong(problem)), *same(outcome(cell, problem), before)]
+
+
+def _refusal(name, call, arguments):
+    """The block of a call that must raise, whatever it raises."""
+    try:
+        call(*arguments)
+    except Exception:
+        return Block(name, "an exception", "an exception")
+    shapes = ", ".join(str(np.shape(a)) for a in arguments)
+    return Block(name, f"a result for {shapes}", "an exception", np.inf, 0.0, "violated")
+
+
+def _wider(a):
+    """The array with its last column twice."""
+    return np.concatenate([a, a[..., -1:]], axis=-1)
+
+
+def _swapped(arrays, k, other):
+    """The tuple with another array at k."""
+    return (*arrays[:k], other, *arrays[k + 1 :])

@@ -1,0 +1,36 @@
+"""Gradients: every entry of every weight, input and state, for any upstream."""
+
+import pytest
+from hypothesis import given
+
+from properties.oracles import gradients
+from properties.run import shapes
+from properties.verdicts import require
+from strategies import problems
+
+
+@given(problem=problems())
+def test_gradients_have_the_shapes_of_their_arrays(Cell, problem):
+    """shape(dW) = shape(W), shape(dx) = shape(x), shape(ds) = shape(s)."""
+    require(shapes(Cell, problem))
+
+
+@pytest.mark.needs("weights")
+@given(problem=problems())
+def test_weight_gradients(Cell, problem):
+    """<vjp(u).weights, v> = d/dt <u, apply(x, s; W + t v)> at t = 0."""
+    require(gradients(Cell, problem, "weights"))
+
+
+@pytest.mark.needs("x")
+@given(problem=problems())
+def test_input_gradients(Cell, problem):
+    """<vjp(u).x, v> = d/dt <u, apply(x + t v, s)> at t = 0."""
+    require(gradients(Cell, problem, "x"))
+
+
+@pytest.mark.needs("state")
+@given(problem=problems())
+def test_state_gradients(Cell, problem):
+    """<vjp(u).state, v> = d/dt <u, apply(x, s + t v)> at t = 0."""
+    require(gradients(Cell, problem, "state"))

@@ -1,0 +1,113 @@
+"""Layout, promises: where the numbers lie in memory, of which type they are, and that there may be none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from properties import bound
+from properties.oracles import agree
+from properties.run import apply, array_names, both, vjp
+from properties.verdicts import Block, require, same
+from strategies import problems
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_column_order_is_accepted(Cell, problem):
+    """apply and vjp of arrays in Fortran order = those of the same arrays in C order."""
+    require(_agree_when_laid(Cell, problem, lambda a: np.array(a, order="F")))
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_strided_views_are_accepted(Cell, problem):
+    """apply and vjp of every second entry of wider arrays = those of the same numbers side by side."""
+    require(_agree_when_laid(Cell, problem, lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a))
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_reversed_views_are_accepted(Cell, problem):
+    """apply and vjp of a[::-1] = those of the same numbers in order, where a holds them backwards."""
+    require(_agree_when_laid(Cell, problem, lambda a: np.flip(np.flip(a).copy())))
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_read_only_arrays_are_accepted(Cell, problem):
+    """apply and vjp of read-only arrays = those of writable ones."""
+    require(_agree_when_laid(Cell, problem, _locked))
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_dtypes_are_kept(Cell, problem):
+    """dtype(apply(x, s)) = dtype(x), dtype(vjp(u)) = dtype of W, x and s, for each dtype of the cell."""
+    blocks = []
+    for dtype in problem.build(Cell)[0].dtypes:
+        run = both(Cell, replace(problem, dtype=dtype))
+        blocks += [_dtype(f"{name}, {np.dtype(dtype)}", a.dtype, np.dtype(dtype)) for name, a in run.items()]
+    require(blocks)
+
+
+@pytest.mark.promise
+@pytest.mark.needs("float32")
+@given(problem=problems())
+def test_float32_outputs(Cell, problem):
+    """float32 apply(x, s) = float64 apply(x, s) at the same numbers, to the roundings of float32."""
+    problem = replace(problem, dtype=np.float32)
+    require(agree(Cell, problem, lambda p: apply(Cell, p), lambda p: apply(Cell, _widened(p)), bound.size_of_outputs))
+
+
+@pytest.mark.promise
+@pytest.mark.needs("float32")
+@given(problem=problems())
+def test_float32_gradients(Cell, problem):
+    """float32 vjp(u) = float64 vjp(u) at the same numbers, to the roundings of float32."""
+    problem = replace(problem, dtype=np.float32)
+
+    def rounded(p):
+        return {name: g.astype(p.x.dtype) for name, g in vjp(Cell, p).items()}
+
+    require(agree(Cell, problem, rounded, lambda p: vjp(Cell, _widened(p)), bound.size))
+
+
+@pytest.mark.promise
+@pytest.mark.needs("rows")
+@given(problem=problems())
+def test_an_empty_batch_adds_nothing(Cell, problem):
+    """[apply(X), apply(X[:0])] = apply(X), vjp(X).weights + vjp(X[:0]).weights = vjp(X).weights."""
+    problem = problem.literal(Cell)
+    cell, whole, empty = problem.build(Cell)[0], both(Cell, problem), both(Cell, problem.rows(slice(0)))
+    summed = {"sum", *array_names(cell)[: len(cell.weights)]}
+    require(same({n: whole[n] + empty[n] if n in summed else np.concatenate([whole[n], empty[n]], -2) for n in whole}, whole))
+
+
+def _agree_when_laid(Cell, problem, lay):
+    """The blocks of a run on arrays that are laid out otherwise against a plain one."""
+
+    def laid(p):
+        return both(Cell, p, lay=lay)
+
+    return agree(Cell, problem, lambda p: both(Cell, p), laid, bound.size_of_a_run)
+
+
+def _locked(a):
+    """A read-only copy."""
+    a = np.array(a)
+    a.flags.writeable = False
+    return a
+
+
+def _dtype(name, got, wanted):
+    """The block of one dtype."""
+    return Block(name, got, wanted) if got == wanted else Block(name, got, wanted, np.inf, 0.0, "violated", note="dtype")
+
+
+def _widened(p):
+    """The same numbers in float64."""
+    return replace(
+        p, weights=[w.astype(float) for w in p.weights], x=p.x.astype(float), state=tuple(s.astype(float) for s in p.state)
+    )

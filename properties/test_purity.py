@@ -1,0 +1,164 @@
+"""Purity: a cell computes from what it is given and from nothing else, and changes nothing that is not its own."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from properties.run import PARTS, array_names, claimed, differentiated, outcome, output_names
+from properties.verdicts import identical, require, same
+from strategies import problems
+
+
+@given(problem=problems())
+def test_apply_is_repeatable(Cell, problem):
+    """apply(x, s) = apply(x, s), bit by bit, when asked again."""
+    cell, x, state = problem.build(Cell)
+    first = [np.array(y) for y in cell.apply(x, *state)]
+    require(map(identical, output_names(cell), cell.apply(x, *state), first))
+
+
+@given(problem=problems())
+def test_vjp_is_repeatable(Cell, problem):
+    """vjp(u) = vjp(u), bit by bit, when asked again after vjp(v)."""
+    cell, x, state = problem.build(Cell)
+    u, v = problem.upstreams(2, cell.apply(x, *state))
+    first, _, again = (differentiated(cell, w) for w in (u, v, u))
+    require(same(again, first))
+
+
+@given(problem=problems())
+def test_what_is_given_stays_as_it_is(Cell, problem):
+    """x, s, W and u are the same after apply(x, s) and vjp(u) as before."""
+    cell, x, state = problem.build(Cell)
+    names = [*array_names(cell), *(f"upstream of {name}" for name in output_names(cell))]
+    given = [*cell.weights, x, *state]
+    before = [np.array(a) for a in given]
+    [u] = problem.upstreams(1, cell.apply(x, *state))
+    before += [np.array(a) for a in u]
+    cell.vjp(*u)
+    require(map(identical, names, [*given, *u], before))
+
+
+@given(problem=problems())
+def test_the_last_apply_counts(Cell, problem):
+    """apply(-x, -s); apply(x, s); vjp(u) = apply(x, s); vjp(u)."""
+    problem = problem.literal(Cell)
+    fresh, cell = outcome(problem.build(Cell)[0], problem), problem.build(Cell)[0]
+    cell.apply(-problem.x, *(-s for s in problem.state))
+    require(same(outcome(cell, problem), fresh))
+
+
+@given(problem=problems())
+def test_a_used_cell_equals_a_fresh_one(Cell, problem):
+    """apply and vjp of (x, s), after those of other rows and steps on the same cell = those on a fresh cell."""
+    problem = problem.literal(Cell)
+    fresh, cell = outcome(problem.build(Cell)[0], problem), problem.build(Cell)[0]
+    for other in _others(cell, problem):
+        outcome(cell, other)
+    require(same(outcome(cell, problem), fresh))
+
+
+@given(problem=problems())
+def test_two_cells_are_independent(Cell, problem):
+    """a.apply(x, s); b.apply(-x, -s); a.vjp(u); b.vjp(u) are those of a alone and of b alone."""
+    one = problem.literal(Cell)
+    two = replace(_negated(one), weights=[-w for w in one.weights])
+    alone = [outcome(p.build(Cell)[0], p) for p in (one, two)]
+    cells = [p.build(Cell)[0] for p in (one, two)]
+    outputs = [dict(zip(output_names(c), map(np.array, c.apply(p.x, *p.state)))) for c, p in zip(cells, (one, two))]
+    gradients = [differentiated(c, p.given[0]) for c, p in zip(cells, (one, two))]
+    require(block for k in range(2) for block in same({**outputs[k], **gradients[k]}, alone[k]))
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_outputs_are_the_callers(Cell, problem):
+    """y = apply(x, s); y += 1 changes neither vjp(u) nor, like any later call, what the caller holds."""
+    problem = problem.literal(Cell)
+    cell, x, state = problem.build(Cell)
+    outputs = cell.apply(x, *state)
+    before, expected = [np.array(y) for y in outputs], differentiated(cell, problem.given[0])
+    cell.apply(-x, *(-s for s in state))
+    kept = list(map(identical, output_names(cell), outputs, before))
+    for y in cell.apply(x, *state):
+        _spoil(y)
+    require([*kept, *same(differentiated(cell, problem.given[0]), expected)])
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_inputs_are_the_callers(Cell, problem):
+    """y = apply(x, s); x += 1, s += 1 changes neither vjp(u) nor y."""
+    problem = problem.literal(Cell)
+    fresh = outcome(problem.build(Cell)[0], problem)
+    cell, x, state = problem.build(Cell)
+    outputs = cell.apply(x, *state)
+    for a in (x, *state):
+        _spoil(a)
+    found = {name: np.array(y) for name, y in zip(output_names(cell), outputs)}
+    require(same({**found, **differentiated(cell, problem.given[0])}, fresh))
+
+
+@pytest.mark.promise
+@pytest.mark.needs("weights")
+@given(problem=problems())
+def test_gradients_are_the_callers(Cell, problem):
+    """g = vjp(u); g += 1 changes neither u nor a later vjp(u), and vjp(v) does not change g."""
+    problem = problem.literal(Cell)
+    cell, x, state = problem.build(Cell)
+    cell.apply(x, *state)
+    u, v = problem.given
+    given = [np.copy(a) for a in u]
+    names, gradients = zip(*_raw(cell, cell.vjp(*given)).items())
+    before = list(map(np.copy, gradients))
+    cell.vjp(*map(np.copy, v))
+    kept = list(map(identical, names, gradients, before))
+    for g in gradients:
+        _spoil(g)
+    own = map(identical, [f"upstream of {name}" for name in output_names(cell)], given, u)
+    require([*kept, *own, *map(identical, names, _raw(cell, cell.vjp(*map(np.copy, u))).values(), before)])
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_global_random_state_is_left_alone(Cell, problem):
+    """The states of numpy.random and random are the same after Cell(...), apply and vjp as before."""
+    np.random.random(), random.random()  # so that a constant seed, of ours or of a cell, leaves a trace
+    before = _random_states()
+    outcome(problem.build(Cell)[0], problem.literal(Cell))
+    require(same(_random_states(), before))
+
+
+def _random_states():
+    """The global random states as arrays by name."""
+    return {"numpy.random": np.hstack(np.random.get_state()[1:3]), "random": np.array(random.getstate()[1])}
+
+
+def _negated(p):
+    """The problem at -x and -s."""
+    return replace(p, x=-p.x, state=tuple(-s for s in p.state))
+
+
+def _others(cell, p):
+    """Problems that this instance may have seen before: negated, of more rows and of one, of more steps and of one."""
+    found, rows = [_negated(p)], list(range(p.x.shape[-2]))
+    if cell.batch is None:
+        found += [p.rows(rows + rows), p.rows(rows[:1])]
+    if cell.sequence:
+        steps = list(range(len(p.x)))
+        found += [p.span(steps + steps), p.span(steps[:1])]
+    return found
+
+
+def _raw(cell, gradients):
+    """The gradients by name, as the cell returned them."""
+    return {name: np.asarray(g) for name, (g, _) in zip(array_names(cell), claimed(cell, gradients, PARTS)) if g is not None}
+
+
+def _spoil(array):
+    """Write into it, where that is allowed."""
+    if array.flags.writeable:
+        array += 1

@@ -1,0 +1,159 @@
+"""Sequences: one step after another, wherever they are cut; rows of different lengths end alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, reject
+
+from properties import bound
+from properties.oracles import agree
+from properties.run import apply, array_names, both, claimed, output_names, vjp
+from properties.verdicts import identical, require, same
+from strategies import problems
+
+
+@pytest.mark.needs("sequence", "finals")
+@given(problem=problems())
+def test_a_sequence_is_its_steps(Cell, problem):
+    """ys[t] = h'(t), where (..., h'(t)) = apply(x[t], apply(x[t-1], ... apply(x[0], s))); the final states are the last."""
+
+    def one_by_one(p):
+        cell, x, state = p.build(Cell)
+        ys = [np.zeros((0, *state[-1].shape))]
+        for t in range(len(x)):
+            *state, _ = cell.apply(x[t : t + 1], *state)
+            ys.append(state[-1][None])
+        return dict(zip(output_names(cell), (*state, np.concatenate(ys))))
+
+    require(agree(Cell, problem, lambda p: apply(Cell, p), one_by_one, bound.size_of_outputs))
+
+
+@pytest.mark.needs("sequence", "finals")
+@given(problem=problems())
+def test_a_sequence_may_be_split(Cell, problem):
+    """apply(x, s) = apply(x[k:], apply(x[:k], s)), its ys one after the other."""
+
+    def split(p):
+        (cell, x, state), k = p.build(Cell), _cut(Cell, p)
+        *state, early = map(np.array, cell.apply(x[:k], *state))
+        *state, late = cell.apply(x[k:], *state)
+        return dict(zip(output_names(cell), (*state, np.concatenate([early, late]))))
+
+    require(agree(Cell, problem, lambda p: apply(Cell, p), split, bound.size_of_outputs))
+
+
+@pytest.mark.needs("sequence", "finals", "x", "state")
+@given(problem=problems())
+def test_vjp_of_a_sequence_may_be_split(Cell, problem):
+    """vjp over x = vjp over x[:k] of what vjp over x[k:] returns for the state between; dW is their sum."""
+
+    def split(p):
+        (first, x, state), second, k = p.build(Cell), p.build(Cell)[0], _cut(Cell, p)
+        *between, _ = first.apply(x[:k], *state)
+        second.apply(x[k:], *between)
+        *d_state, d_ys = p.given[0]
+        late = second.vjp(*d_state, d_ys[k:])
+        early = first.vjp(*late[2], d_ys[:k])
+        weights = [a + b for a, b in zip(early[0], late[0])]
+        return dict(zip(array_names(first), (*weights, np.concatenate([early[1], late[1]]), *early[2])))
+
+    require(agree(Cell, problem, lambda p: vjp(Cell, p), split, bound.size))
+
+
+@pytest.mark.needs("sequence", "finals", "empty", "state")
+@given(problem=problems())
+def test_no_steps_leave_the_state(Cell, problem):
+    """apply(x[:0], s) = s and no ys, vjp(d, []).state = d."""
+    p = problem.literal(Cell).span(slice(0))
+    cell, x, state = p.build(Cell)
+    *new, ys = cell.apply(x, *state)
+    *d_state, _ = p.given[0]
+    passed = claimed(cell, cell.vjp(*p.given[0]), ["state"])[-len(state) :]
+    require(
+        [
+            *map(identical, output_names(cell), new, state),
+            identical("shape of ys", np.shape(ys), (0, *state[-1].shape)),
+            *(identical(name, d, wanted) for name, (d, _), wanted in zip(cell.state_names, passed, d_state)),
+        ]
+    )
+
+
+@pytest.mark.needs("sequence", "lengths", "x", "state")
+@given(problem=problems())
+def test_each_ragged_row_equals_its_solo_run(Cell, problem):
+    """apply(X, S, lengths=l)[k] = apply(X[:l[k], k], S[k]) and its vjp, for each row k; dW is the sum over rows."""
+
+    def together(p):
+        run = both(Cell, p, lengths=_lengths(p))
+        return {**run, "ys": np.where(_alive(p), run["ys"], 0)}
+
+    def alone(p):
+        runs = [both(Cell, p.rows([k]).span(slice(n))) for k, n in enumerate(_lengths(p))]
+        padded = [{**run, **{name: _padded(run[name], len(p.x)) for name in ("x", "ys")}} for run in runs]
+        fixed = array_names(p.build(Cell)[0])[: len(p.weights)]
+        return {n: sum(r[n] for r in padded) if n in fixed else np.concatenate([r[n] for r in padded], axis=-2) for n in runs[0]}
+
+    require(agree(Cell, _unasked(problem.literal(Cell)), together, alone, bound.size_of_a_run))
+
+
+@pytest.mark.needs("sequence", "lengths")
+@given(problem=problems())
+def test_padding_is_of_no_consequence(Cell, problem):
+    """apply(X, S, lengths=l) and its vjp do not depend on X[t, k] for t >= l[k]."""
+    p = _unasked(problem.literal(Cell))
+    require(same(_padded_with(Cell, p, 1 - 2 * p.x), _padded_with(Cell, p, p.x)))
+
+
+@pytest.mark.promise
+@pytest.mark.needs("sequence", "lengths")
+@given(problem=problems())
+def test_padding_of_any_size_is_of_no_consequence(Cell, problem):
+    """apply(X, S, lengths=l) and its vjp are the same where X[t, k] for t >= l[k] is the largest float."""
+    p = _unasked(problem.literal(Cell))
+    require(same(_padded_with(Cell, p, np.finfo(p.x.dtype).max), _padded_with(Cell, p, p.x)))
+
+
+@pytest.mark.promise
+@pytest.mark.needs("sequence", "lengths")
+@given(problem=problems())
+def test_outputs_of_padding_are_zero(Cell, problem):
+    """apply(X, S, lengths=l): ys[t, k] = 0 for t >= l[k], and no upstream that is given for it has an effect."""
+    p = problem.literal(Cell)
+    asked, unasked = both(Cell, p, lengths=_lengths(p)), both(Cell, _unasked(p), lengths=_lengths(p))
+    require(same(asked, {**unasked, "ys": np.where(_alive(p), unasked["ys"], 0)}))
+
+
+def _cut(Cell, p):
+    """Where to split: any step, the ends included if the cell takes an empty sequence; a single step can then not be split."""
+    fewest = getattr(Cell(p.recipe.features, p.recipe.state), "fewest_steps", 0)
+    places = range(fewest, len(p.x) - fewest + 1)
+    if not places:
+        reject()
+    return places[p.recipe.seed % len(places)]
+
+
+def _lengths(p):
+    """The lengths of the rows of a literal problem."""
+    return p.lengths(*p.x.shape[:2])
+
+
+def _alive(p):
+    """Which (step, row, 0) comes before the end of its row."""
+    return np.arange(len(p.x))[:, None, None] < _lengths(p)[:, None]
+
+
+def _unasked(p):
+    """The problem without upstreams of padding."""
+    return replace(p, given=[(*d_state, np.where(_alive(p), d_ys, 0)) for *d_state, d_ys in p.given])
+
+
+def _padded(a, steps):
+    """The array with zeros up to this many steps."""
+    return np.concatenate([a, np.zeros((steps - len(a), *a.shape[1:]), a.dtype)])
+
+
+def _padded_with(Cell, p, padding):
+    """The run with this in the place of padding, its ys there left out."""
+    run = both(Cell, replace(p, x=np.where(_alive(p), p.x, padding)), lengths=_lengths(p))
+    return {**run, "ys": np.where(_alive(p), run["ys"], 0)}

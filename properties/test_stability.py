@@ -1,0 +1,81 @@
+"""Stability: finite where the answer is, no flag but underflow, a NaN stays in its row."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from properties import bound
+from properties.oracles import agree
+from properties.oracles.parked import probes
+from properties.run import apply, vjp
+from properties.verdicts import finite, require, unflagged, within
+from strategies import problems
+
+ULPS = 8  # the best formulas err by up to 2.5, common ones by 5
+
+
+@given(problem=problems())
+def test_outputs_are_finite(Cell, problem):
+    """|apply(x, s)| < inf wherever sum |x||W| < 1e300."""
+    require(finite(name, y) for name, y in apply(Cell, problem).items())
+
+
+@given(problem=problems())
+def test_gradients_are_finite(Cell, problem):
+    """|vjp(u)| < inf wherever sum |x||W|, taken to the power of the steps, stays below 1e300."""
+    require(finite(name, g) for name, g in vjp(Cell, problem).items())
+
+
+@pytest.mark.promise
+@given(problem=problems())
+def test_no_flag_but_underflow(Cell, problem):
+    """flags(apply, vjp) is contained in {underflow}."""
+    require([unflagged(lambda: vjp(Cell, problem))])
+
+
+@pytest.mark.needs("outputs", "rows")
+@given(problem=problems())
+def test_nan_stays_in_its_row(Cell, problem):
+    """x[0] = NaN changes neither apply(x, s)[k] nor vjp(u).x[k] nor vjp(u).state[k] for k > 0."""
+
+    def others(p):
+        run = {**apply(Cell, p), **vjp(Cell, p, parts=["x", "state"])}
+        return {name: a[..., 1:, :] for name, a in run.items()}
+
+    def poisoned(p):
+        x = p.x.copy()
+        x[..., :1, :] = np.nan
+        return others(replace(p, x=x))
+
+    require(agree(Cell, problem, poisoned, others, bound.size))
+
+
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@given(problem=problems())
+def test_activations_of_the_cell(Cell, problem):
+    """|sigmoid - exact|, |tanh - exact| <= max(8 ulp, 2 eps) through the cell, every other gate parked at +-1000."""
+    require(_accurate(p, p.value, p.exact_value, 2 * np.finfo(p.z.dtype).eps / p.scale) for p in probes(Cell, problem))
+
+
+@pytest.mark.promise
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@given(problem=problems())
+def test_activations_of_the_cell_keep_their_tails(Cell, problem):
+    """|sigmoid - exact|, |tanh - exact| <= 8 ulp through the cell, however small they are."""
+    require(_accurate(p, p.value, p.exact_value, 0.0) for p in probes(Cell, problem))
+
+
+@pytest.mark.promise
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@given(problem=problems())
+def test_derivatives_of_the_cell_keep_their_tails(Cell, problem):
+    """|sigmoid' - exact|, |tanh' - exact| <= 8 ulp through the cell's vjp, however small they are."""
+    require(_accurate(p, p.slope, p.exact_slope, 0.0) for p in probes(Cell, problem) if p.slope is not None)
+
+
+def _accurate(probe, got, exact, slack):
+    """The block of one activation: |got - exact| <= max(ULPS ulp, slack)."""
+    block = within(probe.name, got, exact, np.maximum(ULPS * np.spacing(np.abs(exact)), slack))
+    return replace(block, note=f"z = {probe.z[block.index]:.17g}") if block.index else block

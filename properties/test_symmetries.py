@@ -1,0 +1,66 @@
+"""Symmetries: rows know nothing of each other, whatever their order; a state that is left out is zero."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from properties import bound
+from properties.oracles import agree
+from properties.run import apply, array_names, both, vjp
+from properties.verdicts import require
+from strategies import problems
+
+
+@pytest.mark.needs("rows")
+@given(problem=problems())
+def test_rows_may_be_reversed(Cell, problem):
+    """apply(X[::-1]) = apply(X)[::-1], and so are the gradients of x and states; those of the weights stay."""
+    require(agree(Cell, problem, lambda p: both(Cell, p), lambda p: _permuted(Cell, p, lambda k: k[::-1]), bound.size_of_a_run))
+
+
+@pytest.mark.needs("rows")
+@given(problem=problems())
+def test_rows_may_be_rolled(Cell, problem):
+    """apply(roll(X)) = roll(apply(X)), and so are the gradients of x and states; those of the weights stay."""
+    require(
+        agree(Cell, problem, lambda p: both(Cell, p), lambda p: _permuted(Cell, p, lambda k: np.roll(k, 1)), bound.size_of_a_run)
+    )
+
+
+@pytest.mark.needs("outputs", "rows")
+@given(problem=problems())
+def test_each_row_equals_its_solo_run(Cell, problem):
+    """apply(X, S)[k] = apply(X[k], S[k]) and vjp(U)[k] = vjp(U[k]) of x and states, for every row k."""
+
+    def together(p):
+        return both(Cell, p, ["x", "state"])
+
+    def alone(p):
+        rows = [together(p.rows([k])) for k in range(p.x.shape[-2])]
+        return {name: np.concatenate([row[name] for row in rows], axis=-2) for name in rows[0]}
+
+    require(agree(Cell, problem, together, alone, bound.size_of_a_run))
+
+
+@pytest.mark.needs("omitted")
+@given(problem=problems())
+def test_an_omitted_state_is_zero(Cell, problem):
+    """apply(x) = apply(x, 0), and vjp(u).weights, vjp(u).x with it."""
+
+    def omitted(p):
+        outputs, gradients = apply(Cell, p), vjp(Cell, p, parts=["weights", "x"])
+        return {**outputs, "all gradients": np.concatenate([g.ravel() for g in gradients.values()])}
+
+    def zero(p):
+        return omitted(replace(p, state=tuple(map(np.zeros_like, p.state))))
+
+    require(agree(Cell, problem, lambda p: omitted(replace(p, state=())), zero, bound.size_of_a_run))
+
+
+def _permuted(Cell, p, order):
+    """The run on rows in another order, its rows put back."""
+    rows, cell = order(np.arange(p.x.shape[-2])), p.build(Cell)[0]
+    fixed = {"sum", *array_names(cell)[: len(cell.weights)]}
+    return {name: a if name in fixed else a[..., np.argsort(rows), :] for name, a in both(Cell, p.rows(rows)).items()}
