@@ -1,0 +1,33 @@
+"""SwappedGates breaks the law equations_of_the_kind:
+
+    apply(x, s) = RNN: tanh([x, h] W + b); LSTM: c' = f c + i g, h' = o tanh(c'); GRU: u (n - h) + h, n = tanh(a + r s)
+
+Prints what the cell computes, what is expected and the bound. Exits with 1 while the cell is broken, with 0 when it is fixed.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / '../../../properties/meta/guests'))
+sys.path.insert(1, str(HERE / '../../..'))
+from broken import SwappedGates as Guest
+
+np.seterr(all="ignore")
+
+cell = Guest(1, 1)
+W = np.array([[0, 1, 0, 1], [0, 0, 0, 0]], float)
+b = np.array([0, 0, 0, 0], float)
+for w, new in zip(cell.weights, [W, b]): w[...] = new
+x = np.array([[1]], float)
+c = np.array([[0]], float)
+out1 = cell.apply(x, c, c)
+got = np.asarray(out1[0])
+expected = np.array([[0.3807970779778824]], float)
+bound = 3.552713678800501e-15
+print("got      ", np.asarray(got).tolist())
+print("expected ", np.asarray(expected).tolist())
+print("bound    ", bound)
+sys.exit(bool(np.shape(got) != np.shape(expected) or not np.all(np.abs(got - expected) <= bound)))

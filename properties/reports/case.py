@@ -1,0 +1,149 @@
+"""One broken law, ready to be told: the cell, the law, the smallest case, and where in the cell it is wrong."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..run import array_names, output_names
+from ..shrinking import entry, kind
+from ..verdicts import Violation
+
+FEW = 24  # arrays with at most this many entries are printed in the terminal
+
+
+@dataclass
+class Case:
+    """label: how the cell was asked for; name, group, equation: of the law; law: the function that @given received.
+
+    Cell: the factory; problem: the smallest case, literal where possible; error: what the law raises there; sentences: the
+    diagnosis; panels: of the picture; path: of the report,
+    once written.
+    """
+
+    label: str
+    name: str
+    group: str
+    equation: str
+    law: object
+    Cell: object
+    problem: object
+    error: BaseException
+    sentences: list = field(default_factory=list)
+    panels: list = field(default_factory=list)
+    path: Path | None = None
+
+    @property
+    def short_label(self):
+        """The class without its path."""
+        return self.label.rpartition(":")[2]
+
+    @property
+    def folder(self):
+        """Where the reports of this cell go: as short as tells two cells of one run apart."""
+        return re.sub(r"[^\w.-]+", "_", re.sub(r"\.py:|:", ".", Path(self.label).name)).strip("_.")
+
+    def rerun(self):
+        """The command that runs this law on this cell again."""
+        cell = f" --cell {self.label}" if ":" in self.label else ""
+        chosen = f"{self.name} and {self.label}" if not cell else self.name
+        return (
+            f"pytest properties/test_{self.group}.py{cell} -k '{chosen}'"
+            if " " in chosen
+            else f"pytest properties/test_{self.group}.py{cell} -k {chosen}"
+        )
+
+    def sizes(self):
+        """batch 1, features 1, state 1; steps for a sequence."""
+        recipe = getattr(self.problem, "recipe", self.problem)
+        x, n = getattr(self.problem, "x", None), recipe
+        steps = f"{len(x)} steps, " if x is not None and x.ndim == 3 else f"{n.steps} steps, " if n.steps != 1 else ""
+        batch = x.shape[-2] if x is not None else n.batch
+        return f"{steps}batch {batch}, features {n.features}, state {n.state}"
+
+    def arrays(self):
+        """(name, array) of everything that is given: weights, x, states, and the upstreams that are not zero."""
+        try:
+            cell, x, state = self.problem.build(self.Cell)
+            found = list(zip(array_names(cell), (*cell.weights, x, *state)))
+        except Exception:
+            return []
+        for prefix, given in zip(("d_", "second d_"), getattr(self.problem, "given", [])):
+            found += [(prefix + n.strip("'"), u) for n, u in zip(output_names(cell), given) if prefix == "d_" or np.any(u)]
+        return found
+
+    def blames(self):
+        """One line for each wrong block, worst first: where, got, expected, bound."""
+        if not isinstance(self.error, Violation):
+            first = (str(self.error).splitlines() or [""])[0]
+            return [f"raised {type(self.error).__name__}: {first}"]
+        return [f"{self.where(b)}: {compared(b)}" for b in self.error.blocks]
+
+    def where(self, block):
+        """Array, gate, index and, in a sequence, step of the worst entry."""
+        if block.index in (None, ()):
+            return block.name
+        array, _, gate = block.name.partition(" ")
+        said = [f"{array}{list(block.index)}"]
+        try:
+            cell, x, _ = self.problem.build(self.Cell)
+        except Exception:
+            return said[0]
+        names = array_names(cell)
+        if (
+            array in names[: len(cell.weights)]
+            and cell.weight_blocks
+            and len(block.index) == np.ndim(cell.weights[names.index(array)])
+        ):
+            source, gate = gate_at(cell, names.index(array), block.index) or ("", gate)
+            said += [f"{_gate(gate)}, {SOURCES.get(source, source)}" if source else gate]
+        elif x.ndim == 3 and len(block.index) == 3:
+            said.append(f"step {block.index[0]}")
+        elif gate:
+            said.append(gate)
+        return ", ".join(filter(None, said))
+
+
+SOURCES = {"x": "weights of x", "h": "weights of h", "bias": "bias", "bias_x": "bias of x", "bias_h": "bias of h"}
+
+
+def _gate(gate):
+    return gate if gate == "candidate" else f"{gate} gate"
+
+
+def gate_at(cell, k, index):
+    """(source, gate) of the block of weight k that holds this entry, or None."""
+    for block, where in cell.weight_blocks[k].items():
+        mask = np.zeros(np.shape(cell.weights[k]), bool)
+        mask[where] = True
+        if mask[tuple(index)]:
+            return block
+    return None
+
+
+def compared(block):
+    """got 0.5, expected 1, bound 1e-15."""
+    got, expected = entry(block.got, block.index), entry(block.expected, block.index)
+    if kind(block) == "shape":
+        return "no gradient, expected " + str(expected) if got is None else f"got {got}, expected {expected}"
+    bound = f"bound {block.bound:.1e}" if block.bound else "exactly" if kind(block) == "value" else ""
+    return ", ".join(filter(None, [f"got {number(got)}", f"expected {number(expected)}", bound]))
+
+
+def number(value):
+    """A number to 12 digits, anything else in one short line."""
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.12g}"
+    return re.sub(r"\s+", " ", str(value))[:80]
+
+
+def digits(array):
+    """An array on one line: [[0, 1], [0.5, 0]]."""
+    if array.ndim:
+        return "[" + ", ".join(map(digits, array)) + "]"
+    value = array.item()
+    if isinstance(value, float):
+        text = f"{value:.17g}" if float(f"{value:.6g}") != value else f"{value:.6g}"
+        return text if len(text) < 9 else f"{value:.6g}"
+    return str(value)

@@ -1,0 +1,251 @@
+"""Mistakes of conduct: a cell that is no pure function of what it is given, or whose rows know of each other."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ...run import claimed, differentiated, outcome
+from .grown import close, figure, gap, same, several
+
+
+def conduct_faults(g):
+    """Sentences, [] if nothing is found: what changes that should not, from call to call, cell to cell, row to row."""
+    for look in (outputs, crashes, shapes, changed, repeated, cached, shared, rows):
+        told = look(g)
+        if told:
+            return told
+    return []
+
+
+def outputs(g):
+    """A sequence of outputs of the wrong shape."""
+    if not g.cell.sequence:
+        return []
+    cell, x, state = g.p.build(g.Cell)
+    try:
+        ys = cell.apply(x, *state)[-1]
+    except Exception:
+        return []
+    wanted = (*x.shape[:2], state[-1].shape[-1])
+    if np.shape(ys) == wanted:
+        return []
+    said = f"ys has shape {np.shape(ys)} instead of {wanted}"
+    if np.shape(ys) == (wanted[1], wanted[0], wanted[2]):
+        return [f"{said}: it is (batch, steps, state)"]
+    return [f"{said}: {len(ys)} steps of {wanted[0]}"] if np.shape(ys)[1:] == wanted[1:] else [said]
+
+
+def crashes(g):
+    """What it raises, and at which sizes it does not."""
+    try:
+        g.ran()
+        return []
+    except Exception as error:
+        said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    works = []
+    for word, p in _smaller(g):
+        try:
+            outcome(p.build(g.Cell)[0], p)
+            works.append(word)
+        except Exception:
+            continue
+    batch, state = g.p.x.shape[-2], g.p.recipe.state
+    where = f"batch {batch}, features {g.p.recipe.features}, state {state}"
+    return [
+        f"it raises {said} at {where}, but not at {works[0]}" if works else f"it raises {said} at {where} and at smaller sizes"
+    ]
+
+
+def _smaller(g):
+    recipe = g.p.recipe
+    yield "batch 1", g.p.rows([0])
+    for change in ({"state": recipe.features}, {"features": recipe.state}, {"state": 1}, {"features": 1}):
+        name, value = next(iter(change.items()))
+        yield f"{name} {value}", replace(recipe, **change).literal(g.Cell)
+
+
+def shapes(g):
+    """A gradient of another shape than its array, and what it needs to be right."""
+    cell, x, state = g.p.build(g.Cell)
+    claims = claimed(cell, cell.vjp(*g.p.upstreams(1, cell.apply(x, *state))[0]), cell.gradients)
+    for name, array, (claim, wanted) in zip(g.names, (*cell.weights, x, *state), claims):
+        if not wanted or np.shape(claim) == array.shape:
+            continue
+        if claim is None:
+            return [f"no gradient of {name} is returned"]
+        said = f"the gradient of {name} has shape {np.shape(claim)} instead of {array.shape}"
+        true = g.truth()[name]
+        claim = np.asarray(claim, dtype=float)
+        if claim.ndim and claim.shape[0] == x.shape[-2] and same(claim.sum(axis=0).reshape(-1), true.reshape(-1)):
+            return [
+                f"{said}: it is not summed over the batch of {claim.shape[0]}; its sum over the "
+                f"first axis is right to {figure(gap(claim.sum(axis=0).reshape(true.shape), true))}"
+            ]
+        if claim.shape == true.T.shape and close(claim.T, true):
+            return [f"{said}: it is transposed, and right to {figure(gap(claim.T, true))}"]
+        return [said]
+    return []
+
+
+def changed(g):
+    """Arrays of the caller that a call writes into."""
+    cell, x, state = g.p.build(g.Cell)
+    given = dict(zip(g.names, [*cell.weights, x, *state]))
+    before = {name: np.array(a) for name, a in given.items()}
+    outputs = cell.apply(x, *state)
+    told = _differences(given, before, "apply")
+    if told:
+        return told
+    [u] = g.p.upstreams(1, outputs)
+    given |= {f"the upstream of {name}": a for name, a in zip(g.outputs, u)}
+    before |= {f"the upstream of {name}": np.array(a) for name, a in zip(g.outputs, u)}
+    if not g.gist:
+        cell.vjp(*u)
+    return _differences(given, before, "vjp")
+
+
+def _differences(given, before, method):
+    moved = [name for name in given if not np.array_equal(given[name], before[name], equal_nan=True)]
+    if not moved:
+        return []
+    name = moved[0]
+    k = np.unravel_index(np.argmax(np.abs(given[name] - before[name])), before[name].shape)
+    entry = f"{name}{list(map(int, k))} was {figure(before[name][k])} and is {figure(given[name][k])} afterwards"
+    return [f"{method} writes into {several(moved)}, which belongs to the caller: {entry}"]
+
+
+def repeated(g):
+    """Answers that differ when the same is asked again."""
+    cell, x, state = g.p.build(g.Cell)
+    first = [np.array(y) for y in cell.apply(x, *state)]
+    again = [np.array(y) for y in cell.apply(x, *state)]
+    for name, a, b in zip(g.outputs, first, again):
+        if a.shape != b.shape:
+            return [
+                f"a second identical apply on the same cell returns {name} of shape "
+                f"{b.shape} instead of {a.shape}: something is kept from the call before"
+            ]
+        if not np.array_equal(a, b, equal_nan=True):
+            other = g.p.build(g.Cell)[0]
+            fresh = np.array(other.apply(x, *state)[g.outputs.index(name)])
+            why = "something is kept from the call before" if np.array_equal(fresh, a) else "it is not deterministic"
+            return [f"a second identical apply returns another {name}, by {figure(np.max(np.abs(a - b)))}: {why}"]
+    u = g.upstream
+    try:
+        one, two = (differentiated(cell, u) for _ in range(2))
+    except Exception as error:
+        return [f"a second vjp after the same apply raises {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"]
+    for name in one:
+        if one[name].shape == two[name].shape and not np.array_equal(one[name], two[name], equal_nan=True):
+            if close(two[name], 2 * one[name]):
+                return [f"gradients accumulate: a second vjp returns 2 times the gradient of {name}"]
+            return [
+                "a second vjp after the same apply returns another gradient "
+                f"of {name}, by {figure(np.max(np.abs(one[name] - two[name])))}"
+            ]
+    return []
+
+
+def cached(g):
+    """A vjp that belongs to an earlier apply, or a cell that remembers earlier inputs."""
+    other = replace(g.p, x=-g.p.x, state=tuple(-s for s in g.p.state))
+    fresh, stale = g.ran(), g.ran(other)
+    cell = g.p.build(g.Cell)[0]
+    outcome(cell, other)
+    try:
+        used = outcome(cell, g.p)
+    except Exception as error:
+        return [f"a second call with other numbers on the same cell raises {type(error).__name__}"]
+    for name, value in fresh.items():
+        if value.shape == used[name].shape and not np.array_equal(value, used[name], equal_nan=True):
+            if name in g.names and close(used[name], stale[name]) and not close(stale[name], value):
+                return [
+                    "after a second apply, vjp still returns the gradient of "
+                    f"{name} of the first, to {figure(gap(used[name], stale[name]))}"
+                ]
+            if close(used[name], value + stale[name]):
+                return [
+                    f"the gradient of {name} is added to that of the call "
+                    f"before, to {figure(gap(used[name], value + stale[name]))}"
+                ]
+            what = "output" if name in g.outputs else "gradient of"
+            return [
+                f"the {what} {name} depends on what the same cell was called "
+                f"with before, by {figure(np.max(np.abs(value - used[name])))}"
+            ]
+    for word, p in (("more rows", g.p.rows([0, 1, 2, 0])), ("fewer rows", g.p.rows([0]))):
+        cell = g.p.build(g.Cell)[0]
+        outcome(cell, g.p)
+        try:
+            found, wanted = outcome(cell, p), g.ran(p)
+        except Exception as error:
+            return [
+                f"a second call with {word} on the same cell raises {type(error).__name__}: the first call's batch size is kept"
+            ]
+        off = [n for n in wanted if wanted[n].shape != found[n].shape or not np.array_equal(wanted[n], found[n], equal_nan=True)]
+        if off:
+            return [
+                f"a second call with {word} on the same cell gives another "
+                f"{off[0]} than a fresh cell: something of the first is kept"
+            ]
+    return []
+
+
+def shared(g):
+    """Two cells that share what they keep."""
+    two = replace(g.p, x=-g.p.x, state=tuple(-s for s in g.p.state), weights=[-w for w in g.p.weights])
+    alone = g.ran()
+    one, other = g.p.build(g.Cell)[0], two.build(g.Cell)[0]
+    outputs = [np.array(y) for y in one.apply(g.p.x.copy(), *(s.copy() for s in g.p.state))]
+    for name, y in zip(g.outputs, outputs):
+        if not np.array_equal(y, alone[name], equal_nan=True):
+            return [
+                f"making a second cell changes the first: its {name} moves by "
+                f"{figure(np.max(np.abs(y - alone[name])))}; they share weights"
+            ]
+    other.apply(two.x.copy(), *(s.copy() for s in two.state))
+    found = differentiated(one, g.upstream)
+    off = [n for n in found if not np.array_equal(found[n], alone[n], equal_nan=True)]
+    if off:
+        return [
+            "two cells share what they keep: after an apply of the second, the first returns another "
+            f"gradient of {off[0]}, by {figure(np.max(np.abs(found[off[0]] - alone[off[0]])))}"
+        ]
+    return []
+
+
+def rows(g):
+    """Rows that are another thing in a batch than alone."""
+    if g.gist or g.cell.batch:
+        return []
+    together, batch = g.ran(), g.p.x.shape[-2]
+    alone = [g.ran(g.p.rows([r])) for r in range(batch)]
+    for name in g.outputs:
+        off = [r for r in range(batch) if not close(together[name][..., r, :], alone[r][name][..., 0, :], 1e-10)]
+        off = [r for r in off if np.any(together[name][..., r, :]) or np.any(alone[r][name])]
+        if off:
+            worst = max(gap(together[name][..., r, :], alone[r][name][..., 0, :]) for r in off)
+            return [
+                f"{_mixed(g, together, off) or 'rows know of each other'}: in a batch of {batch}, "
+                f"rows {off} of {name} differ from what each gives alone, by {figure(worst)}"
+            ]
+    return []
+
+
+def _mixed(g, together, off):
+    """How the rows of the state are mixed up, if that gives the outputs, and if the rows differ at all."""
+    if any(len(np.unique(s, axis=0)) < len(s) or not s.any(axis=1).all() for s in g.p.state):
+        return None
+    batch = g.p.x.shape[-2]
+    for j in range(len(g.p.state)):
+        for said, order in (
+            ("every row continues the state {} of row 0", [0] * batch),
+            ("each row continues the state {} of the row before", [(r - 1) % batch for r in range(batch)]),
+            ("each row continues the state {} of the next row", [(r + 1) % batch for r in range(batch)]),
+        ):
+            for only in ([j], range(len(g.p.state))):
+                states = tuple(s[order] if k in only else s for k, s in enumerate(g.p.state))
+                solo = [g.ran(replace(g.p.rows([r]), state=tuple(s[[r]] for s in states))) for r in range(batch)]
+                if all(close(together[n][..., r, :], solo[r][n][..., 0, :]) for n in g.outputs[:1] for r in off):
+                    return said.format(g.names[g.n + 1 + j])
+    return None

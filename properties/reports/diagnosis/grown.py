@@ -1,0 +1,150 @@
+"""The case on which mistakes are told apart: sizes all different, numbers ordinary, every derivative known."""
+
+from dataclasses import replace
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from strategies import Problem
+
+from ...oracles.chebyshev import Chebyshev
+from ...oracles.function import Function, rebound
+from ...oracles.handshake import handshake
+from ...run import array_names, outcome, output_names
+
+SIZES = {"batch": 3, "features": 4, "state": 5, "steps": 4}  # at (1, 1, 1) transposed, scaled and swapped are all the same
+PLAIN = replace(Problem(seed=1, scale=1.0), **SIZES)  # type: ignore[arg-type]
+CLOSE = 1e-8  # derivatives by complex step agree to 1e-12, by differences to 1e-9
+STEP, TINY_STEP = 1e-5, 2.0**-100
+
+
+def close(a, b, tolerance=CLOSE):
+    """Whether two arrays are the same but for rounding, and not both zero."""
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return False
+    scale = max(np.max(np.abs(a), initial=0.0), np.max(np.abs(b), initial=0.0))
+    return bool(scale > 0 and np.max(np.abs(a - b)) <= tolerance * scale)
+
+
+def same(a, b):
+    """close, or both zero, or both empty."""
+    return close(a, b) or (np.shape(a) == np.shape(b) and not np.any(a) and not np.any(b))
+
+
+class Grown:
+    """A cell on one literal problem: what it claims, and the true derivatives of what it computes."""
+
+    def __init__(self, Cell, problem=PLAIN):
+        """Cell: the factory; problem: a recipe or a literal problem, of full size."""
+        self.Cell, self.p = Cell, problem.literal(Cell)
+        self.cell, _, _ = self.p.build(Cell)
+        self.names, self.outputs = array_names(self.cell), output_names(self.cell)
+        self.kind, self.blocks = self.cell.kind, self.cell.weight_blocks
+        self.n, self.gist = len(self.cell.weights), bool(getattr(self.cell, "gist", False))
+
+    @cached_property
+    def upstream(self):
+        """The first upstream of the problem."""
+        return self.p.given[0]
+
+    def offered(self):
+        """Names of the arrays of which the cell offers gradients."""
+        parts = self.cell.gradients
+        here = ["weights"] * self.n + ["x"] + ["state"] * len(self.p.state)
+        return [name for name, part in zip(self.names, here) if part in parts]
+
+    def ran(self, p=None):
+        """Outputs and claimed gradients by name of a fresh cell on a problem, by default this one."""
+        p = p or self.p
+        return outcome(p.build(self.Cell)[0], p)
+
+    def claims(self, upstream=None, p=None):
+        """The claimed gradients by name, for another upstream or problem."""
+        p = p or self.p
+        found = self.ran(p if upstream is None else replace(p, given=[upstream, upstream]))
+        return {name: np.asarray(found[name], dtype=float) for name in self.offered() if name in found}
+
+    @cached_property
+    def jacobian(self):
+        """d outputs / d array for each array: (number of outputs in all, size of the array)."""
+        return jacobian(self.Cell, self.p)
+
+    def truth(self, upstream=None):
+        """The true gradients by name, for an upstream, by default that of the problem."""
+        u = np.concatenate([np.ravel(a) for a in upstream or self.upstream])
+        arrays = [*self.p.weights, self.p.x, *self.p.state]
+        return {name: (u @ J).reshape(a.shape) for name, a, J in zip(self.names, arrays, self.jacobian)}
+
+    def masked(self, keep):
+        """The upstream with all but some entries set to zero; keep(k, array) -> mask or factor of the k-th."""
+        return tuple(np.asarray(u * keep(k, u)) for k, u in enumerate(self.upstream))
+
+    def row(self, r):
+        """The true gradients due to row r alone."""
+
+        def keep(k, u):
+            mask = np.zeros(u.shape)
+            mask[..., r, :] = 1
+            return mask
+
+        return self.truth(self.masked(keep))
+
+
+@lru_cache(maxsize=8)
+def grown(Cell, problem):
+    """The Grown of a recipe, kept: the laws that one cell breaks ask for the same."""
+    return Grown(Cell, problem)
+
+
+def jacobian(Cell, p):
+    """d outputs / d array, one column for each entry, by the oracle that the cell admits."""
+    cell, x, state = p.build(Cell)
+    hand, arrays = handshake(Cell), [np.array(a, dtype=float) for a in (*cell.weights, x, *state)]
+    function, found = Function(cell, hand.rebinds), []
+    n = sum(np.size(y) for y in cell.apply(x, *state))
+    for k, a in enumerate(arrays):
+        columns = _quotients(function, arrays, k) if hand.oracles[k] is Chebyshev else _slopes(cell, arrays, k, hand.oracles[k])
+        found.append(np.array([np.concatenate([np.ravel(y) for y in ys]) for ys in columns]).T if a.size else np.zeros((n, 0)))
+    return found
+
+
+def _slopes(cell, arrays, k, oracle):
+    """By complex step: one copy of the cell with array k complex, its entries moved one after the other."""
+    moved = [oracle.number(a.astype(complex)) if j == k else a for j, a in enumerate(arrays)]
+    n = len(cell.weights)
+    copied = rebound(cell, moved[:n])
+    for index in np.ndindex(arrays[k].shape):
+        moved[k][index] += 1j * TINY_STEP
+        yield [np.imag(np.asarray(y)) / TINY_STEP for y in copied.apply(moved[n], *moved[n + 1 :])]
+        moved[k][index] = arrays[k][index]
+
+
+def _quotients(function, arrays, k):
+    for index in np.ndindex(arrays[k].shape):
+        v = np.zeros(arrays[k].shape)
+        v[index] = 1
+        yield _quotient(function, arrays, k, v)
+
+
+def _quotient(function, arrays, k, v):
+    """Central differences."""
+    plus, minus = (function([a + s * STEP * v if j == k else a for j, a in enumerate(arrays)]) for s in (1, -1))
+    return [(np.asarray(y) - np.asarray(z)) / (2 * STEP) for y, z in zip(plus, minus)]
+
+
+def figure(value):
+    """A number in a sentence."""
+    return f"{float(value):.3g}"
+
+
+def gap(a, b):
+    """The largest difference of two arrays, as a share of the larger."""
+    scale = max(np.max(np.abs(a), initial=0.0), np.max(np.abs(b), initial=0.0)) or 1.0
+    return float(np.max(np.abs(np.asarray(a) - b), initial=0.0) / scale)
+
+
+def several(names):
+    """a, b and c."""
+    names = list(names)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

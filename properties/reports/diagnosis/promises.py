@@ -1,0 +1,192 @@
+"""Broken promises: which array, which call. Asked only about the law that was broken, since a correct cell may break them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ...run import differentiated, outcome
+from .grown import figure, several
+
+
+def promise_faults(g, law):
+    """Sentences about one broken promise, [] where nothing more can be said than the law does."""
+    look = LOOKS.get(law)
+    return look(g) if look else []
+
+
+def outputs_alias(g):
+    """An output that is the cell's own."""
+    fresh = g.ran()
+    for k, name in enumerate(g.outputs):
+        cell = g.p.build(g.Cell)[0]
+        outputs = cell.apply(g.p.x.copy(), *(s.copy() for s in g.p.state))
+        outputs[k][...] += 1
+        found = differentiated(cell, g.upstream)
+        off = [n for n in found if not np.array_equal(found[n], fresh[n], equal_nan=True)]
+        if off:
+            return [
+                f"{name} as returned is the cell's cache: adding 1 to it moves "
+                f"the gradient of {several(off)}, by {_moved(found, fresh, off)}"
+            ]
+    cell = g.p.build(g.Cell)[0]
+    outputs = cell.apply(g.p.x.copy(), *(s.copy() for s in g.p.state))
+    kept = [np.array(y) for y in outputs]
+    cell.apply(-g.p.x, *(-s for s in g.p.state))
+    for name, y, before in zip(g.outputs, outputs, kept):
+        if not np.array_equal(y, before, equal_nan=True):
+            return [
+                f"the next apply overwrites the {name} that was returned, by "
+                f"{figure(np.max(np.abs(y - before)))}: a buffer is used again"
+            ]
+    return []
+
+
+def inputs_alias(g):
+    """An input that is kept without a copy."""
+    fresh = g.ran()
+    given = [g.p.x, *g.p.state]
+    for k, name in enumerate(g.names[g.n :]):
+        cell, arrays = g.p.build(g.Cell)[0], [a.copy() for a in given]
+        cell.apply(*arrays)
+        arrays[k] += 1
+        found = differentiated(cell, g.upstream)
+        off = [n for n in found if not np.array_equal(found[n], fresh[n], equal_nan=True)]
+        if off:
+            return [
+                f"the cell keeps {name} itself, not a copy: adding 1 to it after apply "
+                f"moves the gradient of {several(off)}, by {_moved(found, fresh, off)}"
+            ]
+    return []
+
+
+def gradients_alias(g):
+    """A gradient buffer that is used again."""
+    cell = g.p.build(g.Cell)[0]
+    cell.apply(g.p.x.copy(), *(s.copy() for s in g.p.state))
+    weights = cell.vjp(*g.p.given[0])[0]
+    before = [np.array(a) for a in weights]
+    cell.vjp(*g.p.given[1])
+    off = [n for n, a, b in zip(g.names, weights, before) if not np.array_equal(a, b)]
+    if off:
+        return [f"the next vjp overwrites the gradient of {several(off)} that was returned: a buffer is used again"]
+    return []
+
+
+def random_state(g):
+    """Which call moves numpy's global random state."""
+
+    def drew(call):
+        before = np.random.get_state()[1:3]
+        call()
+        return not all(map(np.array_equal, before, np.random.get_state()[1:3]))
+
+    kept = np.random.get_state()
+    try:
+        np.random.seed(12345)
+        if drew(lambda: g.Cell(4, 5)):
+            return ["making the cell draws from, or seeds, numpy's global random state"]
+        cell = g.p.build(g.Cell)[0]
+        if drew(lambda: cell.apply(g.p.x, *g.p.state)):
+            return ["apply draws from, or seeds, numpy's global random state"]
+        return ["vjp draws from, or seeds, numpy's global random state"] if drew(lambda: cell.vjp(*g.upstream)) else []
+    finally:
+        np.random.set_state(kept)
+
+
+def layouts(lay, words):
+    """A look for the array whose layout is not accepted."""
+
+    def look(g):
+        fresh = g.ran()
+        given = [g.p.x, *g.p.state]
+        for k, name in enumerate(g.names[g.n :]):
+            cell = g.p.build(g.Cell)[0]
+            try:
+                outputs = cell.apply(*(lay(a) if j == k else a.copy() for j, a in enumerate(given)))
+            except Exception as error:
+                return [f"{name} {words} makes apply raise {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"]
+            for output, y in zip(g.outputs, outputs):
+                if not np.allclose(y, fresh[output], 1e-9, 1e-12, equal_nan=True):
+                    return [
+                        f"{name} {words} gives another {output} than the same numbers "
+                        f"in order, by {figure(np.max(np.abs(y - fresh[output])))}"
+                    ]
+        return []
+
+    return look
+
+
+def _locked(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+def dtypes(g):
+    """What leaves float32."""
+    p = replace(g.p, dtype=np.float32)
+    found = outcome(p.build(g.Cell)[0], p)
+    off = [n for n, a in found.items() if a.dtype != np.float32]
+    return [f"float32 in, {found[off[0]].dtype} out: {several(off)}"] if off else []
+
+
+def accuracy(g):
+    """How many bits are left in float32."""
+    p = replace(g.p, dtype=np.float32)
+    wide = replace(p, dtype=np.float64)
+    found, right = outcome(p.build(g.Cell)[0], p), g.ran(wide)
+    errors = {
+        n: float(np.max(np.abs(found[n] - right[n])) / (np.max(np.abs(right[n])) or 1))
+        for n in right
+        if found[n].shape == right[n].shape
+    }
+    name = max(errors, key=lambda n: errors[n])
+    if 1e-5 < errors[name] < 1e-2:
+        return [
+            f"in float32, {name} is off by {figure(errors[name])} of its "
+            "size: as much as half precision (1e-3), far from float32 (1e-7)"
+        ]
+    return []
+
+
+def omitted(g):
+    """What the cell starts from where states are omitted."""
+    cell = g.p.build(g.Cell)[0]
+    found = [np.array(y) for y in cell.apply(g.p.x)]
+    for said, fill in (("ones", 1.0), ("0.5", 0.5)):
+        states = tuple(np.full_like(s, fill) for s in g.p.state)
+        if all(map(np.array_equal, found, list(g.ran(replace(g.p, state=states)).values())[: len(found)])):
+            return [f"without states the cell starts from {said}, not from zeros: exactly the outputs of that"]
+    return []
+
+
+def empty_batch(g):
+    """What a batch of no rows gives."""
+    found = g.ran(g.p.rows(slice(0)))
+    lost = [n for n, a in found.items() if a.size and not np.isfinite(a).all()]
+    return [f"a batch of no rows gives nan for the gradient of {several(lost)}, instead of 0"] if lost else []
+
+
+LOOKS = {
+    "an_empty_batch_adds_nothing": empty_batch,
+    "outputs_are_the_callers": outputs_alias,
+    "inputs_are_the_callers": inputs_alias,
+    "gradients_are_the_callers": gradients_alias,
+    "global_random_state_is_left_alone": random_state,
+    "column_order_is_accepted": layouts(lambda a: np.array(a, order="F"), "in column (Fortran) order"),
+    "strided_views_are_accepted": layouts(lambda a: np.repeat(a, 2, axis=-1)[..., ::2], "as a strided view"),
+    "reversed_views_are_accepted": layouts(lambda a: np.flip(np.flip(a).copy()), "as a view that runs backwards"),
+    "read_only_arrays_are_accepted": layouts(_locked, "that is read-only"),
+    "dtypes_are_kept": dtypes,
+    "float32_outputs": accuracy,
+    "float32_gradients": accuracy,
+    "an_omitted_state_is_zero": omitted,
+}
+
+
+def _moved(found, fresh, off):
+    return figure(max(np.max(np.abs(found[n] - fresh[n])) for n in off))
+
+
+# Laws that break for reasons of their own: what else is wrong with the cell does not explain them.
+ALONE = [law for law in LOOKS if not law.startswith(("float32", "dtypes", "an_empty"))]

@@ -1,0 +1,161 @@
+"""Mistakes of a sequence cell forwards: it is not its steps, or its rows do not end where they should."""
+
+from dataclasses import replace
+from inspect import signature
+
+import numpy as np
+
+from ...oracles.equations import equations
+from .grown import figure, gap, same, several
+
+
+def sequence_faults(g):
+    """Sentences about the outputs of a sequence cell, [] where they are those of its steps."""
+    if not g.cell.sequence:
+        return []
+    return ignored(g) or unlike_steps(g) or empty(g) or ragged(g) or later(g)
+
+
+def ignored(g):
+    """An initial state that has no effect."""
+    whole, off = g.ran(), []
+    for k, name in enumerate(g.names[-len(g.p.state) :]):
+        states = tuple(0 * s if j == k else s for j, s in enumerate(g.p.state))
+        if all(same(whole[n], y) for n, y in g.ran(replace(g.p, state=states)).items() if n in g.outputs):
+            off.append(name)
+    return (
+        [f"the initial {several(off)} {'is' if len(off) == 1 else 'are'} ignored: the outputs stay the same when zero"]
+        if off
+        else []
+    )
+
+
+def single(g, t, state, steps=1, x=None):
+    """The outputs of a run over the steps t, t + 1, ... alone: of the equations where the cell declares them, else its own."""
+    cell = g.p.build(g.Cell)[0]
+    x = g.p.x[t : t + steps] if x is None else x
+    if g.kind and g.blocks:
+        return list(equations(cell, x, tuple(state)))
+    return [np.array(y) for y in cell.apply(x.copy(), *(np.array(s) for s in state))]
+
+
+def walk(g, order, start=None, carried=True):
+    """(states after each step, ys) one step at a time."""
+    states, ys = [tuple(start or g.p.state)], []
+    for t in order:
+        new = single(g, t, states[-1] if carried else states[0])
+        states.append(tuple(new[:-1]))
+        ys.append(new[-2])
+    return states, np.array(ys)
+
+
+def unlike_steps(g):
+    """What the sequence does instead of one step after another."""
+    T, names = len(g.p.x), g.outputs
+    found = g.ran()
+    states, ys = walk(g, range(T))
+    right = dict(zip(names, [*states[-1], ys]))
+    if all(same(found[n], right[n]) for n in names):
+        return []
+    zeros = tuple(map(np.zeros_like, g.p.state))
+    z_states, z_ys = walk(g, range(T), zeros)
+    r_states, r_ys = walk(g, range(T - 1, -1, -1))
+    i_states, i_ys = walk(g, range(T), carried=False)
+    before = np.array([s[-1] for s in states[:-1]])
+    options = [
+        ("every step starts from the initial state: the state is not carried", i_states[-1], i_ys),
+        ("the initial state is ignored: the sequence starts from zeros", z_states[-1], z_ys),
+        ("the steps are taken last to first", r_states[-1], r_ys),
+        ("the steps are taken last to first, and ys is put back in order", r_states[-1], r_ys[::-1]),
+        ("ys runs backwards in time", states[-1], ys[::-1]),
+        ("ys holds the states before the steps instead of after them", states[-1], before),
+        ("ys is (batch, steps, state) instead of (steps, batch, state)", states[-1], np.swapaxes(ys, 0, 1)),
+        ("the final state is that before the last step", states[-2], ys),
+        ("the last step is left out", states[-2], ys[:-1]),
+        ("the first step is left out", walk(g, range(1, T))[0][-1], ys[1:]),
+    ]
+    for k, name in enumerate(g.names[-len(g.p.state) :][:-1]):
+        options.append((f"ys holds {name} instead of the output", states[-1], np.array([s[k] for s in states[1:]])))
+    for said, final, outputs in options:
+        predicted = dict(zip(names, [*final, outputs]))
+        if all(found[n].shape == predicted[n].shape and same(found[n], predicted[n]) for n in names):
+            off = max(gap(found[n], right[n]) if found[n].shape == right[n].shape else 1.0 for n in names)
+            to = max(gap(found[n], predicted[n]) for n in names)
+            return [f"{said}: this gives the outputs to {figure(to)}; one step after another misses them by {figure(off)}"]
+    return []
+
+
+def empty(g):
+    """A sequence of no steps."""
+    if getattr(g.cell, "fewest_steps", 0):
+        return []
+    p = g.p.span(slice(0))
+    try:
+        found = g.ran(p)
+    except Exception as error:
+        return [f"a sequence of 0 steps raises {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"]
+    for name, s in zip(g.outputs, p.state):
+        if not np.array_equal(found[name], s):
+            return [
+                "a sequence of 0 steps does not return the state it was given: "
+                f"{name} is off by {figure(np.max(np.abs(found[name] - s)))}"
+            ]
+    return []
+
+
+def later(g):
+    """A length beyond which steps are dropped."""
+    if getattr(g.cell, "most_steps", None):
+        return []
+    p = replace(g.p.recipe, steps=12).literal(g.Cell)
+    whole = g.ran(p)
+    for k in range(12):
+        cut = g.ran(replace(p, x=p.x[:k], given=[(*u[:-1], u[-1][:k]) for u in p.given])) if k else None
+        if cut and same(cut[g.outputs[0]], whole[g.outputs[0]]) and k < 11:
+            return [f"steps beyond {k} are dropped: 12 steps end in the same {g.outputs[0]} as {k}"]
+    return []
+
+
+def ragged(g):
+    """Rows that end early."""
+    guest = getattr(g.cell, "guest", g.cell)
+    if "lengths" not in signature(guest.apply).parameters:
+        return []
+    T, batch = len(g.p.x), g.p.x.shape[1]
+    lengths = np.array([2, 0, T])[:batch]
+    try:
+        found = dict(zip(g.outputs, map(np.array, g.p.build(g.Cell)[0].apply(g.p.x, *g.p.state, lengths=lengths))))
+    except Exception as error:
+        return [f"lengths {lengths.tolist()} raise {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"]
+    finals = {}
+    for n in range(T + 1):
+        for r in range(batch):
+            finals[n, r] = single(g, 0, g.p.state, n)[:-1] if n else [np.array(s) for s in g.p.state]
+            finals[n, r] = [s[r] for s in finals[n, r]]
+    if any(same(a, b) for r in range(batch) for n in range(T) for m in range(n) for a, b in zip(finals[n, r], finals[m, r])):
+        return []  # states that stand still tell nothing
+    padded = [single(g, 0, g.p.state, T, np.where(np.arange(T)[:, None, None] < lengths[:, None], g.p.x, 0))][0][:-1]
+    for name, y in zip(g.outputs, padded):
+        if same(found[name], y) and not same(y, single(g, 0, g.p.state, T)[g.outputs.index(name)]):
+            return [
+                f"padding updates {name}: rows of lengths {lengths.tolist()} end as if x were 0 for the rest of the {T} steps"
+            ]
+    for k, name in enumerate(g.outputs[:-1]):
+        taken = [next((n for n in range(T + 1) if same(found[name][r], finals[n, r][k])), None) for r in range(batch)]
+        if taken == lengths.tolist():
+            continue
+        if None not in taken:
+            return [f"lengths are {lengths.tolist()}, but the rows of {name} end as after {taken} steps"]
+        off = [r for r in range(batch) if taken[r] is None]
+        reset = all(not np.any(found[name][r]) for r in off)
+        if reset:
+            return [f"{name} is zero in rows {off} of lengths {lengths[off].tolist()}: their state is lost"]
+        return []
+    alive = np.arange(T)[:, None, None] < lengths[:, None]
+    ys = found[g.outputs[-1]]
+    if np.any(np.where(alive, 0, ys)):
+        return [
+            f"ys holds up to {figure(np.max(np.abs(np.where(alive, 0, ys))))} "
+            f"beyond the ends of rows of lengths {lengths.tolist()}, instead of 0"
+        ]
+    return []

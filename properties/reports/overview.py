@@ -1,0 +1,95 @@
+"""Many broken laws of one cell read as one: which they are, most telling first, and what they have in common."""
+
+from pathlib import Path
+
+from .files import whole
+
+GROUPS = ("gradients", "equations", "sequences", "symmetries", "linearity", "stability", "purity", "layout", "errors")
+
+
+def findings(results):
+    """The findings among results by cell, most telling first."""
+    found = {}
+    for r in results:
+        if r.get("finding"):
+            found.setdefault(r["cell"], []).append(r)
+    return {cell: sorted(rows, key=_telling) for cell, rows in found.items()}
+
+
+def _telling(r):
+    """Broken laws before hazards, those with a diagnosis first, then by group: gradients say more than symmetries."""
+    place = GROUPS.index(r["group"]) if r["group"] in GROUPS else len(GROUPS)
+    return (r["verdict"] == "hazard", not r["finding"]["sentences"], place, r["law"])
+
+
+def finding(case):
+    """What the overview needs of a case, as plain values."""
+    path = str(case.path) if case.path else None
+    return {"sentences": case.sentences, "blame": case.blames()[0], "path": path, "name": case.short_label}
+
+
+def told(terminalreporter, results):
+    """The overview in the terminal, before the single failures, which it cuts short; and as a README beside the reports."""
+    write(results)
+    said = list(lines(results))
+    if said:
+        terminalreporter.section("broken laws")
+        terminalreporter.write_line("\n".join(said))
+        if terminalreporter.config.get_verbosity() < 1:
+            shortened(terminalreporter.stats.get("failed", []), results)
+
+
+def lines(results):
+    """For each cell that breaks several laws: how many, of what cause, and each law in one line."""
+    for rows in findings(results).values():
+        if len(rows) < 2:
+            continue
+        broken = sum(r["verdict"] == "broken" for r in rows)
+        hazards = f", {len(rows) - broken} hazards" if broken < len(rows) else ""
+        yield f"{rows[0]['finding']['name']} breaks {broken} laws{hazards}. Most telling first:"
+        for cause, members in _causes(rows).items():
+            yield f"  {cause}" if cause else "  no known mistake matches:"
+            shown = members[:6]
+            for r in shown:
+                yield f"    {r['law']}: {r['finding']['blame']}"[:150]
+            if len(members) > len(shown):
+                yield f"    and {len(members) - len(shown)} more: {', '.join(r['law'] for r in members[len(shown) :])}"
+        if folder := next((r["finding"]["path"] for r in rows if r["finding"]["path"]), None):
+            yield f"  reports: {Path(folder).parent / 'README.md'}"
+
+
+def _causes(rows):
+    """The findings by their first sentence, the most telling cause first."""
+    causes = {}
+    for r in rows:
+        causes.setdefault(next(iter(r["finding"]["sentences"]), ""), []).append(r)
+    return causes
+
+
+def shortened(reports, results):
+    """Cut the reports of all but the most telling law of a cell to one line: the overview has said the rest."""
+    first = {id(rows[0]) for rows in findings(results).values()}
+    for report in reports:
+        for key, value in getattr(report, "user_properties", ()):
+            if key == "cellcheck" and value.get("finding") and id(value) not in first:
+                report.longrepr = f"{value['law']}: {value['finding']['blame']}\nreport: {value['finding']['path']}"
+
+
+def markdown(rows):
+    """The README of one cell's reports."""
+    name = rows[0]["finding"]["name"]
+    parts = [f"# {name}: what it breaks, most telling first"]
+    for cause, members in _causes(rows).items():
+        table = ["| law | worst block | verdict |", "|---|---|---|"]
+        for r in members:
+            table.append(f"| [`{r['law']}`]({r['law']}.md) | {r['finding']['blame'].replace('|', '/')} | {r['verdict']} |")
+        parts += [f"**{cause[:1].upper() + cause[1:]}.**" if cause else "No known mistake matches:", "\n".join(table)]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(results):
+    """Write one README beside the reports of each cell."""
+    for rows in findings(results).values():
+        paths = [Path(r["finding"]["path"]) for r in rows if r["finding"]["path"]]
+        if paths and paths[0].parent.is_dir():
+            whole(paths[0].parent / "README.md", markdown([r for r in rows if r["finding"]["path"]]))

@@ -1,0 +1,230 @@
+"""What a law asks of a cell, call by call: recorded, then played back with other answers to see what it compares."""
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .. import verdicts
+from ..shrinking import quiet
+from ..verdicts import Violation
+
+METHODS = ("apply", "vjp", "forward", "backward")
+
+
+@dataclass
+class Call:
+    """One call from outside: of which cell, with what, what came back, what changed besides.
+
+    cell: which cell; weights: before the call; writes: what the law had changed since the last call, effects: what the call
+    changed, both (number of the array, its new value); flags: np.geterr() of the law; layouts: of the arrays given, by path;
+    known: numbers of the arrays given, by path ("given", ...), and of the answers; drew: whether numpy's random state moved.
+    """
+
+    cell: int
+    method: str
+    arguments: tuple
+    options: dict
+    weights: list
+    flags: dict
+    writes: list = field(default_factory=list)
+    effects: list = field(default_factory=list)
+    layouts: dict = field(default_factory=dict)
+    known: dict = field(default_factory=dict)
+    result: Any = None
+    error: Exception | None = None
+    drew: bool = False
+
+
+class Tape:
+    """The calls of one run of a law, in order, and every array that went in or came out."""
+
+    def __init__(self, answers=None, changed=None):
+        """answers: a finished Tape to play back; changed: {(call, path): array} to answer instead, ("effect", k) for effects."""
+        self.answers, self.changed = answers, changed or {}
+        self.calls: list[Call] = []
+        self.made: list[tuple] = []  # the sizes that each cell was made with
+        self.arrays: list[Any] = []  # (array, value when last seen, where from: (call, path))
+        self.busy = self.drew = False
+
+    def run(self, cell, method, arguments, options):
+        """Carry out, or answer, one call of a method of a cell that is recorded."""
+        if self.busy:
+            return getattr(super(type(cell), cell), method)(*arguments, **options)
+        n = len(self.calls)
+        weights = [np.array(w) for w in cell.weights]
+        call = Call(cell._tape.number, method, _copied(arguments), _copied(options), weights, np.geterr(), self._changes())
+        self.calls.append(call)
+        for k, w in enumerate(cell.weights):
+            self._track(w, (n, ("weights", k)))
+        for path, leaf in leaves((arguments, options)):
+            call.known["given", *path] = self._track(leaf, (n, ("given", *path)))
+            call.layouts[path] = layout(leaf)
+        state, self.busy = np.random.get_state()[1:3], True
+        try:
+            result = self._answer(n) if self.answers else getattr(super(type(cell), cell), method)(*arguments, **options)
+        except Exception as error:
+            call.error = error
+            raise
+        finally:
+            self.busy = False
+            call.effects = self._changes()
+            call.drew = not all(map(np.array_equal, state, np.random.get_state()[1:3]))
+        call.result = _copied(result)
+        for path, leaf in leaves(result):
+            call.known[path] = self._track(leaf, (n, path))
+        return result
+
+    def _answer(self, n):
+        """What the recorded call returned, or what it is changed to."""
+        call = self.answers.calls[n]
+        for k, value in call.effects:
+            self.arrays[k][0][...] = self.changed.get((n, ("effect", k)), value)
+        if call.error:
+            raise call.error
+        return _replaced(call.result, lambda path, leaf: self._answered(call.known.get(path), (n, path), leaf))
+
+    def _answered(self, k, place, leaf):
+        """One array of an answer: changed, or the very array that it was, or a copy."""
+        if place not in self.changed and k is not None and k < len(self.arrays):
+            return self.arrays[k][0]
+        return copy.copy(self.changed.get(place, leaf))
+
+    def _track(self, leaf, origin):
+        """The number of an array, new or known; None for what is no array of numbers."""
+        if not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "biufc":
+            return None
+        for k, (array, *_) in enumerate(self.arrays):
+            if array is leaf:
+                return k
+        self.arrays.append([leaf, leaf.copy(), origin])
+        return len(self.arrays) - 1
+
+    def _changes(self):
+        """(number, new value) of the tracked arrays that are no longer what they were."""
+        found = []
+        for k, entry in enumerate(self.arrays):
+            if not np.array_equal(entry[0], entry[1], equal_nan=True):
+                entry[1] = entry[0].copy()
+                found.append((k, entry[1]))
+        return found
+
+
+class Mark:
+    """What makes a cell recorded. A copy of the cell is recorded too, as the same cell, if nothing had been asked of it yet."""
+
+    def __init__(self, tape, number):
+        """tape: where calls go; number: of the cell."""
+        self.tape, self.number = tape, number
+
+    def __deepcopy__(self, memo):
+        used = self.tape is None or any(call.cell == self.number for call in self.tape.calls)
+        return Mark(None, self.number) if used else self
+
+
+class Recorded:
+    """The factory of a cell whose calls go to a tape. It equals the factory it stands for, so that oracles know the cell."""
+
+    def __init__(self, Cell, tape):
+        """Cell: the factory; tape: a fresh Tape."""
+        self.Cell, self.tape = Cell, tape
+        self.__name__, self.__doc__ = Cell.__name__, Cell.__doc__
+
+    def __call__(self, input_features, state_size):
+        """A cell that is recorded; raises TypeError for one that cannot be."""
+        state = np.random.get_state()[1:3]
+        cell = self.Cell(input_features, state_size)
+        self.tape.drew |= not all(map(np.array_equal, state, np.random.get_state()[1:3]))
+        target = getattr(cell, "guest", cell)
+        target._tape = Mark(self.tape, len(self.tape.made))
+        target.__class__ = _recording(type(target))
+        self.tape.made.append((input_features, state_size))
+        return cell
+
+    def __hash__(self):
+        return hash(self.Cell)
+
+    def __eq__(self, other):
+        return other is self.Cell or other is self
+
+
+def recorded(law, Cell, problem, answers=None, changed=None):
+    """(tape, blocks, error) of one run of the law; blocks are all that it compared.
+
+    law: the function that @given received; answers, changed: as of Tape.
+    """
+    tape, seen, error = Tape(answers, changed), _Seen(), None
+    try:
+        with quiet(seen, draws=0):  # the bound has been measured before
+            law(Cell=Recorded(Cell, tape), problem=problem)
+    except Exception as raised:
+        error = raised
+    return tape, error.blocks if isinstance(error, Violation) else seen.blocks, error
+
+
+class _Seen(verdicts.Tally):
+    """A tally that keeps the blocks themselves."""
+
+    blocks: tuple = ()
+
+    def add(self, blocks):
+        """Keep them."""
+        self.blocks = list(blocks)
+
+
+def _recording(Class):
+    """The subclass whose methods go through the tape of the instance."""
+
+    def through(method):
+        def called(self, *arguments, **options):
+            mark = self.__dict__.get("_tape")
+            if mark is None or mark.tape is None:
+                return getattr(super(Recording, self), method)(*arguments, **options)
+            return mark.tape.run(self, method, arguments, options)
+
+        return called
+
+    methods = {method: through(method) for method in METHODS if callable(getattr(Class, method, None))}
+    Recording = type(Class.__name__, (Class,), methods)
+    return Recording
+
+
+def layout(array):
+    """How an array lies in memory, where that is not plain: "column order", "strided", "reversed", "read-only"."""
+    if not isinstance(array, np.ndarray):
+        return ""
+    words = ["read-only"] * (not array.flags.writeable)
+    if min(array.strides, default=0) < 0:
+        words.append("reversed")
+    elif array.flags.f_contiguous and not array.flags.c_contiguous:
+        words.append("column order")
+    elif not array.flags.c_contiguous:
+        words.append("strided")
+    return ", ".join(words)
+
+
+def leaves(value, path=()):
+    """(path, leaf) of every array and number in nested tuples, lists and dicts."""
+    if isinstance(value, (tuple, list)):
+        for k, part in enumerate(value):
+            yield from leaves(part, (*path, k))
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from leaves(part, (*path, key))
+    elif value is not None:
+        yield path, value
+
+
+def _replaced(value, change, path=()):
+    """The same nesting with change(path, leaf) in the place of each leaf, copied."""
+    if isinstance(value, (tuple, list)):
+        parts = [_replaced(part, change, (*path, k)) for k, part in enumerate(value)]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if isinstance(value, dict):
+        return {key: _replaced(part, change, (*path, key)) for key, part in value.items()}
+    return value if value is None else change(path, value)
+
+
+def _copied(value):
+    return _replaced(value, lambda path, leaf: copy.copy(leaf))
