@@ -1,0 +1,169 @@
+"""The certificate as plain data: what `schema.json` and docs/certificate.md describe."""
+
+import math
+import platform
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from .. import regimes
+from ..capabilities import NEEDS, missing
+from ..oracles.gradients import regions_of
+from ..run import array_names
+from . import laws
+
+VERSION = 1
+VERDICTS = ("held", "broken", "hazard", "vacuous", "expected", "not verified", "incomplete", "not asked")
+
+
+def certificate(cells, about, results, run):
+    """The certificate of a run as a dict of plain values.
+
+    cells: the factories by name; about: lines of the pre-flight, each beginning with a cell's name; results: of all laws, as
+    the Collector has them; run: what else there is to say about the run (examples, strict, workers).
+    """
+    known = laws.every()
+    entries = [_cell(name, Cell, about, [r for r in results if r["cell"] == name], known) for name, Cell in cells.items()]
+    return {
+        "format": "cellcheck certificate",
+        "version": VERSION,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "status": _worst(entry["status"] for entry in entries),
+        "environment": {**environment(), **run},
+        "cells": entries,
+    }
+
+
+def environment():
+    """Versions of whatever may change a number."""
+    packages = {name: version(name) for name in ("numpy", "hypothesis", "pytest")}
+    return {"python": platform.python_version(), **packages, "platform": platform.platform(), "byteorder": sys.byteorder}
+
+
+def _cell(label, Cell, about, results, known):
+    of = {(r["group"], r["law"]): r for r in results}
+    rows = [_law(law, of.get((law.group, law.name))) for law in known]
+    count = Counter(row["verdict"] for row in rows)
+    instance = Cell(2, 3)
+    blocks = _power(Cell, instance, of)
+    return {
+        "name": label.rpartition(":")[2],
+        "source": label if ":" in label else None,
+        "status": "broken" if count["broken"] else "incomplete" if count["incomplete"] or not results else "held",
+        "capabilities": _capabilities(instance),
+        "notes": [line.removeprefix(f"{label}: ") for line in about if line.startswith(f"{label}: ")],
+        "verdicts": {verdict: count[verdict] for verdict in VERDICTS},
+        "examples": sum(row["examples"] for row in rows),
+        "certified": _share(sum((Counter(row["blocks"]) for row in rows), Counter())),
+        "worst": max((row["worst"] for row in rows), default=0.0),
+        "laws": rows,
+        "power": blocks,
+        "regimes": _regimes(instance, results),
+    }
+
+
+def _law(law, result):
+    row = {"group": law.group, "law": law.name, "equation": law.equation, "promise": law.promise}
+    if result is None:
+        empty = {"examples": 0, "blocks": {}, "certified": None, "worst": 0.0, "seconds": 0.0, "report": None}
+        return {**row, "verdict": "not asked", "reason": "", **empty}
+    verdict = verdict_of(result)
+    report = (result.get("finding") or {}).get("path") if verdict in ("broken", "hazard", "expected") else None
+    return {
+        **row,
+        "verdict": verdict,
+        "reason": result["reason"],
+        "examples": result["examples"],
+        "blocks": dict(result["blocks"]),
+        "certified": _share(result["blocks"]),
+        "worst": _number(result["worst"]) or 0.0,
+        "seconds": result.get("seconds", 0.0),
+        "report": report,
+    }
+
+
+def verdict_of(result):
+    """The verdict of a result: a law that held without proving anything is vacuous."""
+    return "vacuous" if result["verdict"] == "held" and result["reason"].startswith("vacuous") else result["verdict"]
+
+
+def _share(blocks):
+    """Which part of the blocks that could be judged was certified, or None."""
+    judged = sum(blocks.values()) - blocks.get("trivial", 0)
+    return blocks.get("certified", 0) / judged if judged else None
+
+
+def expected_blocks(cell):
+    """Name and part of every derivative that a cell might offer: one per gate of each weight, one for x and for each state."""
+    parts = ["weights"] * len(cell.weights) + ["x"] + ["state"] * len(cell.state_names)
+    return [(region.name, parts[region.k]) for region in regions_of(cell, array_names(cell), range(len(parts)))]
+
+
+def _power(Cell, cell, of):
+    """Per block how closely the certified examples agreed; what no law looked at is there as well, with the reason."""
+    seen = {name: found for (group, _), r in of.items() if group == "gradients" for name, found in r.get("power", {}).items()}
+    rows = []
+    for name, part in expected_blocks(cell):
+        found = seen.get(name, {})
+        counts = {verdict: found.get(verdict, 0) for verdict in ("certified", "inconclusive", "trivial", "violated")}
+        reason = "" if found else missing(Cell, (part,)) or _unjudged(part, of)
+        sharpness = {"worst": found.get("worst"), "decades": found.get("decades", {}), "oracle": found.get("oracle")}
+        rows.append({"block": name, "part": part, **counts, **sharpness, "reason": reason})
+    return rows
+
+
+def _unjudged(part, of):
+    law = {"weights": "weight_gradients", "x": "input_gradients", "state": "state_gradients"}[part]
+    result = of.get(("gradients", law))
+    return f"{law}: {verdict_of(result)}" if result else "not asked"
+
+
+def _capabilities(cell):
+    offers = {need: bool(has(cell)) for need, (has, _) in NEEDS.items()}
+    return {
+        "kind": cell.kind,
+        "sequence": bool(cell.sequence),
+        "states": list(cell.state_names),
+        "gradients": list(cell.gradients),
+        "batch": cell.batch,
+        "dtypes": [getattr(d, "__name__", str(d)) for d in cell.dtypes],
+        "weights": array_names(cell)[: len(cell.weights)],
+        "choices": {key: str(value) for key, value in (getattr(cell, "choices", None) or {}).items()},
+        "variant": {key: str(value) for key, value in (getattr(cell, "variant", None) or {}).items()},
+        "offers": offers,
+    }
+
+
+def _regimes(cell, results):
+    """How many examples there were of each value, zero for those that were never reached; what the cell ignores is left out."""
+    total = {dimension: Counter() for dimension in regimes.REACHABLE}
+    for r in results:
+        for dimension, counts in r.get("regimes", {}).items():
+            for value, n in counts.items():
+                total[dimension][_taken(cell, dimension, value)] += n
+    found = {}
+    for dimension, values in regimes.REACHABLE.items():
+        if (dimension == "steps" and not cell.sequence) or not total[dimension]:
+            continue
+        names = list(dict.fromkeys(_taken(cell, dimension, f"{v:g}" if isinstance(v, float) else str(v)) for v in values))
+        found[dimension] = {name: total[dimension][name] for name in names}
+    return found
+
+
+def _taken(cell, dimension, value):
+    """What the cell is given where it cannot take any batch or any number of steps."""
+    if dimension == "batch" and cell.batch:
+        return str(cell.batch)
+    if dimension == "steps":
+        return str(max(min(int(value), getattr(cell, "most_steps", None) or int(value)), getattr(cell, "fewest_steps", 0)))
+    return value
+
+
+def _worst(statuses):
+    statuses = set(statuses)
+    return next((s for s in ("broken", "incomplete") if s in statuses), "held")
+
+
+def _number(value):
+    return float(value) if math.isfinite(value) else None
