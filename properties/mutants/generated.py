@@ -1,0 +1,361 @@
+"""Mutants that nobody thought of: every single edit of the syntax tree of a shipped cell's equations, by rule.
+
+An operator, an operand, an index, a constant, an argument, a name or a statement is changed; docstrings, declared names and the
+text of errors are not. Each is executed in process. Those that no law can kill compute the same thing, and EQUIVALENT says why.
+"""
+
+import ast
+import copy
+from collections import Counter
+from dataclasses import dataclass, field
+
+from .engine import executed, text
+
+SUBJECTS = {"rnn": ("RNN",), "lstm": ("LSTM",), "gru": ("GRU",), "unroll": ("UnrolledLSTM", "UnrolledRNN")}
+SKIPPED = ("__repr__",)
+OPERATORS = {
+    ast.Add: (ast.Sub,),
+    ast.Sub: (ast.Add,),
+    ast.Mult: (ast.Add, ast.Div),
+    ast.Div: (ast.Mult,),
+    ast.BitOr: (ast.BitAnd,),
+    ast.BitAnd: (ast.BitOr,),
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+}
+RENAMED = [  # names and attributes that are easily taken for one another
+    ("i", "f", "o", "g"),
+    ("di", "df", "do", "dg"),
+    ("dr", "du", "dn"),
+    ("a_r", "a_u", "a_n"),
+    ("s_r", "s_u", "s_n"),
+    ("a_r", "s_r"),
+    ("a_u", "s_u"),
+    ("a_n", "s_n"),
+    ("r", "u"),
+    ("n", "h"),
+    ("c", "c_new"),
+    ("c", "h"),
+    ("x", "h"),
+    ("dc", "dh"),
+    ("dx", "dh"),
+    ("X", "z"),
+    ("da", "ds"),
+    ("F", "S"),
+    ("n", "old"),
+    ("d", "old"),
+    ("sigmoid", "tanh"),
+    ("d_sigmoid", "d_tanh"),
+    ("sigmoid", "d_sigmoid"),
+    ("tanh", "d_tanh"),
+    ("input_features", "state_size"),
+    ("W_input", "W_state"),
+    ("b_input", "b_state"),
+    ("state", "d_state"),
+    ("zeros", "ones"),
+    ("zeros_like", "ones_like"),
+    ("sum", "mean"),
+    ("apply", "vjp"),
+]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One edit of the tree of cells/FILE.py. place: the function; before, after: the smallest statement that holds the edit.
+
+    path, change: where the tree is edited, and what stands there then; number: of those that read the same.
+    """
+
+    file: str
+    place: str
+    before: str
+    after: str
+    number: int
+    path: tuple = field(repr=False)
+    change: ast.AST | None = field(repr=False)
+
+    @property
+    def key(self):
+        """What names it as long as its statement stands: "lstm._vjp: dc = ... -> dc = ..."."""
+        return f"{self.file}.{self.place}: {self.before} -> {self.after}" + (f" ({self.number})" if self.number else "")
+
+    @property
+    def source(self):
+        """The whole file, edited."""
+        tree = ast.parse(text(self.file))
+        _put(tree, self.path, copy.deepcopy(self.change))
+        return ast.unparse(ast.fix_missing_locations(tree))
+
+    def cls(self, cell):
+        """The broken class of a cell that the file makes, one of SUBJECTS[file]."""
+        return executed(cell, self.file, self.source, f"Generated{cell}")
+
+
+def generated(file):
+    """All mutants of one file of cells/, in the order of its lines."""
+    tree, seen = ast.parse(text(file)), Counter()
+    known = _words(tree) | {"ones", "ones_like", "mean"}
+    for path, place in list(_paths(tree)):
+        node = _at(tree, path)
+        k = max(k for k in range(1, len(path) + 1) if isinstance(_at(tree, path[:k]), (ast.stmt, ast.comprehension)))
+        before, whole = _line(_at(tree, path[:k])), ast.unparse(_at(tree, path[:k]))
+        for change in list(_changes(node)):
+            if _invented(change, node, known):
+                continue
+            _put(tree, path, change)
+            after, edited = _line(_at(tree, path[:k])), ast.unparse(_at(tree, path[:k]))
+            _put(tree, path, node)
+            if edited != whole:
+                seen[place, before, after] += 1
+                yield Generated(file, place, before, after, seen[place, before, after] - 1, path, change)
+
+
+def _invented(change, node, known):
+    """Whether the edit is a rename to a name that the file does not have: Python would refuse it, no law is needed."""
+    renamed = isinstance(change, (ast.Name, ast.Attribute)) and type(change) is type(node)
+    return renamed and not _words(change) <= known
+
+
+def _words(tree):
+    """The names and attributes of a tree, and what it imports."""
+    found = {getattr(node, "id", None) or getattr(node, "attr", None) for node in ast.walk(tree)}
+    return found | {alias.name for node in ast.walk(tree) for alias in getattr(node, "names", []) if isinstance(alias, ast.alias)}
+
+
+def _paths(tree):
+    """(path of a node, name of its function) for everything that is computed. A path is a tuple of (field, position)."""
+
+    def walk(node, path, place):
+        for name, value in ast.iter_fields(node):
+            for k, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+                if (
+                    not isinstance(child, ast.AST)
+                    or _silent(child)
+                    or name in ("annotation", "returns", "bases", "decorator_list")
+                ):
+                    continue
+                here = child.name if isinstance(child, ast.FunctionDef) else place
+                if here in SKIPPED:
+                    continue
+                step = (*path, (name, k))
+                if here or _ordered(child):
+                    yield step, here or "class"
+                    yield from walk(child, step, here or "class")
+                elif isinstance(child, (ast.ClassDef, ast.FunctionDef)):
+                    yield from walk(child, step, here)
+
+    yield from walk(tree, (), "")
+
+
+def _ordered(node):
+    """Whether a declaration is the order of something: a tuple of names."""
+    return isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and len(node.value.elts) > 2
+
+
+def _silent(node):
+    """Whether a node computes nothing: an import, a raise, text."""
+    text_only = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return text_only or isinstance(node, (ast.Import, ast.ImportFrom, ast.Raise, ast.JoinedStr, ast.arguments))
+
+
+def _at(tree, path):
+    for name, k in path:
+        tree = getattr(tree, name) if k is None else getattr(tree, name)[k]
+    return tree
+
+
+def _put(tree, path, new):
+    """Replace the node at this path in place; None deletes a statement."""
+    *above, (name, k) = path
+    parent = _at(tree, above)
+    if k is None:
+        setattr(parent, name, new)
+    elif new is None:
+        getattr(parent, name)[k] = ast.Pass()
+    else:
+        getattr(parent, name)[k] = new
+
+
+def _line(node):
+    """The statement in one line, a compound one by its first."""
+    if isinstance(node, ast.comprehension):
+        return ast.unparse(node).strip()
+    lines = ast.unparse(node).splitlines()
+    return (
+        lines[0] if len(lines) == 1 or isinstance(node, (ast.For, ast.If, ast.FunctionDef)) else " ".join(map(str.strip, lines))
+    )
+
+
+def _changes(node):
+    """The edits of one node."""
+    rule = _RULES.get(type(node))
+    if rule:
+        yield from rule(node)
+    if isinstance(node, (ast.Assign, ast.AugAssign, ast.Expr)):
+        yield None
+    for k, group in enumerate(getattr(node, "ops", [])):
+        for other in OPERATORS.get(type(group), ()):
+            yield _with(node, ops=[other() if j == k else op for j, op in enumerate(node.ops)])
+
+
+def _with(node, **fields):
+    new = copy.deepcopy(node)
+    for name, value in fields.items():
+        setattr(new, name, value)
+    return new
+
+
+def _binary(node):
+    """Another operator, one operand alone, operands swapped where that matters."""
+    for other in OPERATORS.get(type(node.op), ()):
+        yield _with(node, op=other())
+    yield node.left
+    yield node.right
+    if isinstance(node.op, (ast.Sub, ast.Div)):
+        yield _with(node, left=node.right, right=node.left)
+
+
+def _constant(node):
+    """A neighbouring number, the other truth value."""
+    if isinstance(node.value, bool):
+        yield ast.Constant(not node.value)
+    elif isinstance(node.value, (int, float)):
+        yield ast.Constant(node.value + 1)
+        yield ast.Constant(node.value - 1)
+
+
+def _name(node):
+    """Another name of the same kind, where it is read."""
+    for group in RENAMED:
+        if node.id in group and isinstance(node.ctx, ast.Load):
+            yield from (_with(node, id=other) for other in group if other != node.id)
+
+
+def _attribute(node):
+    """Another attribute of the same kind, or none."""
+    for group in RENAMED:
+        if node.attr in group and isinstance(node.ctx, ast.Load):
+            yield from (_with(node, attr=other) for other in group if other != node.attr)
+    if node.attr == "T":
+        yield node.value
+
+
+def _call(node):
+    """Two arguments swapped, an argument for the call, a method dropped."""
+    for k in range(len(node.args) - 1):
+        args = [*node.args]
+        args[k], args[k + 1] = args[k + 1], args[k]
+        yield _with(node, args=args)
+    if len(node.args) == 1 and not node.keywords:
+        yield node.args[0]
+    if not node.args and isinstance(node.func, ast.Attribute):
+        yield node.func.value
+    if node.keywords:
+        yield from (_with(node, keywords=[w for w in node.keywords if w is not keyword]) for keyword in node.keywords)
+
+
+def _elements(node):
+    """Two elements swapped, one left out."""
+    if not isinstance(node.ctx, ast.Load):
+        return
+    for k in range(len(node.elts) - 1):
+        elts = [*node.elts]
+        elts[k], elts[k + 1] = elts[k + 1], elts[k]
+        yield _with(node, elts=elts)
+    for k in range(len(node.elts)):
+        yield _with(node, elts=node.elts[:k] + node.elts[k + 1 :])
+
+
+def _slice(node):
+    """The other side of the cut."""
+    if (node.lower is None) != (node.upper is None):
+        yield ast.Slice(lower=node.upper, upper=node.lower, step=node.step)
+    yield ast.Slice()
+
+
+def _choice(node):
+    """The other branch."""
+    yield node.body
+    yield node.orelse
+
+
+def _unary(node):
+    """The operand alone."""
+    yield node.operand
+
+
+def _condition(node):
+    """Never, always."""
+    yield _with(node, test=ast.Constant(False))
+    yield _with(node, test=ast.Constant(True))
+
+
+_RULES = {
+    ast.BinOp: _binary,
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.Attribute: _attribute,
+    ast.Call: _call,
+    ast.Tuple: _elements,
+    ast.List: _elements,
+    ast.Slice: _slice,
+    ast.IfExp: _choice,
+    ast.UnaryOp: _unary,
+    ast.If: _condition,
+}
+
+BIAS = "a problem fills all weights; meta/test_cells.py holds fresh biases to zero"
+ORDER = "the order of a dict"
+MASKED = "whatever finite number stands in padding is masked"
+ALIKE = "all states have one shape and one dtype, and so have all weights"
+RETURN = (
+    "unroll._apply: return (*(s.copy() for s in states[-1]), np.stack(ys) if ys else "
+    "np.zeros((0, *state[-1].shape), state[-1].dtype)) -> return "
+)
+DECLARED = "unroll.Unroll: for name in ('kind', 'state_names', 'transposed') if hasattr(Step, name) -> for name in "
+TOTALS = (
+    "unroll._vjp: d_weights, dx = ([np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)) -> "
+    "d_weights, dx = ([np.zeros_like(w) for w in self.weights], "
+)
+PADDING = "unroll._apply: x, states, ys = (np.where(alive, x, 0), [tuple((s.copy() for s in state))], []) -> x, states, ys = "
+GRU_BIASES = (
+    "gru.__init__: self.b_input, self.b_state = (np.zeros(columns, dtype), np.zeros(columns, dtype)) -> "
+    "self.b_input, self.b_state = "
+)
+EQUIVALENT = {  # key of a mutant -> why it computes the same thing
+    "rnn.__init__: self.b = np.zeros(state_size, dtype) -> self.b = np.ones(state_size, dtype)": BIAS,
+    "lstm.__init__: self.b = np.zeros(4 * state_size, dtype) -> self.b = np.ones(4 * state_size, dtype)": BIAS,
+    GRU_BIASES + "(np.ones(columns, dtype), np.zeros(columns, dtype))": BIAS,
+    GRU_BIASES + "(np.zeros(columns, dtype), np.ones(columns, dtype))": BIAS,
+    DECLARED + "('state_names', 'kind', 'transposed') if hasattr(Step, name)": ORDER,
+    DECLARED + "('kind', 'transposed', 'state_names') if hasattr(Step, name)": ORDER,
+    DECLARED + "('kind', 'state_names') if hasattr(Step, name)": "no shipped step is transposed, which is the default",
+    "unroll.__init__: self.step = self.Step(input_features, state_size, **options) -> "
+    "self.step = self.Step(input_features, state_size)": "laws give no options; meta/test_cells.py gives rng and dtype",
+    PADDING + "(np.where(alive, x, 1), [tuple((s.copy() for s in state))], [])": MASKED,
+    PADDING + "(np.where(alive, x, -1), [tuple((s.copy() for s in state))], [])": MASKED,
+    "unroll._apply: self._cache = (x, alive, states[:-1]) -> self._cache = (x, alive, states[:])": (
+        "the last state is kept, never read"
+    ),
+    RETURN + "(*(s for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-1].dtype))": (
+        "the final states are in no cache, so that nobody else holds them"
+    ),
+    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.ones((0, *state[-1].shape), state[-1].dtype))": (
+        "an array without entries"
+    ),
+    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-0].shape), state[-1].dtype))": ALIKE,
+    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-0].dtype))": ALIKE,
+    TOTALS + "np.ones(x.shape, self.weights[0].dtype))": "every step of dx is written",
+    TOTALS + "np.zeros(x.shape, self.weights[1].dtype))": ALIKE,
+    TOTALS + "np.zeros(x.shape, self.weights[-1].dtype))": ALIKE,
+    "unroll._vjp: for total, d in zip(d_weights, step.weights) -> for total, d in zip(step.weights, d_weights)": "a sum commutes",
+    "unroll._vjp: return Gradients(d_weights, dx, tuple(d_state)) -> return Gradients(d_weights, dx, d_state)": (
+        "a list of gradients serves as a tuple does"
+    ),
+    "unroll._output_shapes: steps, batch, _ = self._cache[0].shape -> steps, batch, _ = self._cache[1].shape": (
+        "the mask has the steps and rows of x"
+    ),
+}

@@ -1,0 +1,109 @@
+"""Whether a law kills a cell: the examples that its derandomised run under the default profile would see, one by one."""
+
+import importlib
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache, wraps
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings
+
+from properties import verdicts
+from properties.capabilities import missing
+from strategies import problems
+
+EXAMPLES, FEW = 100, 10
+HERE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law as a function of a cell and a problem."""
+
+    name: str
+    group: str
+    check: object
+    needs: frozenset
+    promise: bool
+
+    def applies(self, Cell):
+        """Whether the cell offers what the law needs."""
+        return not missing(Cell, self.needs)
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a cell died: after how many examples, how many seconds, of what, on which problem."""
+
+    examples: int
+    seconds: float
+    error: str
+    problem: object
+
+
+@lru_cache
+def laws():
+    """All laws by name, in the order of their modules."""
+    found = {}
+    for path in sorted(HERE.glob("test_*.py")):
+        module = importlib.import_module(f"properties.{path.stem}")
+        for name, law in vars(module).items():
+            if name.startswith("test_") and hasattr(law, "hypothesis"):
+                found[name.removeprefix("test_")] = _law(name.removeprefix("test_"), path.stem.removeprefix("test_"), law, module)
+    return found
+
+
+def _law(name, group, law, module):
+    at_module = getattr(module, "pytestmark", [])
+    marks = [*getattr(law, "pytestmark", []), *(at_module if isinstance(at_module, list) else [at_module])]
+    needs = frozenset(need for mark in marks if mark.name == "needs" for need in mark.args)
+    return Law(name, group, law.hypothesis.inner_test, needs, any(mark.name == "promise" for mark in marks))
+
+
+class Enough(BaseException):
+    """Ends a run of Hypothesis that has drawn what is needed; no Exception, which would be a failure."""
+
+
+@lru_cache
+def drawn(name, n=EXAMPLES):
+    """The first n problems that the law draws when it is derandomised under the default profile.
+
+    The law and its settings are not touched: what draws is another function that has the law's source, of which the seed is made.
+    """
+    seen = []
+
+    @wraps(laws()[name].check)
+    def draw(Cell, problem):
+        seen.append(problem)
+        if len(seen) == n:
+            raise Enough
+
+    quiet = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
+    with suppress(Enough):
+        settings(max_examples=EXAMPLES, derandomize=True, phases=[Phase.generate], **quiet)(given(problem=problems())(draw))(
+            Cell=None
+        )
+    return seen
+
+
+def examples(name):
+    """The problems that `drawn` finds, the first few without drawing the rest."""
+    yield from drawn(name, FEW)
+    yield from drawn(name)[FEW:]
+
+
+def killed(law, Cell, asked=None):
+    """The Death of the cell by the law, or None if it lives. asked: the problems, by default all of `examples`."""
+    start = perf_counter()
+    for k, problem in enumerate(asked or examples(law.name), 1):
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                law.check(Cell=Cell, problem=problem)
+        except Exception as error:
+            verdicts.reset()
+            return Death(k, perf_counter() - start, f"{type(error).__name__}: {error}".splitlines()[0], problem)
+    return None

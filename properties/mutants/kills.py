@@ -1,0 +1,193 @@
+"""python -m properties.mutants.kills [DIRECTORY]: run all mutants under all laws and peers, write kills.md and kills.svg."""
+
+import os
+import platform
+import sys
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from .judge import EXAMPLES, laws
+from .lookalikes import LOOKALIKES
+from .matrix import QUICK, measured
+from .picture import svg
+
+OURS = "Cellcheck"
+STAYS: dict[str, str] = {}  # laws that no mutant names, and why they stay
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def main(directory=DOCS, **chosen):
+    """Measure, write both files into the directory, and return 1 if anything lives that should not, or dies that should."""
+    start = perf_counter()
+    matrix = measured(**chosen)
+    seconds = perf_counter() - start
+    directory = Path(directory)
+    directory.mkdir(exist_ok=True, parents=True)
+    (directory / "kills.md").write_text(markdown(matrix, seconds), encoding="utf-8")
+    (directory / "kills.svg").write_text(svg(matrix, groups(), totals(matrix.rows, matrix.peers)), encoding="utf-8")
+    failures = broken(matrix)
+    print(*summary(matrix), *failures, f"{seconds:.0f} s", sep="\n")
+    return 1 if failures else 0
+
+
+def broken(matrix):
+    """What contradicts the claim that every mutant dies, by the law that names it, and nothing else does."""
+    lives = [f"{row.name} survives {row.law}" for row in matrix.rows if row.law not in row.deaths]
+    unexplained = [f"generated, unexplained: {key}" for fates in matrix.fates.values() for key, fate in fates.items() if not fate]
+    alarms = [f"{name} is correct but breaks {', '.join(names)}" for name, names in matrix.alarms.items() if names]
+    return lives + unexplained + alarms
+
+
+def groups():
+    """The names of the laws by group."""
+    found: dict[str, list] = {}
+    for name, law in laws().items():
+        found.setdefault(law.group, []).append(name)
+    return found
+
+
+def killers(row, peers):
+    """Whether each checker kills the mutant: ours, then the peers."""
+    return {OURS: bool(row.deaths), **{name: row.peers[name] for name in peers}}
+
+
+def totals(rows, peers):
+    """(checker, killed, asked) for ours and each peer."""
+    return [(name, sum(killers(row, peers)[name] for row in rows), len(rows)) for name in (OURS, *peers)]
+
+
+def table(head, rows):
+    """A table in Markdown."""
+    return [
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *("| " + " | ".join(map(str, row)) + " |" for row in rows),
+    ]
+
+
+def summary(matrix):
+    """The summary table: killed of asked, by class of bugs and checker."""
+    lines = []
+    for bugs in dict.fromkeys(row.bugs for row in matrix.rows):
+        rows = [row for row in matrix.rows if row.bugs == bugs]
+        lines.append([bugs, len(rows), *(killed for _, killed, _ in totals(rows, matrix.peers))])
+    everything = totals(matrix.rows, matrix.peers)
+    shares = [f"**{killed}** ({100 * killed // asked} %)" for _, killed, asked in everything]
+    return table(["bugs", "mutants", OURS, *matrix.peers], [*lines, ["all", len(matrix.rows), *shares]])
+
+
+def markdown(matrix, seconds):
+    """The whole report."""
+    costs = [row.deaths[row.law] for row in matrix.rows if row.law in row.deaths]
+    cost = f"{median(c[0] for c in costs):g} examples and {1000 * median(c[1] for c in costs):.0f} ms" if costs else "nothing"
+    lines = [
+        "# What the laws kill, and what others kill",
+        "",
+        f"Written by `tox -e kills` in {seconds:.0f} s on {os.cpu_count()} cores, {_versions()}.",
+        "A mutant is a shipped cell with one edit that recreates a bug seen in the field. The law that names its fault",
+        f"has {EXAMPLES} examples, derandomised; any other {QUICK}. It takes {cost} in the median",
+        "to kill a mutant by the law that names it. Every checker sees the same forward and backward; each peer accepts",
+        "all six shipped cells.",
+        *summary(matrix),
+        "",
+        *_peers_described(),
+        *_generated(matrix),
+        *_lookalikes(matrix),
+        *_laws(matrix),
+        *_mutants(matrix),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _versions():
+    found = [f"Python {platform.python_version()}"]
+    for name in ("numpy", "hypothesis", "torch", "jax"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return ", ".join(found)
+
+
+def _peers_described():
+    return [
+        "- **the gist's check**: central differences of the sum output, weights only, line at 1e-3; a NaN passes it.",
+        "- **fixed data**: outputs for constant weights and zero states, as in ONNX's node cases.",
+        "- **torch gradcheck**, slow and fast: `torch.autograd.gradcheck` with its defaults, all arrays and outputs.",
+        "- **jax check_grads**: order 1, reverse mode, 64 bits. Neither it nor gradcheck knows what the cell should compute.",
+    ]
+
+
+def _generated(matrix):
+    counts = []
+    for file, fates in matrix.fates.items():
+        explained = sum(str(fate).startswith("equivalent: ") for fate in fates.values())
+        lives = sum(fate is None for fate in fates.values())
+        counts.append([f"cells/{file}.py", len(fates), len(fates) - explained - lives, explained, lives])
+    reasons = [
+        [f"`{key}`".replace("|", "\\|"), fate.removeprefix("equivalent: ")]
+        for fates in matrix.fates.values()
+        for key, fate in fates.items()
+        if str(fate).startswith("equivalent: ")
+    ]
+    everything = ["all", *(sum(row[k] for row in counts) for k in range(1, 5))]
+    return [
+        "",
+        "## Generated mutants",
+        "",
+        "Every single edit of the syntax tree by rule: operators, operands, indices, constants, arguments, names, statements.",
+        *table(["file", "mutants", "killed", "equivalent", "unexplained"], [*counts, everything]),
+        "",
+        "Those that are equivalent, and why:",
+        *table(["edit", "why no law can kill it"], reasons),
+    ]
+
+
+def _lookalikes(matrix):
+    by_name = {look.name: look for look in LOOKALIKES}
+    rows = [
+        [name, by_name[name].why, ", ".join(alarms) or "none", ", ".join(matrix.hazards[name]) or "none"]
+        for name, alarms in matrix.alarms.items()
+    ]
+    return [
+        "",
+        "## Correct cells that look wrong",
+        "",
+        f"{len(rows)} of them, {QUICK} examples a law; a hazard is a promise that the cell breaks.",
+        *table(["cell", "looks wrong for", "alarms", "hazards"], rows),
+    ]
+
+
+def _laws(matrix):
+    kills, alone, named = Counter(), Counter(), Counter(row.law for row in matrix.rows)
+    for row in matrix.rows:
+        kills.update(row.deaths)
+        if len(row.deaths) == 1:
+            alone.update(row.deaths)
+    rows = [[name, law.group, named[name], kills[name], alone[name], STAYS.get(name, "")] for name, law in laws().items()]
+    return [
+        "",
+        "## Laws",
+        "",
+        "named: mutants that this law, and no other, is asked to kill; alone: mutants that no other law kills.",
+        *table(["law", "group", "named", "kills", "alone", "stays because"], rows),
+    ]
+
+
+def _mutants(matrix):
+    rows = []
+    for row in matrix.rows:
+        examples = row.deaths.get(row.law, ("-",))[0]
+        others = ", ".join(sorted({laws()[name].group for name in row.deaths if name != row.law}))
+        peers = ["killed" if row.peers[name] else "" for name in matrix.peers]
+        rows.append([row.name, row.cell, f"{row.fault} ({row.source})", row.law, examples, others, *peers])
+    head = ["mutant", "cell", "fault (seen in)", "law that names it", "examples", "also killed by", *matrix.peers]
+    return ["", "## Mutants", *table(head, rows)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
