@@ -1,0 +1,129 @@
+"""What the command of kills claims: correct look-alikes live, every generated mutant has a fate, the documents are true."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from cells import CELLS, LSTM
+from properties.mutants import CATALOGUE, EditError, killed, laws
+from properties.mutants.generated import EQUIVALENT, SUBJECTS, Generated, generated
+from properties.mutants.kills import broken, main, summary
+from properties.mutants.lookalikes import LOOKALIKES, edited
+from properties.mutants.matrix import Matrix, Row, first_death
+from properties.mutants.peers import fixed_data, gist, rejects
+from strategies import Problem
+
+ROOT = Path(__file__).parents[2]
+GENERATED = {mutant.key: mutant for file in SUBJECTS for mutant in generated(file)}
+ONE = [Problem(2, 3, 4, steps=3, seed=1, scale=1.0)]  # for look-alikes and equivalents; the command asks for more
+
+
+@pytest.mark.parametrize("look", LOOKALIKES, ids=lambda look: look.name)
+def test_correct_lookalike_lives(look):
+    """It breaks nothing but the promises that it is known to break."""
+    Cell = look.cls
+    died = {name for name, law in laws().items() if law.applies(Cell) and killed(law, Cell, ONE)}
+    assert died <= look.hazards
+
+
+def test_hazards_are_promises():
+    """A look-alike may break promises only, and there are at least 15 look-alikes."""
+    assert len({look.name for look in LOOKALIKES}) == len(LOOKALIKES) >= 15
+    assert all(laws()[name].promise for look in LOOKALIKES for name in look.hazards)
+
+
+def test_lookalike_whose_edit_is_not_found_is_refused():
+    """An edit without effect would make a look-alike of nothing."""
+    with pytest.raises(EditError, match="no such text"):
+        _ = edited("Any", "RNN", "", ("no such text", "")).cls
+
+
+def test_generated_mutants_are_told_apart():
+    """Hundreds of edits, each with a key of its own."""
+    assert len(GENERATED) == sum(1 for file in SUBJECTS for _ in generated(file)) > 500
+
+
+@pytest.mark.parametrize("key", EQUIVALENT)
+def test_equivalent_mutant_is_still_generated_and_lives(key):
+    """A reason that no mutant has any more is stale; a mutant that has one lives for one example of the sharpest laws."""
+    mutant = GENERATED[key]
+    for name in ("equations_of_the_kind", "weight_gradients"):
+        assert not any(killed(laws()[name], mutant.cls(cell), ONE) for cell in SUBJECTS[mutant.file])
+
+
+@pytest.mark.parametrize("key", sorted(set(GENERATED) - set(EQUIVALENT))[::100])
+def test_generated_mutant_dies(key):
+    """A sample of those without a reason to live; the command kills all."""
+    assert first_death(GENERATED[key])
+
+
+def test_mutant_that_cannot_be_made_is_dead():
+    """Source that raises when it is executed needs no law."""
+    broken = ast.parse("1 / 0").body[0]
+    assert first_death(Generated("rnn", "", "", "", 0, (("body", 0),), broken)) == "ZeroDivisionError before any law"
+
+
+@pytest.mark.parametrize("Shipped", CELLS)
+def test_peers_accept_the_shipped_cells(Shipped):
+    """A peer that rejects a correct cell would kill every mutant."""
+    assert not rejects(gist, Shipped)
+    assert not rejects(fixed_data, Shipped)
+
+
+def test_peers_reject_what_they_can_see():
+    """The gist's check sees a wrong weight gradient, fixed data a wrong output; what raises is rejected."""
+    cells = {
+        mutant.name: mutant.cls for mutant in CATALOGUE if mutant.name in ("DerivativeMissing", "CoupledGates", "CellPathDropped")
+    }
+    assert rejects(gist, cells["DerivativeMissing"]) and not rejects(fixed_data, cells["DerivativeMissing"])
+    assert rejects(fixed_data, cells["CoupledGates"])
+    assert not rejects(gist, cells["CellPathDropped"]) and not rejects(fixed_data, cells["CellPathDropped"])
+    assert rejects(lambda Cell: Cell.nothing, LSTM)
+
+
+def test_command_writes_report_and_picture(tmp_path, capsys):
+    """One mutant, a few generated ones and one look-alike: both files, a summary on the terminal, and success."""
+    chosen = {
+        "catalogue": CATALOGUE[-1:],
+        "files": ("rnn",),
+        "per_file": 3,
+        "lookalikes": LOOKALIKES[:1],
+        "processes": 1,
+        "quick": 1,
+    }
+    assert main(tmp_path, **chosen) == 0
+    report, picture = ((tmp_path / name).read_text() for name in ("kills.md", "kills.svg"))
+    assert CATALOGUE[-1].name in report and LOOKALIKES[0].name in report
+    assert picture.startswith("<svg") and "1 of 1" in picture
+    assert "| all | 1 |" in capsys.readouterr().out
+
+
+def test_command_says_what_contradicts_it():
+    """A named mutant that lives, a generated one without a reason, and a look-alike that dies."""
+    row = Row("Survivor", "numerics", "RNN", "weight_gradients", "", "", {"outputs_are_finite": (1, 0.1)})
+    matrix = Matrix([row], {"rnn": {"an edit": None, "another": "equivalent: so"}}, {"Innocent": ["weight_gradients"]}, {}, [])
+    assert broken(matrix) == [
+        "Survivor survives weight_gradients",
+        "generated, unexplained: an edit",
+        "Innocent is correct but breaks weight_gradients",
+    ]
+    assert "| all | 1 | **1** (100 %) |" in summary(matrix)
+
+
+def test_documents_are_those_of_this_catalogue():
+    """docs/kills.md names every mutant and look-alike, and counts as many generated ones as there are."""
+    report = (ROOT / "docs" / "kills.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| (\w+) \|", report, re.M)) >= {m.name for m in CATALOGUE} | {look.name for look in LOOKALIKES}
+    assert f"| all | {len(CATALOGUE)} | **{len(CATALOGUE)}** (100 %) |" in report
+    assert re.search(rf"\| all \| {len(GENERATED)} \| \d+ \| {len(EQUIVALENT)} \| 0 \|", report)
+    assert (ROOT / "docs" / "kills.svg").is_file()
+
+
+def test_readme_quotes_the_report():
+    """The summary row in the README is that of docs/kills.md, with the head of its table."""
+    lines = (ROOT / "docs" / "kills.md").read_text(encoding="utf-8").splitlines()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    head, every = (next(line for line in lines if line.startswith(start)) for start in ("| bugs |", "| all |"))
+    assert head in readme and every in readme
