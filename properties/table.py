@@ -6,7 +6,7 @@ from textwrap import wrap
 from .certificate.laws import grouped, rank
 
 WIDTH = 100
-VERDICTS = {  # heading of the column: what is counted there; those in _ALWAYS have theirs even when it is empty
+VERDICTS = {  # heading of the column: what is counted there; those in ALWAYS have theirs even when it is empty
     "held": ("held",),
     "broken": ("broken",),
     "hazards": ("hazard",),
@@ -23,7 +23,7 @@ def lines(results):
     names = short_names(dict.fromkeys(r["cell"] for r in results))
     counted = {head for head, kinds in VERDICTS.items() if head in ALWAYS or any(r["verdict"] in kinds for r in results)}
     heads = [head for head in VERDICTS if head in counted]
-    table = [("cell, group", *heads, "examples", "certified", "worst/bound", "power")]
+    table = [("cell, group", *heads, "examples", "certified", "of bound", "power")]
     for cell, name in names.items():
         ours = [r for r in results if r["cell"] == cell]
         table.append(_row(name, ours, heads))

@@ -5,6 +5,7 @@ Light: workers, a socket server on loopback, a shared directory. .ci/hosts and .
 
 import importlib.util
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -31,8 +32,13 @@ def verified(guest, *options, **environment):
 
 
 @pytest.fixture
-def host():
-    """A host with one worker: execnet's socket server on loopback. It ends when its worker does."""
+def host(tmp_path):
+    """A host with one worker and a checkout of its own: execnet's socket server on loopback. It ends when its worker does."""
+    checkout = tmp_path / "host"
+    for folder in ("cells", "strategies", "properties"):
+        shutil.copytree(ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("conftest.py", "tox.ini"):
+        shutil.copy(ROOT / file, checkout)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{free.getsockname()[1]}"
@@ -41,7 +47,7 @@ def host():
         until = monotonic() + 10
         while monotonic() < until and not _listens(place):
             sleep(0.05)
-        yield f"socket={place}//chdir={ROOT}"
+        yield f"socket={place}//chdir={checkout}"
         run.kill()
 
 
