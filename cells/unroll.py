@@ -1,5 +1,7 @@
 """The sequence cell made of a step cell, with backpropagation through time."""
 
+import copy
+
 import numpy as np
 
 from .contract import Cell, Gradients, _numbers
@@ -50,24 +52,24 @@ class Unrolled(Cell):
 
     def _apply(self, x, *state, lengths):
         alive = np.arange(len(x))[:, None, None] < lengths[:, None]
-        x, states, ys = np.where(alive, x, 0), [tuple(s.copy() for s in state)], []
+        x, states, ys, taken = np.where(alive, x, 0), [tuple(s.copy() for s in state)], [], []
         for x_t, on in zip(x, alive):
             new = self.step.apply(x_t, *states[-1])
+            taken.append(copy.copy(self.step))
             states.append(tuple(np.where(on, n, old) for n, old in zip(new, states[-1])))
             ys.append(np.where(on, new[-1], 0))
-        self._cache = x, alive, states[:-1]
+        self._cache = x, alive, taken
         return *(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-1].dtype)
 
     def _vjp(self, *d_outputs):
-        x, alive, states = self._cache
+        x, alive, taken = self._cache
         *d_state, d_ys = (d.copy() for d in d_outputs)
         d_weights, dx = [np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)
         for t in reversed(range(len(x))):
             on = alive[t]
             d_new = [np.where(on, d, 0) for d in d_state]
             d_new[-1] = d_new[-1] + np.where(on, d_ys[t], 0)
-            self.step.apply(x[t], *states[t])
-            step = self.step.vjp(*d_new)
+            step = taken[t].vjp(*d_new)
             d_weights = [total + d for total, d in zip(d_weights, step.weights)]
             d_state = [np.where(on, d, old) for d, old in zip(step.state, d_state)]
             dx[t] = step.x

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 
 from cells import GRU, LSTM, RNN, Unroll
+from properties import shrinking
 from strategies import Literal, Problem, problems
 from strategies.problem import LARGE, REGIMES, SCALES, UPSTREAMS
 
@@ -97,13 +98,18 @@ def test_a_law_broken_in_large_states_shrinks_to_the_smallest(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_law_broken_by_large_preactivations_shrinks_to_one_unit(seed):
-    """|z| > 20 in an RNN ends at (1, 1, 1)."""
+    """|z| > 20 in an RNN ends at (1, 1, 1), once smaller shapes were tried with other seeds."""
 
     def broken(p):
         cell, x, (h,) = p.build(RNN)
         return (np.abs(np.concatenate([x, h], axis=1) @ cell.W + cell.b) > 20).any()
 
+    def law(Cell, problem):
+        assert not broken(problem)
+
     found = minimal(broken, seed)
+    subject = shrinking.Subject(law, RNN)
+    found = shrinking.reseeded(subject, found, subject.failure(found))
     assert (found.batch, found.features, found.state) == (1, 1, 1)
 
 

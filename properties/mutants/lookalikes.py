@@ -170,20 +170,11 @@ LOOKALIKES = [
         ("np.concatenate([dr, du, dn * r], axis=1)", "np.concatenate([du, dr, dn * r], axis=1)"),
     ),
     edited(
-        "CacheForEachStep",
+        "SecondForwardPass",
         "UnrolledLSTM",
-        "a copy of the cell for each step instead of a second forward pass",
-        ("self._cache = x, alive, states[:-1]", "self._cache = x, alive, kept"),
-        (
-            "x, states, ys = np.where(alive, x, 0), [tuple(s.copy() for s in state)], []",
-            "x, states, ys, kept = np.where(alive, x, 0), [tuple(s.copy() for s in state)], [], []",
-        ),
-        (
-            "new = self.step.apply(x_t, *states[-1])",
-            "kept.append(copy.copy(self.step))\n            new = kept[-1].apply(x_t, *states[-1])",
-        ),
-        ("self.step.apply(x[t], *states[t])\n            step = self.step.vjp(*d_new)", "step = states[t].vjp(*d_new)"),
-        ("import numpy as np\n", "import copy\n\nimport numpy as np\n"),
+        "each step runs again before its backward, instead of keeping a cell for each",
+        ("self._cache = x, alive, taken", "self._cache = x, alive, states[:-1]"),
+        ("step = taken[t].vjp(*d_new)", "self.step.apply(x[t], *taken[t])\n            step = self.step.vjp(*d_new)"),
     ),
     edited(
         "WeightGradientsSummedLast",

@@ -7,6 +7,8 @@ D_LAST = "d_new[-1] = d_new[-1] + np.where(on, d_ys[t], 0)"
 LOOP = "for t in reversed(range(len(x))):"
 D_OUTPUTS = "*d_state, d_ys = (d.copy() for d in d_outputs)"
 HAND = "97 hand-written cells: "
+TAKEN = "taken.append(copy.copy(self.step))"
+AGAIN = "taken.append(copy.copy(self.step))\n            taken[-1].apply(%s)"  # what a step has kept is of another input or state
 
 MUTANTS = [
     Mutant(
@@ -75,19 +77,19 @@ MUTANTS = [
     Mutant(
         "StateOffByOne",
         "UnrolledGRU",
-        "self.step.apply(x[t], *states[t])",
-        "self.step.apply(x[t], *states[t - 1])",
-        "step t is differentiated at the state of step t - 1, step 0 at the last",
-        HAND + "time index wraps to -1 (12)",
+        TAKEN,
+        AGAIN % "x_t, *states[max(len(states) - 2, 0)]",
+        "step t is differentiated at the state of step t - 1",
+        HAND + "time index off by one (12)",
         "weight_gradients",
     ),
     Mutant(
         "InputOffByOne",
         "UnrolledRNN",
-        "self.step.apply(x[t], *states[t])",
-        "self.step.apply(x[t - 1], *states[t])",
-        "step t is differentiated at the input of step t - 1",
-        HAND + "time index off by one (12)",
+        TAKEN,
+        AGAIN % "x[len(ys) - 1], *states[-1]",
+        "step t is differentiated at the input of step t - 1, step 0 at that of the last",
+        HAND + "time index wraps to -1 (12)",
         "weight_gradients",
     ),
     Mutant(
@@ -147,8 +149,8 @@ MUTANTS = [
     Mutant(
         "OneCacheForAllSteps",
         "UnrolledLSTM",
-        "self.step.apply(x[t], *states[t])",
-        "pass",
+        TAKEN,
+        "taken.append(self.step)",
         "every step is differentiated at the last",
         HAND + "one cache for all steps (2)",
         "weight_gradients",
@@ -156,8 +158,8 @@ MUTANTS = [
     Mutant(
         "StaleStates",
         "UnrolledGRU",
-        "*states[t])",
-        "*states[0])",
+        TAKEN,
+        AGAIN % "x_t, *states[0]",
         "every step is differentiated at the initial state",
         "mlstm_kernels#10",
         "weight_gradients",
@@ -165,8 +167,8 @@ MUTANTS = [
     Mutant(
         "SecondBackwardFails",
         "UnrolledRNN",
-        "*states[t])",
-        "*states.pop())",
+        "taken[t].vjp",
+        "taken.pop().vjp",
         "backward uses up what it saved",
         "pytorch#1532",
         "vjp_is_repeatable",
@@ -174,9 +176,9 @@ MUTANTS = [
     Mutant(
         "SecondBackwardDiffers",
         "UnrolledLSTM",
-        "dx[t] = step.x",
-        "x[t] = dx[t] = step.x",
-        "backward overwrites the saved inputs",
+        "step = taken[t].vjp(*d_new)",
+        "step = taken[t].vjp(*d_new)\n            taken[t] = taken[t - 1]",
+        "backward overwrites what it saved",
         "tensorflow#26331",
         "vjp_is_repeatable",
     ),

@@ -37,14 +37,13 @@ class StateGradientNotCarried(Unroll(RNN)):
     """Each step is differentiated alone: what flows into its state goes no further."""
 
     def _vjp(self, *d_outputs):
-        x, _, states = self._cache
+        x, _, taken = self._cache
         *d_final, d_ys = d_outputs
         d_weights, dx = [np.zeros_like(w) for w in self.weights], np.zeros(x.shape)
         d_state = tuple(d_final)
         for t in reversed(range(len(x))):
-            self.step.apply(x[t], *states[t])
             carried = d_state[-1] if t == len(x) - 1 else 0
-            step = self.step.vjp(carried + d_ys[t])
+            step = taken[t].vjp(carried + d_ys[t])
             d_weights = [total + d for total, d in zip(d_weights, step.weights, strict=True)]
             dx[t], d_state = step.x, step.state
         return Gradients(d_weights, dx, d_state)
