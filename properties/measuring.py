@@ -7,6 +7,8 @@ import pytest
 
 from .guests import HOME
 
+PACKAGES = ("cells", "strategies", "properties")
+
 
 def patterns(texts, directory):
     """Patterns of the files in which the guests live. texts: the values of --cell; directory: where relative paths start."""
@@ -22,7 +24,7 @@ def patterns(texts, directory):
 
 
 def start(texts, directory):
-    """Where coverage is running, let it measure the guests' own files instead of ours; returns what measures, or None.
+    """Where coverage is running, let it measure the guests' own files beside ours; returns what measures, or None.
 
     `source` in the configuration names our packages, and no coverage that has begun can be told of another file. So a new one
     takes over, which writes its own data file beside the first.
@@ -36,10 +38,9 @@ def start(texts, directory):
         data_suffix=True,
         config_file=str(HOME / "tox.ini"),
         branch=True,
-        include=patterns(texts, directory),
+        include=[*patterns(texts, directory), *(str(HOME / folder / "*") for folder in PACKAGES)],
     )
     ours.set_option("run:source", None)
-    ours.set_option("run:omit", None)
     ours.start()
     return ours
 
