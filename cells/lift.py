@@ -147,5 +147,9 @@ def _scaled(part, factor):
 def _states_of(guest):
     """Names of the positional parameters of apply (or forward) after x."""
     parameters = inspect.signature(getattr(guest, "apply", None) or guest.forward).parameters.values()
-    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    positional = [
+        p.name
+        for p in parameters
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and not isinstance(p.default, (bool, str))  # train=True
+    ]
     return positional[1:]

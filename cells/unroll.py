@@ -52,7 +52,7 @@ class Unrolled(Cell):
 
     def _apply(self, x, *state, lengths):
         alive = np.arange(len(x))[:, None, None] < lengths[:, None]
-        x, states, ys, taken = np.where(alive, x, 0), [tuple(s.copy() for s in state)], [], []
+        x, states, ys, taken = np.where(alive, x, 0), [tuple(state)], [], []
         for x_t, on in zip(x, alive):
             new = self.step.apply(x_t, *states[-1])
             taken.append(copy.copy(self.step))

@@ -16,9 +16,12 @@ def _starts_from_zeros(cell):
     state = list(_parameters(cell).values())[1:]
     if any(p.default is p.empty and p.kind == p.POSITIONAL_OR_KEYWORD for p in state):
         return False
+    if any(p.default is not p.empty for p in state):
+        return True
     outputs = 1 if getattr(cell, "gist", False) else len(cell.state_names) + cell.sequence
     try:
-        return all(len(cell.apply(np.zeros((*steps, 1, 2)))) == outputs for steps in ([(0,), (1,)] if cell.sequence else [()]))
+        few = [(n,) for n in range(getattr(cell, "fewest_steps", 0), 2)] if cell.sequence else [()]
+        return all(len(cell.apply(np.zeros((*steps, 1, 2)))) == outputs for steps in few)
     except Exception:
         return False
 

@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import fields
 from math import sqrt
 
-from strategies.problem import BATCHES, LARGE, REGIMES, SCALES, SIZES, STEPS, UPSTREAMS, Problem
+from strategies.problem import BATCHES, FEATURES, REGIMES, SCALES, STATES, STEPS, UPSTREAMS, Problem
 
 SATURATION = {"zero": 0.0, "linear": 0.3, "curved": 4.0, "saturated": 36.0, "flat": float("inf")}  # up to which |z|
 REACHABLE = {
     "batch": sorted(set(BATCHES)),
-    "features": sorted(set(SIZES)),
-    "state": sorted({*SIZES, LARGE}),
+    "features": sorted(set(FEATURES)),
+    "state": sorted(set(STATES)),
     "steps": sorted(set(STEPS)),
     "scale": sorted(SCALES),
     "pre-activation": list(SATURATION),

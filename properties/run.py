@@ -48,7 +48,11 @@ def shapes(Cell, problem):
     """The blocks of the shapes of all gradients that the cell offers."""
     cell, x, state = problem.build(Cell)
     [u] = problem.upstreams(1, cell.apply(x, *state))
-    claims = claimed(cell, cell.vjp(*u), cell.gradients)
+    given = cell.vjp(*u)
+    for part, offered, wanted in (("weights", given[0], len(cell.weights)), ("state", given[2], len(state))):
+        if part in cell.gradients and offered is not None and len(offered) > wanted:
+            yield Block(part, f"{len(offered)} gradients", f"{wanted} gradients", np.inf, 0.0, "violated", note="shape")
+    claims = claimed(cell, given, cell.gradients)
     for name, array, (claim, wanted) in zip(array_names(cell), (*cell.weights, x, *state), claims):
         if wanted and not (claim is None and not array.size):
             yield misshapen(name, claim, array.shape) or Block(name, array.shape, array.shape)

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from time import perf_counter
+from unittest import SkipTest
 
 import numpy as np
+from hypothesis.errors import UnsatisfiedAssumption
 
 from . import regimes, shrinking, verdicts
 from .limits import Hang, limited
@@ -71,6 +73,11 @@ def observed(law, shrink=True):
                 warnings.simplefilter("ignore")  # what a guest warns of is judged by the law of flags
                 with limited():
                     return inner(**arguments)
+        except UnsatisfiedAssumption:  # no failure, and no example
+            raise
+        except SkipTest as skip:  # what a guest raises is its own; pytest would take this for ours
+            run.failure = arguments
+            raise RuntimeError(f"the cell raised SkipTest: {skip}") from skip
         except (Exception, SystemExit, Hang):
             if run.failure is None:
                 verdicts.reset()  # what shrinking tries is not counted

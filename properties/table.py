@@ -3,11 +3,13 @@
 from collections import Counter
 from textwrap import wrap
 
+from .certificate.data import verdict_of
 from .certificate.laws import grouped, rank
 
 WIDTH = 100
 VERDICTS = {  # heading of the column: what is counted there; those in ALWAYS have theirs even when it is empty
     "held": ("held",),
+    "vacuous": ("vacuous",),
     "broken": ("broken",),
     "hazards": ("hazard",),
     "expected": ("expected",),
@@ -21,7 +23,7 @@ PARTS = {"weight_gradients": "weights", "input_gradients": "x", "state_gradients
 def lines(results):
     """The table of `results`, dicts with cell, group, law, verdict, reason, examples, power, and verdicts of blocks."""
     names = short_names(dict.fromkeys(r["cell"] for r in results))
-    counted = {head for head, kinds in VERDICTS.items() if head in ALWAYS or any(r["verdict"] in kinds for r in results)}
+    counted = {head for head, kinds in VERDICTS.items() if head in ALWAYS or any(verdict_of(r) in kinds for r in results)}
     heads = [head for head in VERDICTS if head in counted]
     table = [("cell, group", *heads, "examples", "certified", "of bound", "power")]
     for cell, name in names.items():
@@ -52,7 +54,7 @@ def sources(names):
 
 
 def _row(name, results, heads):
-    count, blocks = Counter(r["verdict"] for r in results), sum((Counter(r["blocks"]) for r in results), Counter())
+    count, blocks = Counter(map(verdict_of, results)), sum((Counter(r["blocks"]) for r in results), Counter())
     judged = sum(blocks.values()) - blocks.get("trivial", 0)
     share = f"{100 * blocks['certified'] // judged} %" if judged else "-"
     power = [seen["worst"] for r in results for seen in r.get("power", {}).values() if seen["worst"] is not None]

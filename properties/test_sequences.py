@@ -22,7 +22,7 @@ def test_a_sequence_is_its_steps(Cell, problem):
         cell, x, state = p.build(Cell)
         ys = [np.zeros((0, *state[-1].shape))]
         for t in range(len(x)):
-            *state, _ = cell.apply(x[t : t + 1], *state)
+            *state, _ = map(np.array, cell.apply(x[t : t + 1], *state))
             ys.append(state[-1][None])
         return dict(zip(output_names(cell), (*state, np.concatenate(ys))))
 

@@ -102,7 +102,7 @@ def _says(b):
     return ("trivial", "inconclusive", "certified", "violated").index(b.verdict), -b.agreement if b.array is not None else 0.0
 
 
-tally = Tally()  # of the law that is running; conftest puts a fresh one here before each
+tally = Tally()  # of the law that is running; `running.observed` starts a fresh one for each
 
 
 def require(blocks):
@@ -121,12 +121,15 @@ def reset():
 
 
 def misshapen(name, got, expected_shape):
-    """A violated block if `got` is not a finite-shaped array of that shape, else None: shapes come before values."""
+    """A violated block if `got` is not an array of real numbers of that shape, else None: shapes come before values."""
     if got is None:
         return Block(name, None, f"an array {expected_shape}", np.inf, 0.0, "violated", note="missing")
     shape = np.shape(got)
     if shape != tuple(expected_shape):
         return Block(name, f"shape {shape}", f"shape {tuple(expected_shape)}", np.inf, 0.0, "violated", note="shape")
+    dtype = np.asarray(got).dtype
+    if dtype.kind not in "fiub":
+        return Block(name, f"dtype {dtype}", "real numbers", np.inf, 0.0, "violated", note="dtype")
     return None
 
 
@@ -158,8 +161,9 @@ def within(name, got, expected, bound, note=""):
     got, expected = np.asarray(got), np.asarray(expected)
     with np.errstate(all="ignore"):
         error = np.abs(got - expected)
-    if not (error <= bound).all():  # or there are infinities or NaNs
+    if not (error <= bound).all() or not np.isfinite(got).all():  # or there are infinities or NaNs
         error = np.where((got == expected) | _both_nan(got, expected), 0.0, error)
+        error = np.where(np.isinf(got) & np.isfinite(expected), np.nan, error)
         if not (error <= bound).all():
             return _worst(name, got, expected, error, np.broadcast_to(bound, error.shape), note)
         if _both_nan(got, expected).any():

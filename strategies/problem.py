@@ -36,10 +36,11 @@ UPSTREAMS = ("every", "last", "first", "second", "one-hot")
 SCALES = (5.0, 1.0, 0.3, 30.0, 1e3, 0.03, 1e-3, 1e-8, 1e6)
 # One draw for three fields, since each draw costs as much as a forward pass; what differs from the defaults in fewer comes first.
 STYLES = sorted(product(SCALES, REGIMES, UPSTREAMS), key=lambda s: (s[0] != SCALES[0]) + (s[1] != "plain") + (s[2] != "every"))
-BATCHES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 7)
+BATCHES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 7) * 3 + (33,)  # the large ones are rare: one or a few in a hundred
 SIZES = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 9)
-STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 8, 1, 2, 3, 1, 2, 3, 12)
+STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 8, 1, 2, 3, 1, 2, 3, 12) * 2 + (40,)
 LARGE = 130  # beyond a block of 128 units
+FEATURES, STATES = SIZES * 2 + (33, LARGE), (*SIZES, 33, LARGE)
 POOL = 65521  # a prime: larger directions repeat so many entries, never in step with rows or columns
 
 
@@ -246,8 +247,8 @@ def problems():
     """Strategy of problems that reaches every regime of sizes, scales, inputs, states and upstreams within 300 examples."""
     return st.tuples(
         st.sampled_from(BATCHES),
-        st.sampled_from(SIZES),
-        st.sampled_from((*SIZES, LARGE)),
+        st.sampled_from(FEATURES),
+        st.sampled_from(STATES),
         st.sampled_from(STEPS),
         st.integers(0, 2**16),
         st.sampled_from(STYLES),

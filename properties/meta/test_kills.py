@@ -84,9 +84,9 @@ def test_peers_reject_what_they_can_see():
 
 
 def test_command_writes_report_and_picture(tmp_path, capsys):
-    """One mutant, a few generated ones and one look-alike: both files, a summary on the terminal, and success."""
+    """Two mutants, a few generated ones and one look-alike: both files, a summary on the terminal, and success."""
     chosen = {
-        "catalogue": CATALOGUE[-1:],
+        "catalogue": CATALOGUE[-2:],
         "files": ("rnn",),
         "per_file": 3,
         "lookalikes": LOOKALIKES[:1],
@@ -96,8 +96,8 @@ def test_command_writes_report_and_picture(tmp_path, capsys):
     assert main(tmp_path, **chosen) == 0
     report, picture = ((tmp_path / name).read_text() for name in ("kills.md", "kills.svg"))
     assert CATALOGUE[-1].name in report and LOOKALIKES[0].name in report
-    assert picture.startswith("<svg") and "1 of 1" in picture
-    assert "| all | 1 |" in capsys.readouterr().out
+    assert picture.startswith("<svg") and "2 of 2" in picture
+    assert "| all | 2 |" in capsys.readouterr().out
 
 
 def test_command_says_what_contradicts_it():

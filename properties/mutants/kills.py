@@ -165,9 +165,9 @@ def _lookalikes(matrix):
 def _laws(matrix):
     kills, alone, named = Counter(), Counter(), Counter(row.law for row in matrix.rows)
     for row in matrix.rows:
-        kills.update(row.deaths)
+        kills.update(row.deaths.keys())
         if len(row.deaths) == 1:
-            alone.update(row.deaths)
+            alone.update(row.deaths.keys())
     rows = [[name, law.group, named[name], kills[name], alone[name], STAYS.get(name, "")] for name, law in laws().items()]
     return [
         "",

@@ -2,7 +2,7 @@
 
 from .engine import Mutant
 
-STATES = "[tuple(s.copy() for s in state)]"
+STATES = "[tuple(state)]"
 FINAL = "return *(s.copy() for s in states[-1]), np.stack(ys)"
 STEPS = "a_sequence_is_its_steps"
 
@@ -96,7 +96,7 @@ MUTANTS = [
         "SecondSequenceContinuesTheFirst",
         "UnrolledGRU",
         STATES,
-        '[vars(self).pop("last", None) or tuple(s.copy() for s in state)]\n        self.last = states[0]',
+        '[vars(self).pop("last", None) or tuple(state)]\n        self.last = states[0]',
         "a second sequence starts where the first did",
         "97 hand-written cells: a second sequence through the same object",
         "a_used_cell_equals_a_fresh_one",

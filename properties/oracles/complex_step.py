@@ -4,9 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
-STEP = 2.0**-100  # powers of two scale exactly; 1e-200 at once would underflow in deep saturation
-SMALL_STEP = 2.0**-400  # where the output moves by more than VISIBLE: a gradient that explodes over the steps of a sequence
-VISIBLE = 2.0**-60  # beyond it the square of an imaginary part would count
+STEPS = (2.0**-100, 2.0**-400, 2.0**-700, 2.0**-1000)  # powers of two scale exactly; the first would do, were it not for
+VISIBLE = 2.0**-60  # gradients that explode over a sequence: an output that moves by more is asked again with a smaller step
 
 
 LARGE = 4096  # arrays of as many entries are made complex in kept memory, smaller ones afresh: nothing a cell does to them stays
@@ -29,9 +28,10 @@ class ComplexStep:
 
     def value(self, arrays, direction):
         """The derivative at `arrays` along `direction`, a dict from the index of an array to its part of v: see `parts_of`."""
-        slopes = self._slopes(arrays, direction, STEP)
-        if max((np.max(np.abs(y), initial=0.0) for y in slopes), default=0.0) * STEP > VISIBLE:
-            slopes = self._slopes(arrays, direction, SMALL_STEP)
+        for step in STEPS:  # a smaller one at once would underflow in deep saturation
+            slopes = self._slopes(arrays, direction, step)
+            if not max((np.max(np.abs(y), initial=0.0) for y in slopes), default=0.0) * step > VISIBLE:
+                break
         with np.errstate(all="ignore"):
             return sum(float((u * y).sum()) for u, y in zip(self.upstream, slopes))
 

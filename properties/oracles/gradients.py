@@ -178,6 +178,8 @@ class Judge:
             if block.bound / 2 < block.error <= HOPELESS * block.bound:
                 block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.MORE_DRAWS)
         if block.error > block.bound and not self._refuted(oracle, block, direction):
+            if self._kinked(direction, block.error):
+                return replace(block, verdict="inconclusive", bound=np.inf, note="a kink, and so no derivative")
             return replace(block, verdict="violated")
         return replace(block, verdict="certified" if block.error <= self.certifies * abs(value) else "inconclusive")
 
@@ -213,6 +215,15 @@ class Judge:
         value = real.value(self.arrays, direction)
         slack = block.bound + real.error()
         return np.isfinite(value) and abs(block.got - value) <= slack < abs(block.expected - value)
+
+    def _kinked(self, direction, error):
+        """Whether the slopes to the left and to the right differ, by as much from nearer: a tie of relu has no derivative.
+
+        What bends smoothly differs by 1/16 of that from 1/16 of the distance; what is lost in rounding is neither.
+        """
+        real = Chebyshev(self.function, self.upstream, self.unit)
+        far, near = (real.bend(self.arrays, direction, t) for t in (1e-4, 1e-4 / 16))
+        return bool(far > error / 10 and abs(near - far) < far / 10)
 
     def _oracle(self, direction):
         """The weakest of the oracles that the arrays of this direction need."""

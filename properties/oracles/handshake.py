@@ -56,15 +56,21 @@ def _greet(Cell, problem):
 
 
 def _rebinds(cell, arrays):
-    """Whether a deepcopy holds new weights, computes with each of them, and leaves the cell alone."""
+    """Whether a deepcopy that holds new weights computes as the cell does with them written in place, and leaves it alone."""
     n = len(cell.weights)
     x, *state = arrays[n:]
     try:
         before = [w.copy() for w in cell.weights]
         plain = rebound(cell, arrays[:n]).apply(x, *state)
         for k in range(n):
-            moved = rebound(cell, [a + 0.5 if j == k else a for j, a in enumerate(arrays[:n])]).apply(x, *state)
+            news = [a + 0.5 if j == k else a for j, a in enumerate(arrays[:n])]
+            moved = [np.array(y) for y in rebound(cell, news).apply(x, *state)]
             if all(np.array_equal(y, z) for y, z in zip(plain, moved)):
+                return False
+            cell.weights[k][...] += 0.5
+            live = [np.array(y) for y in cell.apply(x, *state)]
+            cell.weights[k][...] = before[k]
+            if not all(np.allclose(y, z, TOLERANCE) for y, z in zip(moved, live)):
                 return False
         return all(np.array_equal(w, b) for w, b in zip(cell.weights, before))
     except Exception:

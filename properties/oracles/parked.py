@@ -10,6 +10,7 @@ from .decimals import EXACT
 
 PARK = 1000.0
 LARGEST = 1e300  # pre-activations beyond it are not promised anything
+HUGE = (6, 9, 20, 37, 100, 155, 299)  # powers of ten: where a square, or an integer, overflows
 
 
 class Case(NamedTuple):
@@ -116,8 +117,9 @@ def preactivations(entries):
 
 
 def special(dtype):
-    """0 and what else is not beyond LARGEST of the extremes of `dtype` and of the points where formulas change."""
-    return [p for p in (*extremes(dtype), *switches(dtype)) if abs(p) < LARGEST]
+    """0, huge numbers, and what else is not beyond LARGEST of the extremes of `dtype` and of the points where formulas change."""
+    huge = [sign * dtype.type(10) ** e for e in HUGE if e < np.log10(np.finfo(dtype).max) for sign in (1, -1)]
+    return [p for p in (*extremes(dtype), *switches(dtype), *huge) if abs(p) < LARGEST]
 
 
 def _place(cell, gate, sources=("bias", "bias_x")):
