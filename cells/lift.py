@@ -15,6 +15,7 @@ _OPTIONAL: dict[str, Any] = {
     "outputs": None,
     "weight_names": None,
     "takes_upstream": True,
+    "memory": False,  # whether it keeps a state that it neither takes nor returns
     "fewest_steps": 0,
     "most_steps": None,
 }
@@ -86,7 +87,8 @@ class Lifted:
             found = self.guest.vjp(*d_outputs)
             if not isinstance(found, tuple) or len(found) != 3:
                 raise TypeError(f"vjp returned a {type(found).__name__}; wanted a tuple (weights, x, state)")
-            return Gradients(*found)
+            weights, x, state = found
+            return Gradients(weights, x, (state,) if isinstance(state, np.ndarray) and len(self.state_names) == 1 else state)
         return Gradients(self.guest.backward(d_outputs[0][()]), None, None)
 
     def _averaged(self, gradients):

@@ -28,7 +28,8 @@ def _starts_from_zeros(cell):
 
 def _returns_its_states(cell):
     """Whether what a sequence returns can be handed to the next one."""
-    return bool(cell.state_names) and set(cell.state_names) <= set(getattr(cell, "outputs", None) or cell.state_names)
+    returned = getattr(cell, "outputs", None) or cell.state_names
+    return bool(cell.state_names) and set(cell.state_names) <= set(returned) and not getattr(cell, "memory", False)
 
 
 def _biased(cell):
@@ -43,13 +44,14 @@ NEEDS = {  # the first that is missing is the reason
     "x": (lambda cell: "x" in cell.gradients, "no input gradients"),
     "state": (lambda cell: "state" in cell.gradients, "no state gradients"),
     "outputs": (lambda cell: not getattr(cell, "gist", False), "no outputs but their sum"),
+    "output": (lambda cell: getattr(cell, "outputs", None) != ("loss",), "a loss, which may overflow by itself"),
     "rows": (lambda cell: cell.batch is None, "takes a single row"),
     "plain": (lambda cell: not getattr(cell, "variant", None), "declares a variant of its kind"),
     "bias": (_biased, "declares no bias of its gates"),
     "lengths": (lambda cell: "lengths" in _parameters(cell), "takes no lengths"),
     "omitted": (_starts_from_zeros, "wants every state"),
     "float32": (lambda cell: {np.float32, np.float64} <= set(cell.dtypes), "not both float32 and float64"),
-    "finals": (_returns_its_states, "does not return every state that it takes"),
+    "finals": (_returns_its_states, "does not take and return every state"),
     "empty": (lambda cell: not getattr(cell, "fewest_steps", 0), "takes no empty sequence"),
     "kind": (lambda cell: bool(cell.kind and cell.weight_blocks), "convention not verified: declares no kind and weight_blocks"),
 }

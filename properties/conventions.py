@@ -261,8 +261,8 @@ def _difference(found, cell, x, state, outputs):
     blocks = found.weight_blocks(FEATURES, STATE) if isinstance(found, Convention) else found.weight_blocks
     gates, swapped = gates_of(cell.weights, blocks, found.transposed), getattr(found, "swapped", False)
     names = ("c", "h") if found.kind == "LSTM" else ("h",)
-    if len(state) != len(names):
-        state = [np.zeros((x.shape[-2], STATE)) for _ in names]
+    if len(state) != len(names):  # what it does not take it starts from zero
+        state = [*[np.zeros((x.shape[-2], STATE)) for _ in names], *state][-len(names) :]
     new = step(found.kind, found.variant, gates, x[0] if cell.sequence else x, state[::-1] if swapped else state)
     placed = new[::-1] if swapped else new
     named = dict(zip(cell.state_names if len(cell.state_names) == len(names) else names, placed)) | {"ys": new[-1][None]}

@@ -83,8 +83,9 @@ def told(item, run, law, cell, error):
     equation, failure = " ".join(item.obj.__doc__.split()).rstrip("."), run.failure or {}
     problem, error = run.smallest or (failure.get("problem"), error)
     group, directory = item.path.stem.removeprefix("test_"), item.config.option.reports
-    run.case = Case(cell, law, group, equation, run.law, item.callspec.params["Cell"], problem, error)
-    home = item.config.invocation_params.dir
+    home, root = item.config.invocation_params.dir, item.config.rootpath
+    elsewhere = "" if home == root else f"{root}/"
+    run.case = Case(cell, law, group, equation, run.law, item.callspec.params["Cell"], problem, error, elsewhere)
     try:
         with limited():
             return reported(run.case, directory and home / directory, home)

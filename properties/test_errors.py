@@ -79,8 +79,10 @@ def test_a_refusal_changes_nothing(Cell, problem):
     problem = problem.literal(Cell)
     cell = problem.build(Cell)[0]
     before = outcome(cell, problem)
-    for x in (_wider(problem.x), np.concatenate([problem.x, problem.x], axis=-2)):
-        _refusal("apply", cell.apply, (x, *problem.state))
+    wrong = (_wider(problem.x), np.concatenate([problem.x, problem.x], axis=-2))
+    refused = [_refusal("apply", cell.apply, (x, *problem.state)) for x in wrong]
+    if any(block.verdict == "violated" for block in refused):
+        require(refused)
     gradients = differentiated(cell, problem.given[0])
     require(same(gradients, {name: before[name] for name in gradients}))
 

@@ -16,12 +16,14 @@ from strategies import problems
 ULPS = 8  # the best formulas err by up to 2.5, common ones by 5
 
 
+@pytest.mark.needs("output")
 @given(problem=problems())
 def test_outputs_are_finite(Cell, problem):
     """|apply(x, s)| < inf wherever sum |x||W| < 1e300."""
     require(finite(name, y) for name, y in apply(Cell, problem).items())
 
 
+@pytest.mark.needs("output")
 @given(problem=problems())
 def test_gradients_are_finite(Cell, problem):
     """|vjp(u)| < inf wherever sum |x||W|, taken to the power of the steps, stays below 1e300."""

@@ -110,7 +110,10 @@ BAD = {
         "guest.py:Guest",
         edit(FULL, ", dX[:, :F], (dX[:, F:],)", ""),
     ),
-    "gives ndarray for the states; wanted a tuple, one each for h": ("guest.py:Guest", edit(FULL, "(dX[:, F:],)", "dX[:, F:]")),
+    "gives 2 arrays for the states; wanted a tuple, one each for h": (
+        "guest.py:Guest",
+        edit(FULL, "(dX[:, F:],)", "(dX[:, F:], dX[:, F:])"),
+    ),
     # the declarations
     "kind is 'lstm'; wanted one of RNN, LSTM, GRU, or None": ("guest.py:Guest", FULL + "    kind = 'lstm'"),
     "gradients is 'weights'; wanted a tuple out of weights, x, state": ("guest.py:Guest", FULL + "    gradients = 'weights'"),

@@ -1,6 +1,7 @@
 """One broken law, ready to be told: the cell, the law, the smallest case, and where in the cell it is wrong."""
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +18,8 @@ FEW = 24  # arrays with at most this many entries are printed in the terminal
 class Case:
     """label: how the cell was asked for; name, group, equation: of the law; law: the function that @given received.
 
-    Cell: the factory; problem: the smallest case, literal where possible; error: what the law raises there; sentences: the
-    diagnosis; panels: of the picture; path: of the report,
-    once written.
+    Cell: the factory; problem: the smallest case, literal where possible; error: what the law raises there; root: of this checkout,
+    where the command was given elsewhere; sentences: the diagnosis; panels: of the picture; path: of the report, once written.
     """
 
     label: str
@@ -30,6 +30,7 @@ class Case:
     Cell: object
     problem: object
     error: BaseException
+    root: str = ""
     sentences: list = field(default_factory=list)
     panels: list = field(default_factory=list)
     path: Path | None = None
@@ -48,11 +49,7 @@ class Case:
         """The command that runs this law on this cell again."""
         cell = f" --cell {self.label}" if ":" in self.label else ""
         chosen = f"{self.name} and {self.label}" if not cell else self.name
-        return (
-            f"pytest properties/test_{self.group}.py{cell} -k '{chosen}'"
-            if " " in chosen
-            else f"pytest properties/test_{self.group}.py{cell} -k {chosen}"
-        )
+        return f"pytest {self.root}properties/test_{self.group}.py{cell} -k {shlex.quote(chosen)}"
 
     def sizes(self):
         """batch 1, features 1, state 1; steps for a sequence."""
@@ -128,13 +125,14 @@ def compared(block):
     if kind(block) == "shape":
         return "no gradient, expected " + str(expected) if got is None else f"got {got}, expected {expected}"
     bound = f"bound {block.bound:.1e}" if block.bound else "exactly" if kind(block) == "value" else ""
-    return ", ".join(filter(None, [f"got {number(got)}", f"expected {number(expected)}", bound]))
+    n = 12 if number(got) != number(expected) else 17
+    return ", ".join(filter(None, [f"got {number(got, n)}", f"expected {number(expected, n)}", bound]))
 
 
-def number(value):
-    """A number to 12 digits, anything else in one short line."""
+def number(value, n=12):
+    """A number to n digits, anything else in one short line."""
     if isinstance(value, (float, np.floating)):
-        return f"{value:.12g}"
+        return f"{value:.{n}g}"
     return re.sub(r"\s+", " ", str(value))[:80]
 
 

@@ -33,7 +33,7 @@ def told(terminalreporter, results):
     write(results)
     said = list(lines(results))
     if said:
-        terminalreporter.section("broken laws")
+        terminalreporter.section("broken laws" if any(r["verdict"] == "broken" for r in results) else "hazards")
         terminalreporter.write_line("\n".join(said))
         if terminalreporter.config.get_verbosity() < 1:
             shortened(terminalreporter.stats.get("failed", []), results)
@@ -45,8 +45,8 @@ def lines(results):
         if len(rows) < 2:
             continue
         broken = sum(r["verdict"] == "broken" for r in rows)
-        hazards = f", {len(rows) - broken} hazards" if broken < len(rows) else ""
-        yield f"{rows[0]['finding']['name']} breaks {broken} laws{hazards}. Most telling first:"
+        counts = [_counted(broken, "law"), _counted(len(rows) - broken, "promise")]
+        yield f"{rows[0]['finding']['name']} breaks {' and '.join(filter(None, counts))}. Most telling first:"
         for cause, members in _causes(rows).items():
             yield f"  {cause}" if cause else "  no known mistake matches:"
             shown = members[:6]
@@ -56,6 +56,10 @@ def lines(results):
                 yield f"    and {len(members) - len(shown)} more: {', '.join(r['law'] for r in members[len(shown) :])}"
         if folder := next((r["finding"]["path"] for r in rows if r["finding"]["path"]), None):
             yield f"  reports: {Path(folder).parent / 'README.md'}"
+
+
+def _counted(n, what):
+    return f"{n} {what}{'s' * (n > 1)}" if n else ""
 
 
 def _causes(rows):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...shrinking import VISIBLE
 from .grown import close, figure, gap, same, several
 from .through_time import through_time
 from .within_gates import within_gates
@@ -37,7 +38,7 @@ def gradient_faults(g):
 
 def whole(g, claims, truth, wrong):
     """Mistakes that explain all gradients at once."""
-    if all(not np.any(claims[n]) for n in claims):
+    if all(not np.any(claims[n]) for n in claims) and np.max(np.abs(truth[wrong[0]])) > VISIBLE:
         return ["every gradient is zero, but " + figure(np.max(np.abs(truth[wrong[0]]))) + f" is the largest of {wrong[0]}"]
     k = _ratio(np.concatenate([np.ravel(claims[n]) for n in claims]), np.concatenate([np.ravel(truth[n]) for n in claims]))
     if k is not None:
