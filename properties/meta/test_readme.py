@@ -32,7 +32,7 @@ def test_ci_runs_the_commands_of_the_readme():
 def test_the_failing_run_is_what_is_printed(tmp_path):
     """The README's own cell, verified, prints the README's own report."""
     (tmp_path / "my_rnn.py").write_text(re.search(r"```python\n(import numpy.*?)```", README, re.S)[1])
-    command = [sys.executable, "-m", "pytest", str(ROOT), "-p", "no:cacheprovider", "--cell", "my_rnn.py:MyRNN", "-k", "weight_gradients"]
+    command = [sys.executable, "-m", "pytest", str(ROOT), "-p", "no:cacheprovider", "--cell", "my_rnn.py:MyRNN", "-k", "gradients"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert re.search(r"```text\n(.*?)```", README, re.S)[1] in run.stdout
 

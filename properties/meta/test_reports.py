@@ -217,7 +217,7 @@ def test_many_failures_of_one_cause_read_as_one(told, tmp_path):
     terminal = Terminal([Report(row) for row in rows])
     overview.told(terminal, rows)
     assert terminal.lines[0] == "broken laws"
-    assert terminal.lines[1] == "BiasMeanForSum breaks 2 laws, 1 hazards. Most telling first:"
+    assert terminal.lines[1] == "BiasMeanForSum breaks 2 laws and 1 promise. Most telling first:"
     assert terminal.lines[2].strip() == case.sentences[0]
     assert [line.split(":")[0].strip() for line in terminal.lines[3:6]] == ["weight_gradients", "rows_may_be_rolled", "x_purity"]
     assert [report.longrepr == "long" for report in terminal.stats["failed"]] == [False, False, True]

@@ -76,7 +76,8 @@ def shortened(reports, results):
     for report in reports:
         for key, value in getattr(report, "user_properties", ()):
             if key == "cellcheck" and value.get("finding") and id(value) not in first:
-                report.longrepr = f"{value['law']}: {value['finding']['blame']}\nreport: {value['finding']['path']}"
+                path = value["finding"]["path"]
+                report.longrepr = f"{value['law']}: {value['finding']['blame']}" + f"\nreport: {path}" * bool(path)
 
 
 def markdown(rows):
