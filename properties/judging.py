@@ -61,7 +61,7 @@ def _verdict(item, call, report, run, law, cell):
         return "not verified", str(error).removeprefix("not verified: ")
     if report.passed:
         if run.tally.examples and not run.tally.verdicts:
-            return "not verified", "it offers nothing that the law compares"
+            return "not verified", "it offers nothing that the law could compare"
         vacuous = None if config.option.cell else run.vacuous()
         return ("broken", vacuous) if vacuous else ("held", "")
     if error is None:

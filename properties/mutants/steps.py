@@ -171,7 +171,7 @@ MUTANTS = [
         "taken.pop().vjp",
         "backward uses up what it saved",
         "pytorch#1532",
-        "vjp_is_repeatable",
+        "a_second_vjp_is_answered",
     ),
     Mutant(
         "SecondBackwardDiffers",

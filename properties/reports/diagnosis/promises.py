@@ -59,6 +59,18 @@ def inputs_alias(g):
     return []
 
 
+def answered_once(g):
+    """A backward that uses up what it needs."""
+    cell = g.p.build(g.Cell)[0]
+    cell.apply(g.p.x.copy(), *(s.copy() for s in g.p.state))
+    differentiated(cell, g.upstream)
+    try:
+        differentiated(cell, g.upstream)
+    except Exception as error:
+        return [f"a second vjp after the same apply raises {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"]
+    return []
+
+
 def gradients_alias(g):
     """A gradient buffer that is used again."""
     cell = g.p.build(g.Cell)[0]
@@ -168,6 +180,7 @@ def empty_batch(g):
 
 
 LOOKS = {
+    "a_second_vjp_is_answered": answered_once,
     "an_empty_batch_adds_nothing": empty_batch,
     "outputs_are_the_callers": outputs_alias,
     "inputs_are_the_callers": inputs_alias,
