@@ -1,7 +1,6 @@
 """Cells under test: the contract, the activations, one cell a file.
 
-    >>> from cells import LSTM
-    >>> cell = LSTM(input_features=3, state_size=2, rng=0)
+For example `cells.LSTM(input_features=3, state_size=2, rng=0)`.
 """
 
 from .contract import Cell, Gradients

@@ -47,7 +47,9 @@ class Unrolled(Cell):
         steps, batch, _ = x.shape
         lengths = _numbers("lengths", np.full(batch, steps) if lengths is None else lengths)
         if lengths.shape != (batch,) or lengths.dtype.kind not in "iu" or ((lengths < 0) | (lengths > steps)).any():
-            raise ValueError(f"lengths is {lengths.tolist()}, but {self} wants one integer from 0 to {steps} for each of {batch} rows")
+            raise ValueError(
+                f"lengths is {lengths.tolist()}, but {self} wants one integer from 0 to {steps} for each of {batch} rows"
+            )
         return self._apply(x, *state, lengths=lengths)
 
     def _apply(self, x, *state, lengths):

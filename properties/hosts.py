@@ -77,7 +77,9 @@ def pytest_xdist_setupnodes(config, specs):
     config.stash[LEDGER].remote = any(not spec.popen for spec in specs)
     hosts = {spec.ssh or spec.socket: spec for spec in specs if not spec.popen}
     if silent := [host for host, spec in hosts.items() if not answers(spec)]:
-        raise pytest.UsageError(f"no answer from {', '.join(silent)}: wanted ssh (or a socket server) and Python with execnet there")
+        raise pytest.UsageError(
+            f"no answer from {', '.join(silent)}: wanted ssh (or a socket server) and Python with execnet there"
+        )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -96,7 +98,7 @@ def pytest_testnodedown(node, error):
     lost = node.gateway.spec.ssh or node.gateway.spec.socket
     ledger.places = {name: spec for name, spec in ledger.places.items() if (spec.ssh or spec.socket) != lost}
     others = [spec for _, spec in zip(range(len(ledger.moves) + 1), cycle(ledger.places.values()))]
-    chosen = others[-1] if others else execnet.XSpec(f"popen//chdir={node.config.rootpath}")
+    chosen = others[-1] if others else execnet.XSpec("popen")
     parts = [part for part in str(chosen).split("//") if not part.startswith(("id=", "execmodel="))]
     node.gateway.spec = execnet.XSpec("//".join(["execmodel=main_thread_only", *parts]))
     ledger.moves.append(f"host lost: {lost} no longer answers; its worker {node.gateway.id} was replaced on {parts[0]}")

@@ -106,10 +106,10 @@ def _chosen(Cell, error):
     choices, names = getattr(cell, "choices", {}), set(array_names(cell))
     if "float32" in choices and all(b.error <= b.bound * FLOAT32 for b in error.blocks):
         return "declared: computes in float32 inside"
-    if "clip" in choices and not getattr(cell, "takes_upstream", True):
-        if all(set(b.name.split()) & names and _clipped(b, choices["clip"]) for b in error.blocks):
-            return f"declared: clips its gradients at {choices['clip']}"
-    return None
+    if "clip" not in choices or getattr(cell, "takes_upstream", True):
+        return None
+    only = all(set(b.name.split()) & names and _clipped(b, choices["clip"]) for b in error.blocks)
+    return f"declared: clips its gradients at {choices['clip']}" if only else None
 
 
 def _clipped(block, limit):

@@ -7,7 +7,7 @@ from math import sqrt
 from strategies.problem import BATCHES, FEATURES, REGIMES, SCALES, STATES, STEPS, UPSTREAMS, Problem
 
 SATURATION = {"zero": 0.0, "linear": 0.3, "curved": 4.0, "saturated": 36.0, "flat": float("inf")}  # up to which |z|
-REACHABLE = {
+REACHABLE: dict[str, list] = {
     "batch": sorted(set(BATCHES)),
     "features": sorted(set(FEATURES)),
     "state": sorted(set(STATES)),

@@ -81,7 +81,8 @@ class Problem:
         """A cell with this problem's weights, and its inputs: (cell, x, state).
 
         x is (batch, features), or (steps, batch, features) for a sequence cell; state a tuple of (batch, state). A cell
-        that takes a single row gets batch 1, one that takes no empty sequence a step. The last state lies within +-1, earlier ones within +-memory of the regime.
+        that takes a single row gets batch 1, one that takes no empty sequence a step. The last state lies within +-1, earlier
+        ones within +-memory of the regime.
         """
         cell = Cell(self.features, self.state)
         rng, regime = np.random.default_rng(self._key(0)), REGIMES[self.regime]

@@ -143,10 +143,8 @@ class Adapted:
 
     def _gradients(self, given, factor, direct=None):
         plan, names = self.plan, self.weight_names
-        if plan.updates or "dweights" in given:
-            weights = entries(given["dweights"], names)
-        else:
-            weights = [given.get(f"d{name}") for name in names]
+        all_at_once = plan.updates or "dweights" in given
+        weights = entries(given["dweights"], names) if all_at_once else [given.get(f"d{name}") for name in names]
         weights = [None if g is None else factor * np.asarray(g) for g in weights]
         x = factor * plan.axes.to_ours("dx", given["dx"], self.sequence) if "dx" in given else None
         state = None

@@ -73,15 +73,17 @@ def gradients_section():
         for size in SIZES:
             costs = {c.checker: c for c in mine if c.sizes == size}
             one = next(iter(costs.values()))
-            parts.append(f"**{cell}, (batch, features, state) = {size}**: {one.parameters:,} parameters, forward pass {_time(one.forward)}\n")
+            parts.append(
+                f"**{cell}, (batch, features, state) = {size}**: {one.parameters:,} parameters, forward pass {_time(one.forward)}\n"
+            )
             head = ("", "forward passes", "time", "detects in a gate", "in an entry", "in the worst block", "agreement", "")
             parts.append(table(head, [_cost_row(name, costs.get(name)) for name in names]))
         parts.append(_slopes(mine, names))
     return "\n".join(parts), picture([c for c in found if c.cell == "LSTM"], names)
 
 
-GRADIENTS = """Each checker verifies the same NumPy forward and backward, at a well-scaled problem. *Detects* is the smallest relative error, by
-powers of ten, that it rejects: in all gradients of one gate of a matrix, in one entry (of median size) of them, and, for ours, in
+GRADIENTS = """Each checker verifies the same NumPy forward and backward, at a well-scaled problem. *Detects* is the smallest relative
+error, by powers of ten, that it rejects: in all gradients of one gate of a matrix, in one entry (of median size) of them, and, for ours, in
 whichever gate of whichever array it detects worst. *Agreement* is the worst relative difference of claim and derivative. The loop
 verifies gradients of weights only. Missing: not installed, or beyond a minute or the memory.
 """
@@ -137,9 +139,9 @@ def suite_section():
     total = sum(spent.values())
     rows = [(name, f"{spent[name]:.1f}", f"{100 * spent[name] / total:.0f} %") for name in suite.SHARES]
     useful = 100 * sum(spent[name] for name in suite.SHARES[:3]) / total
-    said = f"""{examples:,} examples. `-n 0` {serial:.1f} s, `-n 2` {parallel:.1f} s: {serial / parallel:.2f} times as fast, {examples / parallel:,.0f} examples a second;
-collecting alone {start:.1f} s. Of the processor time in one process (measuring adds some to each part), cells, oracles, laws and the
-arrays that they are given take {useful:.0f} %:
+    said = f"""{examples:,} examples. `-n 0` {serial:.1f} s, `-n 2` {parallel:.1f} s:
+{serial / parallel:.2f} times as fast, {examples / parallel:,.0f} examples a second; collecting alone {start:.1f} s. Of the
+processor time in one process (measuring adds some to each part), cells, oracles, laws and the arrays that they are given take {useful:.0f} %:
 """
     return "\n".join(["## The default run of the laws on the shipped cells\n", said, table(("", "seconds", "share"), rows)]), None
 
@@ -149,7 +151,12 @@ def elements_section():
     rows = [(name, f"{ns:.2f}", f"{ratio:.2f}") for name, ns, ratio in elements.activation_rows()]
     parts = ["## Activations and cells\n", table((f"{elements.ELEMENTS} elements", "ns per element", "np.tanh = 1"), rows)]
     cells = [
-        (name, size, *("-" if t is None else f"{t:.0f}" for t in times), "-" if times[2] is None else f"{times[0] / times[2]:.2f}, {times[1] / times[3]:.2f}")
+        (
+            name,
+            size,
+            *("-" if t is None else f"{t:.0f}" for t in times),
+            "-" if times[2] is None else f"{times[0] / times[2]:.2f}, {times[1] / times[3]:.2f}",
+        )
         for name, size, *times in elements.cell_rows()
     ]
     head = ("", "(batch, features, state)", "apply, ns a unit and row", "vjp", "torch forward", "torch backward", "ours / torch")

@@ -30,9 +30,14 @@ def svg(series, title):
         body.append(f'<polyline class="line{first} stroke="{colour}" points="{path}"/>')
         for x, y, full in line:
             fill = colour if full else "none"
-            body.append(f'<circle class="{"first" if not k and full else ""}" cx="{across(x):.1f}" cy="{down(y):.1f}" r="3.5" fill="{fill}" stroke="{colour}"/>')
+            body.append(
+                f'<circle class="{"first" if not k and full else ""}" cx="{across(x):.1f}" cy="{down(y):.1f}" r="3.5" '
+                f'fill="{fill}" stroke="{colour}"/>'
+            )
         x, y, _ = line[-1]
-        body.append(f'<path class="grid" d="M{across(x) + 6:.1f},{down(y):.1f} L{LEFT + WIDTH + 8},{ends[name]:.1f}" fill="none"/>')
+        body.append(
+            f'<path class="grid" d="M{across(x) + 6:.1f},{down(y):.1f} L{LEFT + WIDTH + 8},{ends[name]:.1f}" fill="none"/>'
+        )
         body.append(f'<circle cx="{LEFT + WIDTH + 16}" cy="{ends[name]:.1f}" r="4" fill="{colour}"/>')
         body.append(f'<text x="{LEFT + WIDTH + 26}" y="{ends[name] + 4:.1f}">{name}</text>')
     whole = f'viewBox="0 0 {LEFT + WIDTH + MARGIN} {TOP + HEIGHT + 70}" width="{LEFT + WIDTH + MARGIN}"'

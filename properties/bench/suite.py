@@ -75,7 +75,6 @@ class Shares:
 
 def pytest_configure(config):
     """As a plugin: time the cells, what builds arrays, draws, Hypothesis and the laws."""
-    import hypothesis.strategies
     from hypothesis.internal.conjecture.data import ConjectureData
 
     from cells.contract import Cell
@@ -84,7 +83,6 @@ def pytest_configure(config):
     from strategies import Literal, Problem
 
     config.shares = clock = Shares()
-    assert hypothesis.strategies
     for owner, name in ((Cell, "apply"), (Cell, "vjp"), (Unrolled, "apply")):
         setattr(owner, name, clock.around("cells", getattr(owner, name)))
     for owner in (Problem, Literal):

@@ -6,7 +6,6 @@ import pytest
 from cells import CELLS
 
 FEATURES, STATE, BATCH, STEPS = 3, 2, 4, 5
-STEP_CELLS = [Shipped for Shipped in CELLS if not Shipped.sequence]
 SEQUENCE_CELLS = [Shipped for Shipped in CELLS if Shipped.sequence]
 LENGTHS = [5, 0, 2, 1]
 GATES = {"RNN": {"candidate"}, "LSTM": {"input", "forget", "output", "candidate"}, "GRU": {"reset", "update", "candidate"}}
@@ -20,7 +19,6 @@ def named(Shipped):
 
 
 every_cell = pytest.mark.parametrize("Shipped", CELLS, ids=named)
-every_step_cell = pytest.mark.parametrize("Shipped", STEP_CELLS, ids=named)
 every_sequence_cell = pytest.mark.parametrize("Shipped", SEQUENCE_CELLS, ids=named)
 
 

@@ -38,7 +38,11 @@ def judged(Textbook, cases, seed=0):
 def test_correct_gradients_raise_no_alarm(Textbook, record_property):
     """error <= bound in every case; the worst ratio of the two is recorded."""
     blocks = judged(Textbook, CASES // 6 + 1)
-    alarms = [f"{problem}: {block.name} {block.error:.3g} > {block.bound:.3g}" for problem, block in blocks if block.verdict == "violated"]
+    alarms = [
+        f"{problem}: {block.name} {block.error:.3g} > {block.bound:.3g}"
+        for problem, block in blocks
+        if block.verdict == "violated"
+    ]
     worst = max(block.error / block.bound for _, block in blocks if block.bound)
     record_property("worst error / bound", worst)
     assert not alarms, alarms[:5]

@@ -11,7 +11,16 @@ OURS = {"cells", "strategies", "properties", "conftest"}
 ALLOWED = {
     "cells": {"numpy", "cells"},
     "strategies": {"numpy", "hypothesis", "strategies"},
-    "properties": {"numpy", "hypothesis", "pytest", "coverage", "execnet", "cells", "strategies", "properties"},  # execnet is xdist's
+    "properties": {
+        "numpy",
+        "hypothesis",
+        "pytest",
+        "coverage",
+        "execnet",
+        "cells",
+        "strategies",
+        "properties",
+    },  # execnet is xdist's
 }
 FILES = [path for folder in ALLOWED for path in sorted((ROOT / folder).rglob("*.py"))]
 

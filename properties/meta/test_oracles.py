@@ -111,7 +111,12 @@ class Unreachable(RNN):
         return self
 
 
-HANDSHAKES = [(RNN, True, ComplexStep), (AbsoluteSigmoid, True, AnalyticStep), (RealBuffers, True, Chebyshev), (Unreachable, False, Chebyshev)]
+HANDSHAKES = [
+    (RNN, True, ComplexStep),
+    (AbsoluteSigmoid, True, AnalyticStep),
+    (RealBuffers, True, Chebyshev),
+    (Unreachable, False, Chebyshev),
+]
 
 
 @pytest.mark.parametrize(("Guest", "rebinds", "oracle"), HANDSHAKES)

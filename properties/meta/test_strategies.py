@@ -38,7 +38,7 @@ EXPECTED = {
     "size 1": lambda p: p.batch == p.features == p.state == 1,
     "state beyond 128": lambda p: p.state > 128,
 }
-VALUES = [("steps", 0), ("steps", 1), ("steps", 2), ("steps", 8)]
+VALUES: list[tuple[str, object]] = [("steps", 0), ("steps", 1), ("steps", 2), ("steps", 8)]
 VALUES += [("scale", s) for s in SCALES] + [("regime", r) for r in REGIMES] + [("upstream", u) for u in UPSTREAMS]
 
 
@@ -139,4 +139,3 @@ def test_a_problem_prints_as_the_call_that_makes_it():
     """repr leaves out what has its default, but for the sizes."""
     assert repr(Problem(2, 1, 3)) == "Problem(batch=2, features=1, state=3)"
     assert repr(Problem(scale=1e3, dtype=np.float32)) == "Problem(batch=1, features=1, state=1, scale=1000.0, dtype=float32)"
-

@@ -2,7 +2,6 @@
 
 from .engine import Mutant
 
-LSTM_RESULT = "Gradients([X.T @ dz, dz.sum(axis=0)], dx, (dc * sigmoid(f), dh))"
 RNN_RESULT = "Gradients([X.T @ dz, dz.sum(axis=0)], dx, (dh,))"
 HAND = "97 hand-written cells: "
 DC = "dc = dc + dh * sigmoid(o) * d_tanh(c_new)"

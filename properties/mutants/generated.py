@@ -320,10 +320,7 @@ TOTALS = (
     "unroll._vjp: d_weights, dx = ([np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)) -> "
     "d_weights, dx = ([np.zeros_like(w) for w in self.weights], "
 )
-PADDING = (
-    "unroll._apply: x, states, ys, taken = (np.where(alive, x, 0), [tuple(state)], [], []) -> "
-    "x, states, ys, taken = "
-)
+PADDING = "unroll._apply: x, states, ys, taken = (np.where(alive, x, 0), [tuple(state)], [], []) -> x, states, ys, taken = "
 GRU_BIASES = (
     "gru.__init__: self.b_input, self.b_state = (np.zeros(columns, dtype), np.zeros(columns, dtype)) -> "
     "self.b_input, self.b_state = "

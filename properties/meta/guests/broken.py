@@ -33,7 +33,7 @@ class SwappedGates(LSTM):
         return Gradients([X.T @ dz, dz.sum(axis=0)], dx, (dc * sigmoid(f), dh))
 
 
-class StateGradientNotCarried(Unroll(RNN)):
+class StateGradientNotCarried(Unroll(RNN)):  # type: ignore[misc]
     """Each step is differentiated alone: what flows into its state goes no further."""
 
     def _vjp(self, *d_outputs):

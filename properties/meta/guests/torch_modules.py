@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+
 from cells.adapters import torch_module
 
 RNNCell = torch_module(torch.nn.RNNCell)

@@ -40,12 +40,7 @@ LIMITS = {709.78: "exp overflows", 710.48: "cosh overflows", 355.24: "its square
 BIG = 45.0  # sigmoid is 1, tanh is 1
 
 
-READ = {
-    "RNN": ("candidate",),
-    "LSTM": ("input", "forget", "output", "candidate"),
-    "GRU": ("update", "candidate"),
-    "gist LSTM": ("output",),
-}
+READ = {"RNN": ("candidate",), "LSTM": ("input", "forget", "output", "candidate"), "GRU": ("update", "candidate")}
 
 
 def numeric_faults(g, flagged=False):
@@ -55,9 +50,7 @@ def numeric_faults(g, flagged=False):
     if not g.kind or not g.blocks or getattr(cell, "variant", {}) or not any(s.startswith("bias") for s, _ in keys):
         return []
     told = []
-    for gate in {"RNN": ("candidate",), "LSTM": ("input", "forget", "output", "candidate"), "GRU": ("update", "candidate")}[
-        g.kind
-    ]:
+    for gate in READ[g.kind]:
         probe = Probe(g.Cell, g.kind, gate)
         for look in (forward, derivative, flags) if flagged else (forward, derivative):
             if said := look(probe):
