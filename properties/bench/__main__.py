@@ -141,7 +141,8 @@ def suite_section():
     useful = 100 * sum(spent[name] for name in suite.SHARES[:3]) / total
     said = f"""{examples:,} examples. `-n 0` {serial:.1f} s, `-n 2` {parallel:.1f} s:
 {serial / parallel:.2f} times as fast, {examples / parallel:,.0f} examples a second; collecting alone {start:.1f} s. Of the
-processor time in one process (measuring adds some to each part), cells, oracles, laws and the arrays that they are given take {useful:.0f} %:
+processor time in one process (measuring adds some to each part), cells, oracles, laws and the arrays
+that they are given take {useful:.0f} %:
 """
     return "\n".join(["## The default run of the laws on the shipped cells\n", said, table(("", "seconds", "share"), rows)]), None
 
