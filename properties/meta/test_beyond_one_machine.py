@@ -27,7 +27,7 @@ def verified(guest, *options, **environment):
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--hypothesis-profile", "quick"]
     command += ["--cell", f"{GUESTS}/{guest}", *options]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CELLCHECK_"))}
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env={**inherited, **environment})
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, env={**inherited, **environment})
     return run.returncode, run.stdout + run.stderr
 
 

@@ -40,6 +40,35 @@ TOLD = [
     "BiasNotSummedOverBatch",
     "CrashesBeyondOneRow",
 ]
+OTHERS = [  # for what else a report may have to say: large sizes, crashes, promises, no diagnosis
+    "OneEntryOffByAMillionth",
+    "UnitsBeyond128Dropped",
+    "SecondSequenceContinuesTheFirst",
+    "OutputsAccumulate",
+    "StepSharedByAllCells",
+    "SignFlipped",
+    "UpstreamReturned",
+    "SignOfStridesIgnored",
+    "StridesIgnored",
+    "Float32Accumulator",
+    "StateLostAtTheEnd",
+    "LastStepLeftOut",
+    "RowsCentred",
+    "OnlyTheTotalWidthChecked",
+    "WeightsDecayInBackward",
+    "SplitByFeatures",
+    "InputGradientWithReset",
+    "StateBiasSkippedForFreshRows",
+    "MaskedStepsUpdateTheState",
+    "MaskedStepsUpdateTheOutput",
+    "OneStepTooFew",
+    "OutputsOfPaddingRepeated",
+    "OutputGradientNotCarried",
+    "OutputIsTheCell",
+    "InitialStateIgnored",
+    "OneGateOffInForward",
+    "SecondBackwardDiffers",
+]
 RUN_ALL = """
 import json, runpy, sys
 results = {}
@@ -117,6 +146,15 @@ def test_terminal_form_is_short(told):
         assert any(line.startswith("  rerun:  pytest properties/test_") for line in lines)
         assert lines[-1] == f"  report: {case.path}"
         assert any(line.startswith("  likely: ") for line in lines)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_mutants_are_told_as_well(name, tmp_path):
+    """As short, and written."""
+    case, text = _told(tmp_path, MUTANTS[name])
+    assert text.startswith(f"{name} breaks the law {case.name}: ")
+    assert len(text.splitlines()) <= LINES
+    assert f"# {name} breaks the law `{case.name}`" in case.path.read_text(encoding="utf-8")
 
 
 def test_cases_are_readable(told):

@@ -335,6 +335,7 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     DECLARED + "('kind', 'state_names') if hasattr(Step, name)": "no shipped step is transposed, which is the default",
     "unroll.__init__: self.step = self.Step(input_features, state_size, **options) -> "
     "self.step = self.Step(input_features, state_size)": "laws give no options; meta/test_cells.py gives rng and dtype",
+    PADDING + "(np.where(alive, x, 0), [state], [], [])": "a list of states serves as a tuple does",
     PADDING + "(np.where(alive, x, 1), [tuple(state)], [], [])": MASKED,
     PADDING + "(np.where(alive, x, -1), [tuple(state)], [], [])": MASKED,
     RETURN + "(*(s for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-1].dtype))": (
