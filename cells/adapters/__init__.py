@@ -6,14 +6,14 @@ from .adapt import adapt
 __all__ = ["Gradients", "adapt", "onnx_model", "torch_module"]
 
 
-def torch_module(*arguments, **options):
+def torch_module(*arguments, **options):  # pragma: no cover (torch is optional)
     """See cells/adapters/torch_cells.py, which needs torch."""
     from .torch_cells import torch_module
 
     return torch_module(*arguments, **options)
 
 
-def onnx_model(*arguments, **options):
+def onnx_model(*arguments, **options):  # pragma: no cover (onnx is optional)
     """See cells/adapters/onnx_cells.py, which needs onnx and onnxruntime."""
     from .onnx_cells import onnx_model
 

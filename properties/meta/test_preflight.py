@@ -71,6 +71,15 @@ BAD = {
         edit(GIST, "[self.W, self.b]", "{'W': self.W}"),
     ),
     "weights[1] is a float; wanted a numpy array": ("guest.py:Guest", edit(GIST, "[self.W, self.b]", "[self.W, 0.0]")),
+    "weights is empty; wanted the list of its arrays": ("guest.py:Guest", edit(GIST, "[self.W, self.b]", "[]")),
+    "weights[1] is read-only; wanted an array that can be written in place": (
+        "guest.py:Guest",
+        edit(GIST, "[self.W, self.b]", "[self.W, self.b]\n        self.b.flags.writeable = False"),
+    ),
+    "weights[1] is the same array as an earlier one; wanted each array once": (
+        "guest.py:Guest",
+        edit(GIST, "[self.W, self.b]", "[self.W, self.W]"),
+    ),
     "weights[1] has dtype int64; wanted floats": ("guest.py:Guest", edit(GIST, "np.zeros(state)", "np.zeros(state, 'int64')")),
     "wanted the live arrays, not copies": ("guest.py:Guest", edit(GIST, "[self.W, self.b]", "[self.W.copy(), self.b.copy()]")),
     # the outputs
@@ -91,6 +100,10 @@ BAD = {
     "apply(x (1, 2), h (1, 3)) returned h' of shape (3, 1); wanted (1, 3)": (
         "guest.py:Guest",
         edit(FULL, "return self.y\n", "return self.y.T\n"),
+    ),
+    "apply(x (1, 1), h (1, 1)) returned h' of dtype int64; wanted floats": (
+        "guest.py:Guest",
+        edit(FULL, "return self.y\n", "return self.y.astype('int64')\n"),
     ),
     "for small weights and inputs; wanted finite numbers": (
         "guest.py:Guest",
@@ -114,11 +127,31 @@ BAD = {
         "guest.py:Guest",
         edit(FULL, "(dX[:, F:],)", "(dX[:, F:], dX[:, F:])"),
     ),
+    "vjp((1, 1)) gives ndarray for the weights; wanted a list with one gradient for each weight": (
+        "guest.py:Guest",
+        edit(FULL, "[self.X.T @ dz, dz.sum(axis=0)], dX", "self.X.T @ dz, dX"),
+    ),
+    "gives None for x; declare gradients without x if it has no such gradient": (
+        "guest.py:Guest",
+        edit(FULL, "dX[:, :F], (", "None, ("),
+    ),
     # the declarations
     "kind is 'lstm'; wanted one of RNN, LSTM, GRU, or None": ("guest.py:Guest", FULL + "    kind = 'lstm'"),
     "gradients is 'weights'; wanted a tuple out of weights, x, state": ("guest.py:Guest", FULL + "    gradients = 'weights'"),
+    "choices is {'dropout': 0.5}; wanted a dict out of": ("guest.py:Guest", FULL + "    choices = {'dropout': 0.5}"),
+    "batch is 2; wanted None (any number of rows) or 1": ("guest.py:Guest", FULL + "    batch = 2"),
+    "dtypes is ('int8',); wanted numpy.float64, numpy.float32 or both": ("guest.py:Guest", FULL + "    dtypes = ('int8',)"),
+    "state_names is (1,); wanted names, the output last": ("guest.py:Guest", FULL + "    state_names = (1,)"),
     "kind is 'GRU', but it computes the RNN equations": ("guest.py:Guest", FULL + "    kind = 'GRU'"),
     "weight_blocks has 1 entries for 2 weights": ("guest.py:Guest", FULL + "    kind, weight_blocks = 'RNN', [{}]"),
+    "weight_blocks[0] names ('y', 'candidate'); wanted a source of x, h, bias, bias_x, bias_h and a gate of candidate": (
+        "guest.py:Guest",
+        FULL + "    kind, weight_blocks = 'RNN', [{('y', 'candidate'): ...}, {}]",
+    ),
+    "weight_blocks[0]['x', 'candidate'] picks an array (2, 1); wanted (1, 1)": (
+        "guest.py:Guest",
+        FULL + "    kind, weight_blocks = 'RNN', [{('x', 'candidate'): ...}, {}]",
+    ),
     "complex = True, but apply returns real numbers": (
         "guest.py:Guest",
         edit(FULL, "return self.y\n", "return self.y.real\n") + "    complex = True",
@@ -135,6 +168,49 @@ def test_a_bad_invocation_is_one_line(message, tmp_path):
         chosen([given], tmp_path)
     line = str(refusal.value)
     assert line.startswith(f"--cell {given}: ") and message.format(folder=tmp_path) in line and "\n" not in line
+
+
+SEQUENCE = """
+import numpy as np
+
+class Guest:
+    sequence = True
+
+    def __init__(self, features, state):
+        self.W, self.b = np.zeros((features + state, state)), np.zeros(state)
+        self.weights = [self.W, self.b]
+
+    def apply(self, x, h):
+        ys = [h]
+        for row in x:
+            ys.append(np.tanh(np.concatenate([row, ys[-1]], axis=1) @ self.W + self.b))
+        return ys[-1], np.array(ys)[1:]
+"""
+STACKS = edit(SEQUENCE, "np.array(ys)[1:]", "np.stack(ys[1:])")
+FOUND = "computes the RNN equations, [x, h], one bias"
+GOOD = {
+    "a full cell": (FULL, [FOUND]),
+    "forwards only": (edit(GIST, "def backward", "gradients = ()\n\n    def back"), [FOUND]),
+    "complex, as promised": (FULL + "    complex = True", [FOUND]),
+    "a sequence": (SEQUENCE, [FOUND]),
+    "a sequence of one step or more": (STACKS, [FOUND, "takes no empty sequence"]),
+    "a sequence of one step or more, as declared": (STACKS + "    fewest_steps = 1", [FOUND, "takes no empty sequence"]),
+    "a declared RNN that is none": (
+        edit(FULL, "np.tanh(self.X @ self.W + self.b)", "np.cos(self.X @ self.W + self.b)")
+        + "    kind, weight_blocks = 'RNN', [{}, {}]\n"
+        + "    weight_blocks = property(lambda self: [{('x', 'candidate'): np.s_[:-len(self.b)], ('h', 'candidate'): "
+        + "np.s_[-len(self.b):]}, {('bias', 'candidate'): ...}])",
+        ["declares RNN, but computes something else (largest difference 1)"],
+    ),
+}
+
+
+@pytest.mark.parametrize("guest", GOOD)
+def test_a_guest_that_honours_the_contract_is_cleared(guest, tmp_path):
+    """With what the head of the run says of it."""
+    source, notes = GOOD[guest]
+    (tmp_path / "guest.py").write_text(source, encoding="utf-8")
+    assert chosen(["guest.py:Guest"], tmp_path)[1] == [f"guest.py:Guest: {note}" for note in notes]
 
 
 BUGS = {

@@ -1,6 +1,7 @@
 """Many workers, hosts and checkouts: nothing is lost, nothing is missed in silence, and a release sees the same examples everywhere.
 
-Light: workers, a socket server on loopback, a shared directory. .ci/hosts and .ci/fuzz try two ssh hosts and HypoFuzz with Redis.
+Workers, a socket server on loopback, a shared directory: run by name, and under coverage. .ci/hosts and .ci/fuzz try two ssh hosts and
+HypoFuzz with Redis.
 """
 
 import importlib.util
