@@ -26,8 +26,6 @@ def load(text, directory):
     file = _file(text, place, directory)
     try:
         module = _from_file(file, directory) if file else _from_name(place, directory)
-    except GuestError:
-        raise
     except SyntaxError as error:
         raise GuestError(f"--cell {text}: {error.filename}, line {error.lineno}: {error.msg}") from None
     except (Exception, SystemExit) as error:
@@ -136,7 +134,7 @@ class StandIn(types.ModuleType):
     __path__: list[str] = []  # noqa: RUF012
 
     def __getattr__(self, name):
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__all__":  # others are asked for by whoever looks through all modules
             raise AttributeError(name)
         raise ImportError(f"cannot import {name}", name=self.__name__)
 

@@ -148,7 +148,7 @@ def test_a_search_asks_the_law_as_pytest_does():
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("hypofuzz"), reason="HypoFuzz wants an older Hypothesis: tox -e fuzz")
-def test_hypofuzz_collects_the_laws_that_apply():
+def test_hypofuzz_collects_the_laws_that_apply():  # pragma: no cover (HypoFuzz is optional)
     """Every law that the cell offers enough for, no other."""
     code, said = verified("gist.py:CorrectRNN", "--co", "-q", "-p", "properties.fuzzing")
     assert code == 0, said

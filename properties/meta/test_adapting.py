@@ -107,7 +107,10 @@ SEQUENCE = {
     "axes": "steps batch features",
 }
 WAYS = {
-    "keywords": {"forward": ("x W b initial=h -> h cache", lambda x, W, b, initial: forward(x, initial, W, b)), "backward": BACKWARD},
+    "keywords": {
+        "forward": ("x W b initial=h -> h cache", lambda x, W, b, initial: forward(x, initial, W, b)),
+        "backward": BACKWARD,
+    },
     "an attribute of an attribute": {
         "make": Nested,
         "weights": ".params",

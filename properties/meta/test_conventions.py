@@ -133,6 +133,40 @@ def test_what_matches_none_is_said_with_the_nearest():
     assert "largest difference 0." in found.notes[0] and found.Cell(2, 3).kind is None
 
 
+def tanh_of(make, states="h", fails_beyond=np.inf):
+    """A hand-written tanh([x, h] W + b), forwards only, with other weights beside."""
+
+    def forward(x, *state_and_weights):
+        *state, weights = state_and_weights
+        if x.shape[1] > fails_beyond:
+            raise ValueError("too wide")
+        h = np.tanh(np.concatenate([x, state[-1]], axis=1) @ weights["W"] + weights["b"])
+        return (*state[:-1], h + sum(w.sum() for w in list(weights.values())[2:]))
+
+    signature = f"x {states} weights -> {states}"
+    return adapt(
+        lambda F, S: {"W": np.zeros((F + S, S)), "b": np.zeros(S), **make(S)},
+        (signature, forward if " " in states else lambda *given: forward(*given)[0]),
+    )
+
+
+NO_SHAPES = "convention not verified: the shapes of its weights are those of no RNN, LSTM or GRU"
+UNKNOWN = {
+    "a vector that is no bias": (tanh_of(lambda S: {"v": np.zeros(S + 1)}), NO_SHAPES),
+    "a cube": (tanh_of(lambda S: {"v": np.zeros((2, S, S))}), NO_SHAPES),
+    "fails at four features": (tanh_of(lambda S: {}, fails_beyond=3), NO_SHAPES),
+    "a state too many": (tanh_of(lambda S: {}, "c h"), "computes none of the known conventions; nearest is the RNN equations"),
+}
+
+
+@pytest.mark.parametrize("guest", UNKNOWN)
+def test_what_cannot_be_compared_is_of_no_known_convention(guest):
+    """Nothing is claimed of it."""
+    make, said = UNKNOWN[guest]
+    found = cleared("guest.py:Guest", make)
+    assert found.notes[0].startswith(said) and found.Cell(2, 3).kind is None
+
+
 class Swapped(LSTM):
     """Declares i f o g and computes i o f g."""
 
@@ -211,6 +245,21 @@ def test_what_is_found_names_the_gate_at_fault():
     assert found.notes[0].startswith("computes the LSTM equations, gates f i o g, [x, h], one bias")
     wrong = {b.name for b in gradients(found.Cell, Problem(2, 3, 2, scale=1.0), "weights") if b.verdict == "violated"}
     assert wrong == {"W forget gate", "b forget gate"}
+
+
+class Forgetful(Gist):
+    """Starts from c = 0 in each call."""
+
+    def forward(self, x, h):
+        """The sum of the new hidden state."""
+        return super().forward(x, np.zeros_like(h), h)
+
+
+def test_a_memory_that_is_not_taken_is_said():
+    """It is found by starting from c = 0, and makes no law of equations."""
+    found = cleared("guest.py:Forgetful", Forgetful)
+    assert found.notes[0].startswith("computes the LSTM equations, gates f i o g, [x, h], one bias, from c = 0 in each call")
+    assert found.Cell(2, 3).memory and found.Cell(2, 3).kind is None
 
 
 @pytest.mark.parametrize("variant", [{}, {"update": "old"}, {"reset": "before"}, {"reset": "before", "update": "old"}], ids=str)

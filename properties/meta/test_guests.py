@@ -50,6 +50,7 @@ def test_a_package_called_cells_is_loaded(given, tmp_path):
 ABSOLUTE = [
     "from cells.activations import tanh",
     "from cells import LSTM",
+    "from cells import *",
     "import cells.activations",
     "from conftest import anything",
 ]
@@ -64,6 +65,12 @@ def test_an_absolute_import_that_collides_is_one_line(line, tmp_path):
     ):
         load("cells/lstm.py:CorrectRNN", tmp_path)
     assert sys.modules["cells"] is cells
+
+
+def test_a_guest_may_look_through_all_modules(tmp_path):
+    """As inspect.stack does: what stands in for ours has no file, rather than none of its names."""
+    planted(namesake(tmp_path), {"cells/lstm.py": f"import inspect\nframes = inspect.stack()\n{CELL}"})
+    assert load("cells/lstm.py:CorrectRNN", tmp_path).__name__ == "CorrectRNN"
 
 
 def test_an_adapter_may_live_beside_a_package_called_cells(tmp_path):

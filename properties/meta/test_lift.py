@@ -98,3 +98,74 @@ def test_the_weights_of_a_guest_are_live(Guest):
 def test_the_name_is_the_guest_s():
     """A lifted class is called and documented as the guest is."""
     assert (lift(Bare).__name__, lift(Bare).__doc__) == ("Bare", Bare.__doc__)
+
+
+class Chooses(Plain):
+    """A guest of which the choices are declared, and that clips with the words of np.clip."""
+
+    def __init__(self, features, state, clip, choices):
+        """clip: what is done to an array; choices: what is said about it."""
+        super().__init__(features, state)
+        self.clip, self.choices, self.takes_upstream = clip, choices, False
+
+    def apply(self, x, memory, h):
+        """The new h alone, clipped."""
+        return self.clip(super().apply(x, memory, h)[1])
+
+
+def clipped_into(a):
+    """Clipped at 2^-4 into an array of the caller."""
+    out = np.zeros_like(a)
+    np.clip(a, -(2.0**-4), 2.0**-4, out=out)
+    return out
+
+
+CLIPS = {
+    "as declared": (lambda a: np.clip(a, -(2.0**-4), 2.0**-4), True),
+    "as declared, with out": (clipped_into, True),
+    "elsewhere": (lambda a: np.clip(a, 0, 2.0**-4), False),
+}
+
+
+@pytest.mark.parametrize("how", CLIPS)
+def test_only_the_declared_clipping_is_undone(how):
+    """np.clip at +-bound gives what it was given, at other bounds it clips, and afterwards it is NumPy's again."""
+    clip, undone = CLIPS[how]
+    inner, x, state = case(LSTM)
+    cell = lift(lambda *sizes: Chooses(*sizes, clip, {"clip": 2.0**-4}))(FEATURES, STATE)
+    for w, value in zip(cell.weights, inner.weights, strict=True):
+        w[...] = value
+    h, before = inner.apply(x, *state)[1], np.clip
+    same(cell.apply(x, *state), [h if undone else clip(h)])
+    assert np.clip is before and np.any(h != clip(h))
+
+
+class Forwards:
+    """A guest without gradients."""
+
+    def __init__(self, features, state):
+        self.weights = [np.ones((state, features))]
+
+    def apply(self, x):
+        """The new state."""
+        return x @ self.weights[0].T
+
+
+def test_a_guest_without_gradients_claims_none():
+    """vjp = (None, None, None)."""
+    cell = lift(Forwards)(FEATURES, STATE)
+    assert cell.gradients == () and cell.vjp(*cell.apply(np.ones((1, FEATURES)))) == (None, None, None)
+
+
+def test_of_means_that_are_not_offered_nothing_is_made():
+    """Weight gradients are means, those of this guest None: they stay so."""
+
+    class Without(Plain):
+        choices = {"mean": True}  # noqa: RUF012
+
+        def vjp(self, *d_outputs):
+            return None, *super().vjp(*d_outputs)[1:]
+
+    _, x, state = case(LSTM)
+    cell = lift(Without)(FEATURES, STATE)
+    assert cell.vjp(*cell.apply(x, *state)).weights is None

@@ -167,7 +167,7 @@ def test_a_bad_invocation_is_one_line(message, tmp_path):
     with pytest.raises(GuestError) as refusal:
         chosen([given], tmp_path)
     line = str(refusal.value)
-    assert line.startswith(f"--cell {given}: ") and message.format(folder=tmp_path) in line and "\n" not in line
+    assert line.startswith(f"--cell {given}: ") and message.replace("{folder}", str(tmp_path)) in line and "\n" not in line
 
 
 SEQUENCE = """
@@ -187,6 +187,14 @@ class Guest:
         return ys[-1], np.array(ys)[1:]
 """
 STACKS = edit(SEQUENCE, "np.array(ys)[1:]", "np.stack(ys[1:])")
+DECLARATION = """
+    kind = "RNN"
+
+    @property
+    def weight_blocks(self):
+        S = len(self.b)
+        return [{("x", "candidate"): np.s_[:-S], ("h", "candidate"): np.s_[-S:]}, {("bias", "candidate"): ...}]
+"""
 FOUND = "computes the RNN equations, [x, h], one bias"
 GOOD = {
     "a full cell": (FULL, [FOUND]),
@@ -195,11 +203,9 @@ GOOD = {
     "a sequence": (SEQUENCE, [FOUND]),
     "a sequence of one step or more": (STACKS, [FOUND, "takes no empty sequence"]),
     "a sequence of one step or more, as declared": (STACKS + "    fewest_steps = 1", [FOUND, "takes no empty sequence"]),
+    "a declared RNN": (FULL + DECLARATION, []),
     "a declared RNN that is none": (
-        edit(FULL, "np.tanh(self.X @ self.W + self.b)", "np.cos(self.X @ self.W + self.b)")
-        + "    kind, weight_blocks = 'RNN', [{}, {}]\n"
-        + "    weight_blocks = property(lambda self: [{('x', 'candidate'): np.s_[:-len(self.b)], ('h', 'candidate'): "
-        + "np.s_[-len(self.b):]}, {('bias', 'candidate'): ...}])",
+        edit(FULL, "np.tanh(self.X @ self.W + self.b)", "np.cos(self.X @ self.W + self.b)") + DECLARATION,
         ["declares RNN, but computes something else (largest difference 1)"],
     ),
 }

@@ -135,6 +135,12 @@ def test_a_literal_problem_takes_the_place_of_its_recipe(Shipped):
         np.testing.assert_array_equal(a, b)
 
 
+def test_an_upstream_of_nothing_is_nothing():
+    """Where every output is empty there is no entry for a single one."""
+    [upstream] = Problem(upstream="one-hot").upstreams(1, [np.zeros((0, 2)), np.zeros((0, 1, 2))])
+    assert [u.shape for u in upstream] == [(0, 2), (0, 1, 2)]
+
+
 def test_a_problem_prints_as_the_call_that_makes_it():
     """repr leaves out what has its default, but for the sizes."""
     assert repr(Problem(2, 1, 3)) == "Problem(batch=2, features=1, state=3)"

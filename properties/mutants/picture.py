@@ -27,7 +27,12 @@ def svg(matrix, groups, totals):
     for bugs in dict.fromkeys(row.bugs for row in matrix.rows):
         rows = [row for row in matrix.rows if row.bugs == bugs]
         body.append(_text(bugs, LEFT - 8, y + len(rows) * HIGH / 2 + 4, anchor="end"))
-        body += [_cell(row, name, at, y + k * HIGH) for k, row in enumerate(rows) for name, at in columns]
+        for style in ("lives", "kill", "named"):
+            body.append(
+                _cells(
+                    style, [(at, y + k * HIGH) for k, row in enumerate(rows) for name, at in columns if _fate(row, name) == style]
+                )
+            )
         y += len(rows) * HIGH + GAP
     body += legend(y + 14)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y + 30}" width="{width}" height="{y + 30}" role="img">'
@@ -64,15 +69,19 @@ def legend(y):
     ]
 
 
-def _cell(row, name, x, y):
-    """One mutant under one law or peer; nothing where the law does not apply."""
+def _fate(row, name):
+    """The style of one mutant under one law or peer; None where the law does not apply."""
     if name in row.peers:
-        style = "kill" if row.peers[name] else "lives"
-    elif name not in row.asked:
+        return "kill" if row.peers[name] else "lives"
+    if name not in row.asked:
         return None
-    else:
-        style = "lives" if name not in row.deaths else "named" if name == row.law else "kill"
-    return f'<rect class="{style}" x="{x}" y="{y}" width="{WIDE - 1}" height="{HIGH - 0.5}"/>'
+    return "lives" if name not in row.deaths else "named" if name == row.law else "kill"
+
+
+def _cells(style, places):
+    """Small boxes of one style as one path."""
+    box = f"h{WIDE - 1}v{HIGH - 0.5}h-{WIDE - 1}z"
+    return f'<path class="{style}" d="{"".join(f"M{x} {y}{box}" for x, y in places)}"/>' if places else None
 
 
 def _text(words, x, y, anchor="start", style="", rotate=0):
