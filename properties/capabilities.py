@@ -1,5 +1,6 @@
 """What a cell offers, and what a law therefore cannot verify."""
 
+import copy
 import inspect
 
 import numpy as np
@@ -32,6 +33,15 @@ def _returns_its_states(cell):
     return bool(cell.state_names) and set(cell.state_names) <= set(returned) and not getattr(cell, "memory", False)
 
 
+def _copies(cell):
+    """Whether deepcopy works."""
+    try:
+        copy.deepcopy(cell)
+    except Exception:
+        return False
+    return True
+
+
 def _biased(cell):
     """Whether each gate that x reaches has a bias at x's side."""
     keys = {key for blocks in cell.weight_blocks or () for key in blocks}
@@ -51,6 +61,7 @@ NEEDS = {  # the first that is missing is the reason
     "lengths": (lambda cell: "lengths" in _parameters(cell), "takes no lengths"),
     "omitted": (_starts_from_zeros, "wants every state"),
     "float32": (lambda cell: {np.float32, np.float64} <= set(cell.dtypes), "not both float32 and float64"),
+    "copy": (_copies, "cannot be copied, and so not be given weights of another type"),
     "finals": (_returns_its_states, "does not take and return every state"),
     "empty": (lambda cell: not getattr(cell, "fewest_steps", 0), "takes no empty sequence"),
     "kind": (lambda cell: bool(cell.kind and cell.weight_blocks), "convention not verified: declares no kind and weight_blocks"),

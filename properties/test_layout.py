@@ -42,6 +42,7 @@ def test_read_only_arrays_are_accepted(Cell, problem):
 
 
 @pytest.mark.promise
+@pytest.mark.needs("copy")
 @given(problem=problems())
 def test_dtypes_are_kept(Cell, problem):
     """dtype(apply(x, s)) = dtype(x), dtype(vjp(u)) = dtype of W, x and s, for each dtype of the cell."""
@@ -53,7 +54,7 @@ def test_dtypes_are_kept(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("float32")
+@pytest.mark.needs("float32", "copy")
 @given(problem=problems())
 def test_float32_outputs(Cell, problem):
     """float32 apply(x, s) = float64 apply(x, s) at the same numbers, to the roundings of float32."""
@@ -62,7 +63,7 @@ def test_float32_outputs(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("float32")
+@pytest.mark.needs("float32", "copy")
 @given(problem=problems())
 def test_float32_gradients(Cell, problem):
     """float32 vjp(u) = float64 vjp(u) at the same numbers, to the roundings of float32."""

@@ -89,6 +89,8 @@ class Problem:
         dtype = self.dtype or cell.weights[0].dtype
         info = np.finfo(dtype)  # no product over the steps overflows, and half of the digits of a pre-activation are right
         scale = min(self.scale, info.max ** (0.8 / (self.steps + 3)), info.eps**-0.5)
+        if getattr(cell, "outputs", None) == ("loss",):  # probabilities below 1e-308 have no digits left
+            scale = min(scale, SCALES[0])
         weights = [self._weight(rng, w.shape, scale).astype(dtype) for w in cell.weights]
         cell = with_weights(cell, weights)
         batch = min(self.batch, cell.batch or self.batch)

@@ -1,6 +1,6 @@
 """Reports of many more mutants than test_reports.py looks at: run by name, and under coverage.
 
-    pytest properties/meta/slow_reports.py
+pytest properties/meta/slow_reports.py
 """
 
 import pytest

@@ -128,7 +128,7 @@ def test_a_guest_that_spoils_its_report_is_told_all_the_same(wild, monkeypatch):
 
 def test_a_limit_rings_in_the_main_thread():
     """Whatever Python code is running."""
-    with pytest.raises(Hang, match="took more than 0.01 s"), limited(0.01):
+    with pytest.raises(Hang, match=r"took more than 0\.01 s"), limited(0.01):
         sleep(10)
 
 

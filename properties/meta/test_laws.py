@@ -7,7 +7,7 @@ from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import just
 
 from cells import RNN, Unroll, lift
-from properties import test_purity, test_sequences
+from properties import test_purity, test_sequences, test_stability
 from properties.verdicts import Violation
 from strategies import Problem
 
@@ -91,3 +91,32 @@ def test_a_single_step_is_not_split(law):
     with pytest.raises(Unsatisfiable):
         one_step()
     holds(law, Cell, Problem(2, 3, 4, steps=3))
+
+
+class Once(RNN):
+    """Lets go of what it kept once it was differentiated."""
+
+    def _vjp(self, dh):
+        found, self._cache = super()._vjp(dh), None
+        return found
+
+
+def test_a_cell_may_refuse_a_second_vjp():
+    """It is repeatable as far as it answers; that it always answers is a promise of its own."""
+    holds(test_purity.test_vjp_is_repeatable, Once, Problem(2, 3, 4))
+    with pytest.raises(RuntimeError, match="nothing to differentiate"):
+        holds(test_purity.test_a_second_vjp_is_answered, Once, Problem(2, 3, 4))
+
+
+class RefusesNaN(RNN):
+    """Takes numbers only."""
+
+    def _apply(self, x, h):
+        if np.isnan(x).any():
+            raise ValueError("x has a NaN")
+        return super()._apply(x, h)
+
+
+def test_a_cell_may_refuse_what_is_no_number():
+    """Then no row can spoil another."""
+    holds(test_stability.test_nan_stays_in_its_row, RefusesNaN, Problem(3, 3, 4))

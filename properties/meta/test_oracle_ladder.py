@@ -88,7 +88,7 @@ class Single(RNN):
 class SingleOfNoKind(Single):
     """And does not say what it computes."""
 
-    kind = weight_blocks = None
+    kind, weight_blocks = None, None  # type: ignore[assignment]
 
 
 def verdicts(Cell, problem=PROBLEM):
@@ -111,7 +111,7 @@ def test_float32_alone_of_no_kind_is_not_judged():
 class NaiveSigmoid(RNN):
     """h' = 1 / (1 + exp(-z)): right in real numbers, NaN in complex ones where exp overflows."""
 
-    kind = weight_blocks = None
+    kind, weight_blocks = None, None  # type: ignore[assignment]
 
     def _apply(self, x, h):
         X = np.concatenate([x, h], axis=1)
@@ -140,7 +140,7 @@ def test_where_complex_numbers_overflow_real_ones_are_asked():
 class Relu(RNN):
     """h' = max(z, 0), with slope 0 at z = 0."""
 
-    kind = weight_blocks = None
+    kind, weight_blocks = None, None  # type: ignore[assignment]
 
     def _apply(self, x, h):
         X = np.concatenate([x, h], axis=1)

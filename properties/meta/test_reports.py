@@ -72,14 +72,14 @@ def told(tmp_path_factory):
 def told_of(root, mutant):
     """(Case, the short report) of a mutant, as a guest under `root`."""
     folder = root / mutant.name
-    _guest(folder, mutant, broken=True)
+    guest_of(folder, mutant, broken=True)
     law, Cell = laws()[mutant.law], mutant.cls
     problem, error = shrinking.smallest(law.check, Cell, killed(law, Cell).problem)
     case = Case(f"{mutant.name}/guest.py:{mutant.name}", law.name, law.group, "a = b", law.check, Cell, problem, error)
     return case, reported(case, folder / "reports", root)
 
 
-def _guest(folder, mutant, broken):
+def guest_of(folder, mutant, broken):
     """guest.py, which needs nothing but NumPy and the cells beside it, one of them edited."""
     if not (folder / "cells").exists():
         shutil.copytree(HOME, folder / "cells", ignore=shutil.ignore_patterns("__pycache__", "adapters"))
@@ -91,7 +91,7 @@ def _guest(folder, mutant, broken):
     (folder / "guest.py").write_text(f"from cells import {step}, Unroll\n\n{mutant.name} = {made}\n")
 
 
-def _codes(scripts):
+def codes_of(scripts):
     """The exit code of each script, all run in one fresh process."""
     done = subprocess.run([sys.executable, "-c", RUN_ALL, *map(str, scripts)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -101,11 +101,11 @@ def _codes(scripts):
 def test_every_script_reproduces_alone_and_knows_when_the_cell_is_fixed(told):
     """In a fresh process, exit 1 on the broken cell, 0 on the right one."""
     scripts = {name: case.path.with_suffix(".py") for name, (case, _) in told.items()}
-    codes = _codes(scripts.values())
+    codes = codes_of(scripts.values())
     assert {name: codes[str(script)] for name, script in scripts.items()} == dict.fromkeys(TOLD, 1)
     for name, (case, _) in told.items():
-        _guest(case.path.parents[2], MUTANTS[name], broken=False)
-    codes = _codes(scripts.values())
+        guest_of(case.path.parents[2], MUTANTS[name], broken=False)
+    codes = codes_of(scripts.values())
     assert {name: codes[str(script)] for name, script in scripts.items()} == dict.fromkeys(TOLD, 0)
 
 

@@ -39,6 +39,7 @@ class Chebyshev:
             samples = np.array([self._at(arrays, direction, radius * t) for t in _T])
             coefficients = np.abs(_TO_COEFFICIENTS @ samples)
             if coefficients[-4:].max() <= RESOLVED * noise:
+                noise = max(noise, coefficients[-4:].max() * (NODES / 2) ** 0.5)  # of which such coefficients are made
                 truncation = 4 * (np.arange(NODES) * coefficients)[-2:].sum()
                 self._error = float(truncation + 8 * np.abs(_WEIGHTS).sum() * noise) / radius
                 return float(_WEIGHTS @ samples) / radius

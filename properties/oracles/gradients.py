@@ -20,6 +20,7 @@ AGREES = 1e-3  # of what certifies: certified at once, no sensitivity could make
 HOPELESS = 1e3  # beyond this many bounds, more draws change nothing
 ENTRIES = 64  # arrays up to this size are shown entry by entry when they are wrong
 EXTREME = 1e-200  # claims below it, or beyond its inverse, are asked alone
+UNSHARP = 0.1  # an oracle that knows the derivative no better accuses nobody
 REACH = 40  # regions whose gradients differ by less than a factor of 2^REACH share a direction
 
 
@@ -177,6 +178,8 @@ class Judge:
             block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.DRAWS)
             if block.bound / 2 < block.error <= HOPELESS * block.bound:
                 block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.MORE_DRAWS)
+        if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):
+            return replace(block, verdict="inconclusive", bound=np.inf, note=f"{oracle.name}, lost in noise")
         if block.error > block.bound and not self._refuted(oracle, block, direction):
             if self._kinked(direction, block.error):
                 return replace(block, verdict="inconclusive", bound=np.inf, note="a kink, and so no derivative")

@@ -140,8 +140,6 @@ def digits(array):
     """An array on one line: [[0, 1], [0.5, 0]]."""
     if array.ndim:
         return "[" + ", ".join(map(digits, array)) + "]"
-    value = array.item()
-    if isinstance(value, float):
-        text = f"{value:.17g}" if float(f"{value:.6g}") != value else f"{value:.6g}"
-        return text if len(text) < 9 else f"{value:.6g}"
-    return str(value)
+    value = float(array)
+    text = f"{value:.17g}" if float(f"{value:.6g}") != value else f"{value:.6g}"
+    return text if len(text) < 9 else f"{value:.6g}"

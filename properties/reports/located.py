@@ -15,8 +15,13 @@ def located(case):
     """The error of a case, its worst block at one entry where it is a directional derivative of a large array."""
     if not isinstance(case.error, Violation) or case.error.blocks[0].array is None or case.error.blocks[0].index is not None:
         return case.error
-    found = _entry(case.Cell, case.problem, case.error.blocks[0])
-    return Violation([found, *(b for b in case.error.all_blocks if b is not case.error.blocks[0])]) if found else case.error
+    worst = case.error.blocks[0]
+    found = _entry(case.Cell, case.problem, worst)
+    if not found:
+        return case.error
+    error = Violation([found, *(b for b in case.error.all_blocks if b is not worst)])
+    error.blocks.sort(key=lambda b: b is not found)  # one entry is less than their sum, but says more
+    return error
 
 
 def _entry(Cell, problem, block):

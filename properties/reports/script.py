@@ -32,10 +32,7 @@ def script(case, origin):
 
     case: a Case; origin: lines that import the cell's factory as `Guest`.
     """
-    try:
-        tape, _, error = recorded(case.law, case.Cell, case.problem)
-    except TypeError:
-        return None
+    tape, _, error = recorded(case.law, case.Cell, case.problem)
     if type(error) is not type(case.error) or not tape.made:
         return None
     writer = Writer(case, tape)
@@ -52,9 +49,9 @@ def script(case, origin):
 
 
 def _again(block, blocks):
-    """The block as this run saw it, with the bound that was measured."""
+    """The block as this run saw it, with the bound that was measured; itself where its entry has been located since."""
     found = next((b for b in blocks if b.name == block.name), block)
-    return replace(found, bound=block.bound)
+    return block if found.index is None and block.index else replace(found, bound=block.bound)
 
 
 class Writer(Calls):

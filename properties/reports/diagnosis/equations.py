@@ -66,15 +66,10 @@ def twists(kind, blocks, g):
     yield "the weights declared for [h, x] are multiplied by [x, h], or the other way round", plain, _other_rows(blocks, names, g)
     for said, options in TWISTS[kind]:
         yield said, make(**options), blocks
-    if kind != "RNN":
+    if kind != "RNN" and biases:
         for gate, k in itertools.product(names, (1.0, -1.0, 0.5, 2.0)):
-            source = biases[0] if biases else None
-            if source:
-                yield (
-                    f"{k:g} is added to the pre-activation of {_the(gate)}",
-                    plain,
-                    {**blocks, (source, gate): blocks[source, gate] + k},
-                )
+            moved = {**blocks, (biases[0], gate): blocks[biases[0], gate] + k}
+            yield f"{k:g} is added to the pre-activation of {_the(gate)}", plain, moved
 
 
 def _the(gate):

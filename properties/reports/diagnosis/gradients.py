@@ -180,8 +180,6 @@ def factor(g, k):
 def _ratio(claim, true):
     """The constant k != 1 with claim = k true, or None."""
     claim, true = np.ravel(claim), np.ravel(true)
-    if claim.shape != true.shape or not np.any(claim) or not np.isfinite(claim).all():
-        return None
     k = float(claim @ true / (true @ true)) if true @ true else 0.0
     if k and np.max(np.abs(claim - k * true)) <= 1e-10 * np.max(np.abs(claim)) and abs(k - 1) > 1e-9:
         return k

@@ -11,8 +11,6 @@ from .grown import figure, gap, same, several
 
 def sequence_faults(g):
     """Sentences about the outputs of a sequence cell, [] where they are those of its steps."""
-    if not g.cell.sequence:
-        return []
     return ignored(g) or unlike_steps(g) or empty(g) or ragged(g) or later(g)
 
 

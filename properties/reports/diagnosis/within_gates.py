@@ -139,9 +139,6 @@ def _gates(rows, names):
         sentence = left or _explained(rows, key[1], true, claimed)
         if sentence:
             told.setdefault((key[1], sentence), []).append(key[0])
-    for key in rows[0].true:  # a block that is no outer product with what it should multiply
-        if not any(key[1] == gate for gate, _ in told) and (left := _left(rows, key)):
-            told.setdefault((key[1], left), []).append(key[0])
     merged = {}
     for (gate, sentence), sources in told.items():
         merged.setdefault(sentence, []).append((gate, sources))
