@@ -52,12 +52,12 @@ class Chebyshev:
         return (self._at(arrays, direction, t) - self._at(arrays, direction, -t)) / (2 * t)
 
     def bend(self, arrays, direction, t):
-        """sum|u| |slope to the right - slope to the left|, by plain differences over t for the largest entry of the direction."""
+        """sum|u| |slope to the right - slope to the left|, by plain differences over t for the largest entry; and its noise."""
         t /= _length(direction)
         left, here, right = (self.function(_moved(arrays, direction, s)) for s in (-t, 0.0, t))
         with np.errstate(all="ignore"):
             bends = (np.abs(u * (a - 2 * b + c)).sum() for u, a, b, c in zip(self.upstream, left, here, right))
-            return float(sum(bends)) / t
+            return float(sum(bends)) / t, self._noise(arrays, here) / t
 
     def error(self):
         """The oracle's own error at the last value: truncation and noise."""

@@ -222,11 +222,14 @@ class Judge:
     def _kinked(self, direction, error):
         """Whether the slopes to the left and to the right differ, by as much from nearer: a tie of relu has no derivative.
 
-        What bends smoothly differs by 1/16 of that from 1/16 of the distance; what is lost in rounding is neither.
+        What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink.
         """
         real = Chebyshev(self.function, self.upstream, self.unit)
-        pairs = ([real.bend(self.arrays, direction, s) for s in (t, t / 16)] for t in (1e-4, 1e-6, 1e-8))
-        return any(far > error / 10 and abs(near - far) < far / 10 for far, near in pairs)
+        for t in (1e-4, 1e-6, 1e-8):
+            (far, _), (near, noise) = (real.bend(self.arrays, direction, s) for s in (t, t / 16))
+            if far > error / 10 and abs(near - far) < far / 10 and near > 100 * noise:
+                return True
+        return False
 
     def _oracle(self, direction):
         """The weakest of the oracles that the arrays of this direction need."""
