@@ -14,6 +14,7 @@ from properties.reports.diagnosis.conduct import conduct_faults
 from properties.reports.diagnosis.grown import PLAIN, grown
 from properties.reports.diagnosis.promises import LOOKS, promise_faults
 from properties.reports.diagnosis.sequence import ragged
+from properties.reports.diagnosis.through_time import through_time
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
 MUTANTS = {mutant.name: mutant for mutant in CATALOGUE}
@@ -103,7 +104,7 @@ def blocks(input_features, state_size):
     return [{(source, "candidate"): np.s_[..., :]} for source in ("x", "h", "bias")]
 
 
-class WithoutLengths(Unroll(RNN)):
+class WithoutLengths(Unroll(RNN)):  # type: ignore[misc]
     """A correct sequence of equal rows only."""
 
     def apply(self, x, *state):
@@ -214,11 +215,21 @@ def test_nothing_is_said(what):
     assert examined(Cell, PLAIN) == ((), wrong)
 
 
-def test_rows_whose_states_are_zero_are_not_said_to_continue_others():
-    """A cell that ignores its state in batches: with a state of zeros among the others, the row before would explain it as well."""
+@pytest.mark.parametrize("rows", [[0, 1, 1], [0, 1, 0]])
+def test_rows_whose_states_are_zero_are_not_said_to_continue_others(rows):
+    """A cell that ignores its state in batches: with a zero state in row 0, that all rows continue it would explain as much."""
     Cell = broken("RNN", (JOIN, f"h = h * (len(x) == 1)\n        {JOIN}"))
-    told = conduct_faults(grown(Cell, replace(PLAIN, regime="cold rows")))
-    assert told[0].startswith("rows know of each other: in a batch of 3, rows [1] of h' differ")
+    problem = PLAIN.literal(Cell)
+    told = conduct_faults(grown.__wrapped__(Cell, replace(problem, state=(problem.state[0] * np.array(rows)[:, None],))))
+    assert told[0].startswith(f"rows know of each other: in a batch of 3, rows {np.flatnonzero(rows).tolist()} of h' differ")
+
+
+def test_a_sequence_that_is_not_its_steps_is_not_judged_by_them():
+    """The reverse pass, redone on single steps, would blame what may be right of this sequence."""
+    carried = "d_state = [np.where(on, d, old) for d, old in zip(step.state, d_state)]"
+    final = FINAL.replace("s.copy()", "s * 1.1 ** (len(x) > 1)")
+    g = grown(broken("UnrolledRNN", (FINAL, final), (carried, "d_state = [0 * d for d in step.state]")), PLAIN)
+    assert through_time(g, g.claims(), g.truth()) == []
 
 
 def test_states_that_stand_still_tell_nothing_of_lengths():

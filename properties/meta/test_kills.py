@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 
 from cells import CELLS, LSTM
-from properties.mutants import CATALOGUE, EditError, killed, laws
+from properties.mutants import CATALOGUE, EditError, killed, laws, matrix
+from properties.mutants import generated as generation
 from properties.mutants.generated import EQUIVALENT, SUBJECTS, Generated, generated
-from properties.mutants.kills import broken, main, summary
+from properties.mutants.kills import broken, main, markdown, summary
 from properties.mutants.lookalikes import LOOKALIKES, edited
-from properties.mutants.matrix import Matrix, Row, first_death
+from properties.mutants.matrix import Matrix, Row, fate, first_death
 from properties.mutants.peers import fixed_data, gist, rejects
 from strategies import Problem
 
 ROOT = Path(__file__).parents[2]
 GENERATED = {mutant.key: mutant for file in SUBJECTS for mutant in generated(file)}
+EQUIVALENT_HERE = next(key for key in EQUIVALENT if key.startswith("rnn."))
 ONE = [Problem(2, 3, 4, steps=3, seed=1, scale=1.0)]  # for look-alikes and equivalents; the command asks for more
 
 
@@ -57,6 +59,42 @@ def test_equivalent_mutant_is_still_generated_and_lives(key):
 def test_generated_mutant_dies(key):
     """A sample of those without a reason to live; the command kills all."""
     assert first_death(GENERATED[key])
+
+
+def test_mutant_that_lives_has_no_killer(monkeypatch):
+    """Every law has been asked, and once more for all its examples."""
+    monkeypatch.setattr(matrix, "FIRST", ("weight_gradients",))
+    monkeypatch.setattr(matrix, "laws", lambda: {"weight_gradients": laws()["weight_gradients"]})
+    monkeypatch.setattr(matrix, "examples", lambda law: ONE)
+    assert first_death(GENERATED[EQUIVALENT_HERE]) is None
+
+
+def test_fate_of_an_equivalent_mutant_is_its_reason():
+    """No law is asked."""
+    file = EQUIVALENT_HERE.partition(".")[0]
+    k = [mutant.key for mutant in generated(file)].index(EQUIVALENT_HERE)
+    assert fate((file, k)) == (EQUIVALENT_HERE, f"equivalent: {EQUIVALENT[EQUIVALENT_HERE]}")
+
+
+def test_truth_values_are_turned_and_what_only_prints_is_left_alone(monkeypatch):
+    """In source that the shipped cells happen not to have."""
+    source = "def f(x):\n    return g(x, turned=True)\n\ndef __repr__(self):\n    return g(1)\n"
+    monkeypatch.setattr(generation, "text", lambda file: source)
+    found = list(generated("rnn"))
+    assert "return g(x, turned=False)" in [mutant.after for mutant in found]
+    assert {mutant.place for mutant in found} == {"f"}
+
+
+def test_law_that_is_not_alone_is_not_counted_as_alone():
+    """A mutant that two laws kill, and one that one law kills."""
+    both = {"weight_gradients": (1, 0.1), "outputs_are_finite": (1, 0.1)}
+    rows = [
+        Row(name, "numerics", "RNN", "weight_gradients", "", "", deaths)
+        for name, deaths in (("Two", both), ("One", {"weight_gradients": (1, 0.1)}))
+    ]
+    report = markdown(Matrix(rows, {}, {}, {}, []), 1.0)
+    assert re.search(r"\| weight_gradients \| gradients \| 2 \| 2 \| 1 \|", report)
+    assert re.search(r"\| outputs_are_finite \| stability \| 0 \| 1 \| 0 \|", report)
 
 
 def test_mutant_that_cannot_be_made_is_dead():

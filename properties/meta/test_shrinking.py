@@ -77,6 +77,35 @@ def test_what_a_cell_raises_shrinks_to_zeros():
     assert not numbers(literal).size
 
 
+def test_a_literal_problem_is_where_shrinking_may_start():
+    """What it has ended in stays as it is."""
+    law, Cell, problem = broken("SignFlipped")
+    literal, _ = smallest(law.check, Cell, problem)
+    assert repr(smallest(law.check, Cell, literal)[0]) == repr(literal)
+
+
+def test_a_cell_that_cannot_be_made_keeps_its_recipe():
+    """There are no arrays to shrink."""
+
+    def never(input_features, state_size):
+        raise OSError("no weights file")
+
+    problem, error = smallest(laws()["weight_gradients"].check, never, Problem(2, 3, 4))
+    assert isinstance(problem, Problem)
+    assert str(error) == "no weights file"
+
+
+def test_a_call_that_takes_too_long_is_no_smaller_case(monkeypatch):
+    """It is not the failure that is shrunk."""
+
+    def law(Cell, problem):
+        while True:
+            pass
+
+    monkeypatch.setattr(shrinking, "LONGEST", 0.01)
+    assert shrinking.Subject(law, None).failure(Problem()) is None
+
+
 def test_shrinking_is_not_counted():
     """The tally of the run is left alone."""
     law, Cell, problem = broken("SignFlipped")

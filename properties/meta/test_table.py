@@ -66,3 +66,17 @@ def test_a_tiny_share_of_the_bound_is_not_spelled_out():
     assert table.lines([{**NOTHING, "cell": "A", "group": "g", "law": "l", "verdict": "held", "worst": 2.8e-299}])[1].endswith(
         "<0.01"
     )
+
+
+def test_a_vacuous_law_is_told_as_not_verified():
+    """It is broken for the reason that it has seen too little, not by the cell."""
+    text = table.lines(list(results("A", p=("broken", "vacuous: of 9 examples certified W 0"))))
+    assert "A: not verified: vacuous: of 9 examples certified W 0 (p)" in text
+
+
+def test_a_cell_of_which_little_was_asked_is_warned_of():
+    """Fewer than half of the laws, but for those of sequences."""
+    unasked = dict.fromkeys(["weight_gradients", "input_gradients"], ("not verified", "no gradients"))
+    steps = dict.fromkeys("ab", ("not verified", "a step cell"))
+    assert "A: warning: only 1 of 3 laws could be asked" in table.lines(list(results("A", **unasked, **steps)))
+    assert not any("warning" in line for line in table.lines(list(results("A", **steps))))

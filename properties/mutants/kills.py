@@ -189,5 +189,5 @@ def _mutants(matrix):
     return ["", "## Mutants", *table(head, rows)]
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover (minutes; main is tested)
     sys.exit(main(*sys.argv[1:]))

@@ -88,21 +88,16 @@ class Calls:
 
     def _expression(self, call, path, value, indent):
         """What is passed: an earlier array, or a literal with a name."""
-        if isinstance(value, (tuple, list)):
-            return "[" + ", ".join(self._expression(call, (*path, j), v, indent) for j, v in enumerate(value)) + "]"
         k = call.known.get(path)
         if k is not None and k in self.names:
             return self.names[k]
         if k is None and not isinstance(value, np.ndarray):
             return repr(value.item()) if isinstance(value, np.generic) else repr(value)
         name = self._variable(value, indent, self._given_name(value), call.layouts.get(path[1:], ""))
-        if k is not None:
-            shared = name in self.names.values()
-            self.names[k] = f"{name}.copy()" if shared and any(c.effects or c.writes for c in self.tape.calls) else name
-            if shared and self.names[k] != name:
-                fresh = f"{name}_{k}"
-                self.lines.append(f"{indent}{fresh} = {name}.copy()")
-                self.names[k] = name = fresh
+        if name in self.names.values() and any(c.effects or c.writes for c in self.tape.calls):
+            self.lines.append(f"{indent}{name}_{k} = {name}.copy()")
+            name = f"{name}_{k}"
+        self.names[k] = name
         return name
 
     def _variable(self, value, indent, wish, words=""):

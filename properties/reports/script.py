@@ -126,11 +126,7 @@ class Writer(Calls):
         """got is one entry of a large gradient; expected is a number."""
         cell, _, _ = self.case.problem.build(self.case.Cell)
         last, path = self._gradient(block.array, len(cell.weights))
-        found = (
-            dict(leaves(self.tape.calls[last].result)).get(path)
-            if last is not None and not getattr(cell, "choices", None)
-            else None
-        )
+        found = None if getattr(cell, "choices", None) else dict(leaves(self.tape.calls[last].result)).get(path)
         if not isinstance(block.got, float) or not block.index or found is None or found[block.index] != block.got:
             return None
         place = f"{at(last, path)}{list(block.index)}"
@@ -144,11 +140,9 @@ class Writer(Calls):
 
     def _gradient(self, k, n):
         """(number of the last call for gradients, path of the gradient of array k in its answer); n: the number of weights."""
-        last = max(
-            (m for m, call in enumerate(self.tape.calls) if call.method in ("vjp", "backward") and not call.error), default=None
-        )
+        last = max(m for m, call in enumerate(self.tape.calls) if call.method in ("vjp", "backward") and not call.error)
         path = (0, k) if k < n else (1,) if k == n else (2, k - n - 1)
-        return last, path[1:] if last is not None and self.tape.calls[last].method == "backward" else path
+        return last, path[1:] if self.tape.calls[last].method == "backward" else path
 
     def _aliased(self):
         """An answer that is the very array it was given."""
@@ -175,8 +169,6 @@ class Writer(Calls):
             return None
         k = names.index(block.name)
         last, path = self._gradient(k, len(cell.weights))
-        if last is None:
-            return None
         wanted = np.shape([*cell.weights, x, *state][k])
         found = dict(leaves(self.tape.calls[last].result)).get(path)
         if block.got != (None if found is None else f"shape {np.shape(found)}") or block.expected not in (

@@ -41,7 +41,7 @@ def beyond(case):
     """Units from which on a large state is wrong."""
     recipe = getattr(case.problem, "recipe", case.problem)
     for b in recorded(case.law, case.Cell, recipe)[1] if recipe.state > 64 else []:
-        if isinstance(b.got, np.ndarray) and np.shape(b.got) == np.shape(b.expected) and b.got.shape[-1] == recipe.state:
+        if isinstance(b.got, np.ndarray) and np.shape(b.got) == np.shape(b.expected) and b.got.shape[-1:] == (recipe.state,):
             wrong = np.flatnonzero((~np.isclose(b.got, b.expected, 1e-8, 1e-12)).reshape(-1, recipe.state).any(axis=0))
             if wrong.size and wrong[0] > 16 and wrong.size == recipe.state - wrong[0]:
                 return [f"{b.name} is wrong in the units from {wrong[0]} on, all {wrong.size} of them, and right in those before"]
