@@ -121,7 +121,7 @@ class Adapted:
             scale = RATE
             upstream = {name: scale * d for name, d in upstream.items()}
         direct = None
-        if self.sequence and "ys" in upstream and f"d{self.state_names[-1]}" not in plan.backward.taken:
+        if self.sequence and self.state_names and "ys" in upstream and f"d{self.state_names[-1]}" not in plan.backward.taken:
             direct = self._into_ys(upstream)
         values = {**self._kept, **self._values(*self._inputs)}
         for name, d in upstream.items():

@@ -49,10 +49,16 @@ def shadow(cell, x, state):
     if isinstance(cell, Shadow) or not (cell.kind and cell.weight_blocks):
         return None
     twin = Shadow(cell)
-    outputs = [np.array(y) for y in cell.apply(x, *state)]
-    wanted = twin.apply(x.astype(float), *(s.astype(float) for s in state))
+    beside = (x + x.dtype.type(0.25), *(s - s.dtype.type(0.125) for s in state))  # where all is zero, everything agrees
+    return twin if all(_agree(cell, twin, point) for point in ((x, *state), beside)) else None
+
+
+def _agree(cell, twin, point):
+    """Whether the two return the same there."""
+    outputs = [np.array(y) for y in cell.apply(*point)]
+    wanted = twin.apply(*(a.astype(float) for a in point))
     close = AGREES[min(outputs[-1].itemsize, 8)]
     same = (
         np.max(np.abs(y - z), initial=0.0) <= close * max(1.0, np.max(np.abs(z), initial=0.0)) for y, z in zip(outputs, wanted)
     )
-    return twin if all(same) else None
+    return all(same)
