@@ -41,7 +41,7 @@ def _depth(dtype):
 def sigmoid(z):
     """1 / (1 + exp(-z)), for real or complex z; exp(z) in the deep left tail, where the two agree to half an ULP."""
     deep = z.real < -_depth(z.dtype)
-    if not deep.any():
+    if not np.count_nonzero(deep):
         return 1 / (1 + np.exp(-z))
     w = np.exp(np.where(deep, z, -z))
     return np.where(deep, w, 1 / (1 + w))
@@ -57,7 +57,7 @@ def tanh(z):
 def d_sigmoid(z):
     """sigmoid'(z) = 1 / (2 + 2 cosh z), for real z; exp(-|z|) in the deep tails. Even bit by bit, at most 1/4."""
     a, deep = np.abs(z), _depth(z.dtype)
-    if not (a > deep).any():
+    if not np.count_nonzero(a > deep):
         return 0.5 / (1 + np.cosh(a))
     return np.where(a > deep, np.exp(-a), 0.5 / (1 + np.cosh(np.minimum(a, deep))))
 
@@ -66,7 +66,7 @@ def d_sigmoid(z):
 def d_tanh(z):
     """tanh'(z) = 2 / (1 + cosh 2z), for real z; 4 exp(-2|z|) in the deep tails. Even bit by bit, at most 1."""
     a, deep = np.abs(z), _depth(z.dtype)
-    if not (a > deep / 2).any():
+    if not np.count_nonzero(a > deep / 2):
         return 2 / (1 + np.cosh(2 * a))
     t = 2 * np.exp(-np.maximum(a, deep / 2))
     return np.where(a > deep / 2, t * t, 2 / (1 + np.cosh(2 * np.minimum(a, deep / 2))))

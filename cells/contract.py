@@ -133,7 +133,7 @@ def standard_normal(rng, dtype, *shapes):
     if not np.issubdtype(dtype, np.inexact):
         raise TypeError(f"dtype is {dtype!r}; wanted a floating one, such as numpy.float32")
     rng = np.random.default_rng(rng)
-    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    return [rng.standard_normal(shape).astype(dtype, copy=False) for shape in shapes]
 
 
 def side_by_side(z, n):

@@ -18,13 +18,9 @@ from . import bound, verdicts
 from .limits import Hang, limited
 from .verdicts import Violation
 
-SECONDS, SECONDS_OF_RESEED = (
-    1.0,
-    0.3,
-)  # of CPU; CALLS end first on all but slow cells: same failure, same case
-SLOW, ENOUGH = 5.0, 20  # seconds more at most, for so many calls
+RESEED, LOWER, MINIMISE = (800, 0.7), (60, 0.2), (900, 0.7)  # calls and seconds of CPU; the calls end first on all but slow cells
+SLOW, ENOUGH = 3.0, 20  # seconds more for each at most, for so many calls
 LONGEST = 5.0  # for one call, in seconds on the clock
-CALLS_OF_RESEED, CALLS_OF_MINIMISER = 400, 900
 LARGE = 20.0  # beyond it, the least number that fails says more than a round one
 MARGIN = 100  # times the bound, where the original failed by as much
 VISIBLE = 1e-3  # the least error, absolute and relative, where the original's was as large
@@ -101,7 +97,12 @@ class Subject:
         """law: the function that @given received; Cell: the factory."""
         self.law, self.Cell, self.calls = law, Cell, 0
         self.draws = bound.MORE_DRAWS
-        self.deadline, self.limit = time.process_time() + SECONDS_OF_RESEED, CALLS_OF_RESEED
+        self.grant(RESEED)
+
+    def grant(self, budget, more=0.0):
+        """A new budget, of calls and seconds, and so many seconds more."""
+        calls, seconds = budget
+        self.limit, self.deadline = self.calls + calls, time.process_time() + seconds + more
 
     def spent(self):
         """Whether the budget is used up."""
@@ -134,7 +135,10 @@ def smallest(law, Cell, problem):
     if original.block is not None and original.block.severity >= MARGIN:
         subject.draws = bound.DRAWS  # a margin leaves no doubt
     if isinstance(problem, Problem):
+        subject.grant(RESEED, slow)
         problem = reseeded(subject, problem, original)
+        subject.grant(LOWER, slow)
+        problem = lowered(subject, problem, original)
     try:
         with quiet(verdicts.tally, subject.draws):
             literal = problem.literal(Cell)
@@ -143,7 +147,7 @@ def smallest(law, Cell, problem):
     best = subject.failure(literal)
     if not (isinstance(literal, Literal) and best and best.stands_for(original)):
         return problem, (subject.failure(problem) or original).error
-    subject.limit, subject.deadline = subject.calls + CALLS_OF_MINIMISER, subject.deadline + SECONDS - SECONDS_OF_RESEED + slow
+    subject.grant(MINIMISE, slow)
     literal = Minimiser(subject, literal, original).run()
     subject.draws = bound.MORE_DRAWS
     return literal, (subject.failure(literal) or best).error
@@ -172,6 +176,21 @@ def reseeded(subject, problem, original):
             if best == candidate:
                 break
     return _plainer(subject, best, original)
+
+
+def lowered(subject, problem, original):
+    """The recipe with each size beyond 3 at the least at which it fails still, found by halving."""
+    for name in ("steps", "state", "features", "batch"):
+        low = NEAR  # so few were tried
+        while getattr(problem, name) - low > 1 and not subject.spent():
+            middle = (low + getattr(problem, name)) // 2
+            candidate = replace(problem, **{name: middle})
+            failed = subject.failure(candidate)
+            if failed and failed.stands_for(original):
+                problem = candidate
+            else:
+                low = middle
+    return problem
 
 
 def _plainer(subject, problem, original):

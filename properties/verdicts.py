@@ -139,12 +139,11 @@ def identical(name, got, expected):
     if wrong:
         return wrong
     got, expected = np.array(got), np.array(expected)  # what is told later must not change with the cell's buffers
-    lost = _both_nan(got, expected)
-    unequal = ~((got == expected) | lost)
-    if not unequal.any():
-        if lost.any():
-            return Block(name, got, expected, verdict="inconclusive", note=LOST)
+    if np.array_equal(got, expected):
         return Block(name, got, expected, verdict="certified" if np.any(expected) else "trivial")
+    unequal = ~((got == expected) | _both_nan(got, expected))
+    if not unequal.any():
+        return Block(name, got, expected, verdict="inconclusive", note=LOST)
     return _worst(name, got, expected, np.where(unequal, np.abs(got - expected), 0.0), np.zeros(got.shape), "exact")
 
 

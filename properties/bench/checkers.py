@@ -25,14 +25,19 @@ def everything(subject):
 def by_array(subject):
     """Ours, an aligned direction for each array."""
     judge = asked(subject)
-    return violated(judge.verdict(judge.names[k], {k: judge.signed(k)}) for k in judge.directions)
+    wrong = violated(judge.verdict(judge.names[k], {k: judge.signed(k)}) for k in judge.directions)
+    judge.release()
+    return wrong
 
 
 def by_gate(subject):
     """Ours, an aligned direction for each gate of each array."""
     judge = asked(subject)
     signed = {k: judge.signed(k) for k in judge.directions}
-    return violated(judge.verdict(r.name, {r.k: [(index, signed[r.k][index]) for index in r.indices]}) for r in judge.regions)
+    parts = {r.name: {r.k: [(index, signed[r.k][index], 1.0) for index in r.indices]} for r in judge.regions}
+    wrong = violated(judge.verdict(name, part) for name, part in parts.items())
+    judge.release()
+    return wrong
 
 
 def asked(subject) -> Judge:

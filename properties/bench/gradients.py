@@ -124,7 +124,7 @@ def agreement(subject, name):
         return max(b.agreement for b in judge.aligned())
     if name == "a direction per array":
         return max(judge.verdict("", {k: judge.signed(k)}).agreement for k in judge.directions)
-    parts = [(r.k, [(i, judge.signed(r.k)[i]) for i in r.indices]) for r in judge.regions]
+    parts = [(r.k, [(i, judge.signed(r.k)[i], 1.0) for i in r.indices]) for r in judge.regions]
     return max(judge.verdict("", {k: part}).agreement for k, part in parts)
 
 

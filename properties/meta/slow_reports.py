@@ -37,6 +37,16 @@ OTHERS = [  # for what else a report may have to say: large sizes, crashes, prom
     "InitialStateIgnored",
     "OneGateOffInForward",
     "SecondBackwardDiffers",
+    "UpdateInverted",
+    "StateGradientNotCarried",
+    "OneStepTooMany",
+    "GradientBufferReused",
+    "CacheSharedByAllCells",
+    "Nondeterministic",
+    "ReadOnlyInputsCrash",
+    "GlobalSeed",
+    "SigmoidOverflows",
+    "BiasNotSummedOverBatch",
 ]
 
 

@@ -191,20 +191,6 @@ def test_a_browser_shows_the_figures_of_the_data(guest, tmp_path):
     shows(shown.stdout, guest[1]["cells"][0])
 
 
-def test_a_crashed_worker_is_not_a_pass(tmp_path):
-    """A guest that takes its process down at batch 3 leaves laws incomplete, in the terminal and in the certificate."""
-    guests = f"import os, sys\nsys.path.insert(0, {str(ROOT / 'properties/meta/guests')!r})\nfrom gist import CorrectRNN\n\n\n"
-    body = "return os._exit(1) if len(x) > 2 else super().forward(x, h)"
-    (tmp_path / "deadly.py").write_text(f"{guests}class Deadly(CorrectRNN):\n    def forward(self, x, h):\n        {body}\n")
-    law = str(ROOT / "properties/test_gradients.py")
-    done = run(law, "--cell", "deadly.py:Deadly", "-n1", "-k", "weight or input", "--certificate", "c.json", cwd=tmp_path)
-    whole = json.loads((tmp_path / "c.json").read_text())
-    assert done.returncode == 1
-    assert whole["status"] == whole["cells"][0]["status"] == "incomplete"
-    assert "Deadly: incomplete: its worker crashed (weight_gradients)" in done.stdout
-    assert "this is not a pass" in page(whole, tmp_path)
-
-
 def collector(tmp_path, *nodeids):
     """A Collector that waits for these laws."""
     options = SimpleNamespace(certificate=[])

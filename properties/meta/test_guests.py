@@ -146,26 +146,3 @@ def test_a_bad_invocation_ends_the_run_in_one_line(tmp_path):
     """Exit code 4, as for any wrong usage of pytest, and nothing is run."""
     code, text = run(tmp_path, "--cell", "lost.py:Guest")
     assert (code, text.strip()) == (4, f"ERROR: --cell lost.py:Guest: there is no file {tmp_path / 'lost.py'}")
-
-
-WILD = """
-class Hangs(CorrectRNN):
-    def backward(self, d_output):
-        while len(self.x) > 2:
-            pass
-        return super().backward(d_output)
-
-class Exits(CorrectRNN):
-    def backward(self, d_output):
-        return super().backward(d_output) if len(self.x) < 2 else exit(3)
-"""
-
-
-def test_a_guest_that_hangs_or_exits_does_not_take_the_run_down(tmp_path):
-    """The law says so, the other laws of the one that hangs are skipped, those of the next guest run."""
-    planted(tmp_path, {"guest.py": CELL + WILD})
-    arguments = [a for name in ("Hangs", "Exits", "CorrectRNN") for a in ("--cell", f"guest.py:{name}")]
-    code, text = run(tmp_path, *arguments, "--limit", "0.5", "-k", "weight_gradient", "-v")
-    assert code == 1, text
-    assert "took more than" in text and "SystemExit" in text and "hung in an earlier law" in text
-    assert "test_weight_gradients[guest.py:CorrectRNN] PASSED" in text

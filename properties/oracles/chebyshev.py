@@ -52,12 +52,15 @@ class Chebyshev:
         return (self._at(arrays, direction, t) - self._at(arrays, direction, -t)) / (2 * t)
 
     def bend(self, arrays, direction, t):
-        """sum|u| |slope to the right - slope to the left|, by plain differences over t for the largest entry; and its noise."""
+        """sum|u| |slope to the right - slope to the left|, by plain differences over t for the largest entry."""
         t /= _length(direction)
         left, here, right = (self.function(_moved(arrays, direction, s)) for s in (-t, 0.0, t))
         with np.errstate(all="ignore"):
-            bends = (np.abs(u * (a - 2 * b + c)).sum() for u, a, b, c in zip(self.upstream, left, here, right))
-            return float(sum(bends)) / t, self._noise(arrays, here) / t
+            return float(sum(np.abs(u * (a - 2 * b + c)).sum() for u, a, b, c in zip(self.upstream, left, here, right))) / t
+
+    def blur(self, arrays, direction, t):
+        """How much of such a bend rounding may have made."""
+        return self._noise(arrays, self.function(arrays)) * _length(direction) / t
 
     def error(self):
         """The oracle's own error at the last value: truncation and noise."""
@@ -101,11 +104,11 @@ class Chebyshev:
 
 def _length(direction):
     """The largest entry of a direction."""
-    return max((np.max(np.abs(v), initial=0.0) for *_, v in parts_of(direction)), default=1.0)
+    return max((np.max(np.abs(v), initial=0.0) * scale for *_, v, scale in parts_of(direction)), default=1.0)
 
 
 def _moved(arrays, direction, t):
     moved = [a.copy() if k in direction else a for k, a in enumerate(arrays)]
-    for k, index, v in parts_of(direction):
-        moved[k][index] += t * v
+    for k, index, v, scale in parts_of(direction):
+        moved[k][index] += t * scale * v
     return moved

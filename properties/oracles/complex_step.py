@@ -4,17 +4,16 @@ from functools import lru_cache
 
 import numpy as np
 
+from .memory import LARGE
+
 STEPS = (2.0**-100, 2.0**-400, 2.0**-700, 2.0**-1000)  # powers of two scale exactly; the first would do, were it not for
 VISIBLE = 2.0**-60  # gradients that explode over a sequence: an output that moves by more is asked again with a smaller step
 
 
-LARGE = 4096  # arrays of as many entries are made complex in kept memory, smaller ones afresh: nothing a cell does to them stays
-
-
 def parts_of(direction):
-    """(k, index, v): array k moves along v at the index. Each value of `direction` is all of v, or a list of (index, v)."""
+    """(k, index, v, s): array k moves along s v at the index. Each value of `direction` is all of v, or a list of (index, v, s)."""
     for k, v in direction.items():
-        yield from ((k, index, part) for index, part in v) if isinstance(v, list) else [(k, ..., v)]
+        yield from ((k, *part) for part in v) if isinstance(v, list) else [(k, ..., v, 1.0)]
 
 
 class ComplexStep:
@@ -39,19 +38,23 @@ class ComplexStep:
         moved = list(arrays)
         for k in direction:
             moved[k] = self._complex(k, arrays[k], direction[k])
-        for k, index, v in parts_of(direction):
-            moved[k].imag[index] = v * step
-            moved[k] = self.number(moved[k])
+        for k, index, v, scale in parts_of(direction):
+            imag, factor = moved[k].imag, step * scale
+            if np.may_share_memory(part := imag[index], imag):
+                np.multiply(v, factor, out=part)
+            else:  # a copy, made by an index of integers or booleans
+                imag[index] = v * factor
+        moved = [self.number(z) if k in direction else z for k, z in enumerate(moved)]
         return [np.asarray(y).imag / step for y in self.function(moved)]
 
     def _complex(self, k, array, v):
-        """The array as complex numbers; of a large one only what differs from the last time is written."""
+        """The array as complex numbers: of a small one a copy, so that nothing a cell does to it stays; a large one in kept memory."""
         if array.size < LARGE:
             return array.astype(complex)
         buffer = _buffer(k, array.shape)
-        if buffer.source is not array:
-            buffer.source, buffer.z.real = array, array
-        if isinstance(v, list):
+        if buffer.oracle is not self or buffer.source is not array:
+            buffer.oracle, buffer.source, buffer.z.real = self, array, array
+        if isinstance(v, list) and sum(part.size for _, part, _ in v) < array.size:
             buffer.z.imag = 0
         return buffer.z
 
@@ -66,11 +69,11 @@ class ComplexStep:
 
 
 class Buffer:
-    """Memory for a large array as complex numbers, and the array whose real part it holds."""
+    """Memory for a large array as complex numbers, the array whose real part it holds, and the oracle that wrote it."""
 
     def __init__(self, shape):
         """shape: of the array."""
-        self.source, self.z = None, np.zeros(shape, complex)
+        self.oracle, self.source, self.z = None, None, np.zeros(shape, complex)
 
 
 @lru_cache(maxsize=8)

@@ -11,9 +11,10 @@ from .. import bound
 from ..run import array_names, claimed
 from ..verdicts import Block, certifies, misshapen
 from .chebyshev import Chebyshev
-from .complex_step import LARGE, ComplexStep, parts_of
+from .complex_step import ComplexStep, parts_of
 from .function import Function
 from .handshake import LADDER, Handshake, handshake
+from .memory import LARGE, copied, give_back, taken
 from .shadow import NoOracle, shadow
 
 AGREES = 1e-3  # of what certifies: certified at once, no sensitivity could make this a violation worth the name
@@ -49,12 +50,14 @@ def judged(cell, x, state, problem, hand, parts):
     blocks = judge.aligned()
     if blocks and not any(b.verdict == "violated" for b in blocks):
         blocks += judge.random()
-    return [judge.shown(b) if b.verdict == "violated" else b for b in blocks]
+    blocks = [judge.shown(b) if b.verdict == "violated" else b for b in blocks]
+    judge.release()
+    return blocks
 
 
 def prepared(cell, x, state, problem, hand, parts):
     """(the Judge of these parts, no blocks), or (None, the blocks of the shapes that are wrong)."""
-    arrays, names = [np.array(a) for a in (*cell.weights, x, *state)], array_names(cell)
+    arrays, names = [copied(a) for a in (*cell.weights, x, *state)], array_names(cell)
     function = Function(cell, hand.rebinds)
     if np.float64 not in cell.dtypes:  # differencing float32 tells nothing
         known = shadow(cell, x, state)
@@ -68,7 +71,7 @@ def prepared(cell, x, state, problem, hand, parts):
     wrong = [misshapen(names[k], claims[k][0], arrays[k].shape) for k in asked]
     if any(wrong):
         return None, [block for block in wrong if block]
-    values = {k: np.array(claims[k][0], dtype=float) for k in asked}
+    values = {k: copied(claims[k][0]) for k in asked}
     judge = Judge(function, hand, arrays, upstream, values, x.dtype)
     judge.regions = regions_of(cell, names, asked)
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
@@ -85,7 +88,9 @@ class Judge:
 
     def __init__(self, function, hand, arrays, upstream, claims, dtype):
         """arrays: the point; upstream: one array per output; claims: by the index of their array; dtype: of the cell's arithmetic."""
-        self.function, self.hand, self.claims, self.oracles = function, hand, claims, {}
+        self.function, self.hand, self.claims = function, hand, claims
+        self.oracles: dict[type, ComplexStep | Chebyshev] = {}
+        self.entries: dict[int, np.ndarray] = {}  # the derivatives by single entries that were found so far
         self.upstream = tuple(np.asarray(u, dtype=float) for u in upstream)
         self.arrays = [a.astype(float, copy=False) for a in arrays]
         n = len(function.cell.weights)
@@ -101,16 +106,23 @@ class Judge:
     def aligned(self):
         """The verdicts on the regions, along |v| with the signs of the claims: together where that is certain, else one by one."""
         signed = {k: self.signed(k) for k in self.directions}
-        parts = [[(index, signed[k][index]) for index in indices] for _, k, indices in self.regions]
+        parts = [[(index, signed[k][index], 1.0) for index in indices] for _, k, indices in self.regions]
         claims = [self._claimed({region.k: part}) for region, part in zip(self.regions, parts)]
         settled: dict[int, Block] = {}
         for members in self._alike(claims):
             settled.update(self._together(parts, claims, members))
-        return [settled.get(j) or self.verdict(r.name, {r.k: parts[j]}) for j, r in enumerate(self.regions)]
+        blocks = [settled.get(j) or self.verdict(r.name, {r.k: parts[j]}) for j, r in enumerate(self.regions)]
+        give_back(signed.values())
+        return blocks
 
     def signed(self, k):
         """|v| of array k with the signs of its claim."""
-        return np.copysign(self.directions[k], self.claims[k])
+        v, claim = self.directions[k], self.claims[k]
+        return np.copysign(v, claim, out=taken(v.shape) if v.size >= LARGE else None)
+
+    def release(self):
+        """Give the memory of large arrays back, when nothing more will be asked."""
+        give_back([*self.arrays, *self.claims.values()])
 
     def random(self):
         """What the directions themselves find, all at once: nothing, or the violated verdicts array by array."""
@@ -140,7 +152,7 @@ class Judge:
         scales = [2.0 ** (least - frexp(claims[j])[1]) for j in members]
         direction: dict[int, list] = {}
         for j, scale in zip(members, scales):
-            direction.setdefault(self.regions[j].k, []).extend((index, v * scale) for index, v in parts[j])
+            direction.setdefault(self.regions[j].k, []).extend((index, v, scale) for index, v, _ in parts[j])
         shares, oracle = [claims[j] * scale for j, scale in zip(members, scales)], self._oracle(direction)
         excess = sum(shares) - oracle.value(self.arrays, direction)
         if not abs(excess) <= AGREES * self.certifies * min(shares):
@@ -153,7 +165,7 @@ class Judge:
     def verdict(self, name, direction):
         """Agreement certifies at once; only what lies beyond floor and measured sensitivity, and no real oracle refutes, is violated.
 
-        direction: v by the index of its array: all of it, or a list of (index, part), zero elsewhere.
+        direction: v by the index of its array: all of it, or a list of (index, part, scale of the part), zero elsewhere.
         """
         oracle = self._oracle(direction)
         value = oracle.value(self.arrays, direction)
@@ -188,11 +200,11 @@ class Judge:
 
     def _claimed(self, direction):
         """<claim, v>."""
-        return float(sum(_inner(self.claims[k][index], v) for k, index, v in parts_of(direction)))
+        return float(sum(scale * _inner(self.claims[k][index], v) for k, index, v, scale in parts_of(direction)))
 
     def _magnitude(self, direction):
         """sum|g v| + F sum|v|, of the bound."""
-        parts = list(parts_of(direction))
+        parts = [(k, index, scale * v) for k, index, v, scale in parts_of(direction)]
         claimed = sum(np.abs(self.claims[k][index] * v).sum() for k, index, v in parts)
         return float(claimed + self.size * sum(np.abs(v).sum() for *_, v in parts))
 
@@ -226,9 +238,11 @@ class Judge:
         """
         real = Chebyshev(self.function, self.upstream, self.unit)
         for t in (1e-4, 1e-6, 1e-8):
-            (far, _), (near, noise) = (real.bend(self.arrays, direction, s) for s in (t, t / 16))
-            if far > error / 10 and abs(near - far) < far / 10 and near > 100 * noise:
-                return True
+            far = real.bend(self.arrays, direction, t)
+            if far > error / 10:
+                near = real.bend(self.arrays, direction, t / 16)
+                if abs(near - far) < far / 10 and near > 100 * real.blur(self.arrays, direction, t / 16):
+                    return True
         return False
 
     def _oracle(self, direction):
@@ -258,11 +272,7 @@ class Judge:
         oracle = self._oracle({k: claim})
         if claim.size > (8 if isinstance(oracle, Chebyshev) else ENTRIES):
             return block
-        expected = np.zeros_like(claim)
-        for index in np.ndindex(claim.shape):
-            v = np.zeros_like(claim)
-            v[index] = 1.0
-            expected[index] = oracle.value(self.arrays, {k: v})
+        expected = self._entries(k, oracle)
         error = np.abs(claim - expected)
         if not np.isfinite(expected).all():
             return block
@@ -271,10 +281,22 @@ class Judge:
             return block
         return replace(block, got=claim, expected=expected, index=tuple(map(int, worst)))
 
+    def _entries(self, k, oracle):
+        """The derivative by each entry of array k: found once for all the gates that share it."""
+        if k not in self.entries:
+            found = np.zeros_like(self.claims[k])
+            for index in np.ndindex(found.shape):
+                v = np.zeros_like(found)
+                v[index] = 1.0
+                found[index] = oracle.value(self.arrays, {k: v})
+            self.entries[k] = found
+        return self.entries[k].copy()
+
 
 def _inner(a, b):
     """sum a b; of large matrices without a copy."""
-    return np.einsum("ij,ij->", a, b) if a.ndim == 2 and a.size > LARGE else np.vdot(a, b)
+    whole = a.size < LARGE or (a.flags.c_contiguous and b.flags.c_contiguous) or a.ndim != 2
+    return np.vdot(a, b) if whole else np.einsum("ij,ij->", a, b)
 
 
 def regions_of(cell, names, asked):

@@ -1,5 +1,6 @@
 """A cell as a probe of its own activations: all gates but one are parked at +-1000, where they are exactly 0 or +-1."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +47,7 @@ CASES = {
 
 
 class Probe(NamedTuple):
-    """What a cell makes of activation(z) and activation'(z), and what is exact, rounded once; slope is None where not offered.
+    """What a cell makes of activation(z) and activation'(z); slope is None where not offered.
 
     scale: by which the cell saw it, so that its absolute errors are 1 / scale larger here.
     """
@@ -55,9 +56,23 @@ class Probe(NamedTuple):
     z: np.ndarray
     value: np.ndarray
     slope: np.ndarray | None
-    exact_value: np.ndarray
-    exact_slope: np.ndarray
     scale: float
+
+    @property
+    def exact_value(self):
+        """activation(z), rounded once."""
+        return np.array([_exact(self.name.split()[0], v) for v in self.z.tolist()], self.z.dtype)
+
+    @property
+    def exact_slope(self):
+        """activation'(z), rounded once."""
+        return np.array([_exact(f"d_{self.name.split()[0]}", v) for v in self.z.tolist()], self.z.dtype)
+
+
+@lru_cache(maxsize=4096)
+def _exact(name, z):
+    """The activation of that name at the number z; half of all numbers asked are of the few that `special` names."""
+    return float(EXACT[name](np.float64(z)))
 
 
 def probes(Cell, problem):
@@ -89,8 +104,7 @@ def _probe(case, cell, x, state):
         slope = None if d_state is None else np.reshape(d_state[0], -1)
     else:
         slope = None if weights is None else np.reshape(weights[k][index], -1) / case.scale
-    exact = [np.array([float(EXACT[f](v)) for v in z], z.dtype) for f in (case.activation, f"d_{case.activation}")]
-    return Probe(f"{case.activation} of {case.gate}", z, value, slope, *exact, case.scale)
+    return Probe(f"{case.activation} of {case.gate}", z, value, slope, case.scale)
 
 
 def park(cell, case, z):

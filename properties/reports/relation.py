@@ -12,7 +12,7 @@ import numpy as np
 from ..shrinking import entry
 from .recording import leaves, recorded
 
-MOST_CALLS, MOST_PROBES, MOST_ENTRIES, SECONDS = 40, 600, 500, 1.0
+MOST_CALLS, MOST_PROBES, MOST_ENTRIES, MOST_TERMS, SECONDS = 40, 600, 500, 40, 1.0  # nobody reads longer sums
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def relation(law, Cell, problem, tape, block):
         if np.array_equal(whole, seen):
             continue
         for index in np.ndindex(leaf.shape):
-            if probes > MOST_PROBES or leaf.size > MOST_ENTRIES or process_time() > deadline:
+            if probes > MOST_PROBES or leaf.size > MOST_ENTRIES or sum(map(len, terms)) > MOST_TERMS or process_time() > deadline:
                 return None
             moved, step = leaf.copy(), float(_step(leaf)[index])
             moved[index] += step
