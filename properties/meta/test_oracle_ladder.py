@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cells import GRU, RNN, Gradients
+from properties.meta.guests.textbook import UNROLLED
 from properties.meta.test_oracles import tampered
 from properties.oracles import gradients
 from properties.oracles.analytic import AnalyticStep
@@ -253,3 +254,10 @@ def test_a_gate_is_probed_where_it_can_be_isolated(Guest, gates):
     assert [probe.name.split()[-1] for probe in found] == gates
     for probe in found:
         np.testing.assert_array_max_ulp(probe.value, probe.exact_value, 8)
+
+
+def test_a_saturated_step_errs_by_what_the_steps_around_it_make_of_it():
+    """1 - t^2 is wrong by an ulp of 1, which five steps at a scale of 30 enlarge: no violation."""
+    problem = Problem(4, 3, 5, steps=6, seed=1002125693, scale=30.0, regime="one-hot", upstream="first")
+    [block] = gradients(UNROLLED[0], problem, "state")
+    assert block.verdict == "inconclusive" and 1e-11 < block.error < block.bound

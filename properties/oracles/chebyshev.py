@@ -51,6 +51,13 @@ class Chebyshev:
         t = 1e-5 / _length(direction)
         return (self._at(arrays, direction, t) - self._at(arrays, direction, -t)) / (2 * t)
 
+    def moves(self, arrays, direction):
+        """sum|d outputs / dt| over all outputs of all steps, by plain differences."""
+        t = 1e-5 / _length(direction)
+        left, right = (self.function(_moved(arrays, direction, s)) for s in (-t, t))
+        with np.errstate(all="ignore"):
+            return float(sum(np.abs(np.asarray(b) - a).sum() for a, b in zip(left, right))) / (2 * t)
+
     def bend(self, arrays, direction, t):
         """sum|u| |slope to the right - slope to the left|, by plain differences over t for the largest entry."""
         t /= _length(direction)

@@ -66,7 +66,8 @@ def prepared(cell, x, state, problem, hand, parts):
             Handshake(True, (ComplexStep if known else NoOracle,) * len(arrays)),
         )
     [upstream] = problem.upstreams(1, cell.apply(x, *state))
-    claims = claimed(cell, cell.vjp(*(u.copy() for u in upstream)), parts)
+    given = cell.vjp(*(u.copy() for u in upstream))
+    claims = claimed(cell, given, parts)
     asked = [k for k, (_, wanted) in enumerate(claims) if wanted and arrays[k].size]
     wrong = [misshapen(names[k], claims[k][0], arrays[k].shape) for k in asked]
     if any(wrong):
@@ -76,6 +77,9 @@ def prepared(cell, x, state, problem, hand, parts):
     judge.regions = regions_of(cell, names, asked)
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
     judge.names = names
+    if cell.sequence:
+        offered = [g for g, _ in claimed(cell, given, cell.gradients) if g is not None]
+        judge.largest = max((np.max(np.abs(g), initial=0.0) for g in offered), default=0.0)
     return judge, []
 
 
@@ -85,6 +89,7 @@ class Judge:
     regions: list  # what gets a verdict of its own
     directions: dict  # v by the index of its array
     names: list  # of all arrays
+    largest: float | None = None  # of all gradients, where the cell is a sequence
 
     def __init__(self, function, hand, arrays, upstream, claims, dtype):
         """arrays: the point; upstream: one array per output; claims: by the index of their array; dtype: of the cell's arithmetic."""
@@ -190,6 +195,8 @@ class Judge:
             block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.DRAWS)
             if block.bound / 2 < block.error <= HOPELESS * block.bound:
                 block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.MORE_DRAWS)
+        if block.error > block.bound and self.largest is not None:
+            block.bound += bound.FACTOR * self.unit * self._of_steps(direction)
         if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):
             return replace(block, verdict="inconclusive", bound=np.inf, note=f"{oracle.name}, lost in noise")
         if block.error > block.bound and not self._refuted(oracle, block, direction):
@@ -207,6 +214,13 @@ class Judge:
         parts = [(k, index, scale * v) for k, index, v, scale in parts_of(direction)]
         claimed = sum(np.abs(self.claims[k][index] * v).sum() for k, index, v in parts)
         return float(claimed + self.size * sum(np.abs(v).sum() for *_, v in parts))
+
+    def _of_steps(self, direction):
+        """F of all steps of a sequence: with sum|v| for the first, and for the others what the outputs before them move by."""
+        n = len(self.function.cell.weights)
+        size = bound.size_of_steps(self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, self.largest)
+        start = sum(np.abs(scale * v).sum() for *_, v, scale in parts_of(direction))
+        return size * float(start + Chebyshev(self.function, self.upstream, self.unit).moves(self.arrays, direction))
 
     def _sensitivity(self, oracle, value, direction, draws):
         """S: the largest move of the derivative when every input moves by `terms` ulps; infinite if it stops being finite."""
