@@ -5,7 +5,7 @@ from hypothesis import given
 
 from properties import bound
 from properties.oracles import agree
-from properties.oracles.equations import equations
+from properties.oracles.equations import STATES, equations
 from properties.run import apply, output_names
 from properties.verdicts import require
 from strategies import problems
@@ -21,7 +21,7 @@ def test_equations_of_the_kind(Cell, problem):
         outputs = equations(cell, x, state)
         if gist:
             return {"sum": outputs[-1].sum()}
-        whole = dict(zip([*(f"{name}'" for name in cell.state_names), "ys"], outputs))
+        whole = dict(zip([*(f"{name}'" for name in cell.state_names or STATES[cell.kind]), "ys"], outputs))
         return {name: whole[name] for name in output_names(cell)}
 
     gist = getattr(Cell(1, 1), "gist", False)

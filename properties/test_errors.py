@@ -32,8 +32,8 @@ def test_wrong_batches_are_refused(Cell, problem):
 
     def wrong(p):
         rows = range(p.x.shape[-2])
-        taller = replace(p, x=p.x[..., [*rows, 0], :])
-        return [taller, *(replace(p, state=_swapped(p.state, k, s[[*rows, 0]])) for k, s in enumerate(p.state))]
+        taller = [replace(p, x=p.x[..., [*rows, 0], :])] if p.state else []
+        return [*taller, *(replace(p, state=_swapped(p.state, k, s[[*rows, 0]])) for k, s in enumerate(p.state))]
 
     require(_refused(Cell, problem, wrong))
 
@@ -46,7 +46,8 @@ def test_wrong_states_are_refused(Cell, problem):
     def wrong(p):
         wider = [replace(p, state=_swapped(p.state, k, _wider(s))) for k, s in enumerate(p.state)]
         missing = [replace(p, state=p.state[:-1])] if len(p.state) > 1 else []
-        return [replace(p, state=(*p.state, p.state[-1])), *missing, *wider]
+        more = np.zeros((p.x.shape[-2], p.recipe.state), p.x.dtype)
+        return [replace(p, state=(*p.state, more)), *missing, *wider]
 
     require(_refused(Cell, problem, wrong))
 
@@ -79,7 +80,7 @@ def test_a_refusal_changes_nothing(Cell, problem):
     problem = problem.literal(Cell)
     cell = problem.build(Cell)[0]
     before = outcome(cell, problem)
-    wrong = (_wider(problem.x), np.concatenate([problem.x, problem.x], axis=-2))
+    wrong = (_wider(problem.x), np.concatenate([problem.x, problem.x], axis=-2))[: 2 if problem.state else 1]
     refused = [_refusal("apply", cell.apply, (x, *problem.state)) for x in wrong]
     if any(block.verdict == "violated" for block in refused):
         require(refused)

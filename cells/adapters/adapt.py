@@ -47,6 +47,7 @@ class Plan:
         self.updates = "rate" in self.backward.taken or rate != RATE
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
         self.outputs = self._outputs()
+        self.takes_upstream = bool(self.reverse) and (not self.scalar or f"d{self.scalar}" in self.backward.taken)
         self.declared = options
 
     def _states(self):
@@ -80,7 +81,7 @@ class Adapted:
         self.plan, self.input_features, self.state_size = plan, features, state
         self.subject = plan.make(features, state)
         self.state_names, self.outputs, self.gist = plan.states, plan.outputs, bool(plan.scalar)
-        self.sequence, self.batch, self.takes_upstream = plan.axes.sequence, plan.axes.batch, bool(plan.reverse)
+        self.sequence, self.batch, self.takes_upstream = plan.axes.sequence, plan.axes.batch, plan.takes_upstream
         for name, value in plan.declared.items():
             setattr(self, name, value(features, state) if name == "weight_blocks" and callable(value) else value)
         if plan.dtype:
@@ -96,6 +97,8 @@ class Adapted:
     def apply(self, x, *state):
         """The new state, the output last; or the guest's scalar."""
         plan = self.plan
+        if len(state) != len(self.state_names):
+            raise ValueError(f"{len(state)} states given, but the signature names {', '.join(self.state_names) or 'none'}")
         if plan.dtype and np.asarray(x).dtype.kind != "c":
             x, *state = (np.asarray(a, plan.dtype) for a in (x, *state))
         values = self._values(x, state)
@@ -115,9 +118,10 @@ class Adapted:
             raise ValueError(f"{len(d_outputs)} upstream gradients given, but the outputs are {', '.join(plan.outputs)}")
         if not plan.reverse:
             return self._gradients(self._kept, d_outputs[0][()])
-        upstream = dict(zip(plan.outputs, d_outputs))
-        scale = 1.0
-        if plan.updates and plan.rate != RATE:  # a fixed rate: a large upstream makes the change of a weight exact
+        upstream, scale = dict(zip(plan.outputs, d_outputs)), 1.0
+        if (
+            plan.updates and plan.rate != RATE and plan.takes_upstream
+        ):  # a fixed rate: a large upstream makes the change of a weight exact
             scale = RATE
             upstream = {name: scale * d for name, d in upstream.items()}
         direct = None
@@ -130,7 +134,7 @@ class Adapted:
             given = self._updating(plan.backward, plan.reverse, values, scale)
         else:
             given = plan.backward.call(self._bound(plan.reverse), self.subject, values)
-        return self._gradients(given, 1.0 / scale, direct)
+        return self._gradients(given, 1.0 / scale if plan.takes_upstream else d_outputs[0][()], direct)
 
     def _into_ys(self, upstream):
         """The upstream of the final h is one of the last of ys; that of an empty sequence goes straight to the initial h."""

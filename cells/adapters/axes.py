@@ -20,9 +20,11 @@ class Axes:
         self.sequence, self.batch = "steps" in self.names, None if "batch" in self.names else 1
 
     def to_guest(self, array):
-        """An x, state or ys of ours in the guest's order."""
+        """An x, state or ys of ours in the guest's order; ValueError for more rows than the guest has axes for."""
         ours, theirs = self._orders(array.ndim == 3)
         if "batch" not in theirs:
+            if array.shape[-2] != 1:
+                raise ValueError(f"{array.shape[-2]} rows given, but the axes {' '.join(theirs)} hold a single one")
             array, ours = array[..., 0, :], [name for name in ours if name != "batch"]
         array = array.transpose([ours.index(name) for name in theirs if name != "1"])
         for position, name in enumerate(theirs):

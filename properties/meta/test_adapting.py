@@ -42,6 +42,12 @@ def moved(x, h, W, b, rate):
     return y.sum(), (W - rate * dW, b - rate * db)
 
 
+def gradients_of_the_sum(x, h, W, b):
+    """The whole pass again, for an upstream of 1."""
+    y, cache = forward(x, h, W, b)
+    return backward(np.ones_like(y), cache)
+
+
 def rebinds_in_a_dict(x, h, weights, rate):
     """Training in one function, on a dict."""
     total, new = moved(x, h, *weights.values(), rate)
@@ -131,6 +137,14 @@ WAYS = {
         "forward": ("x h W b -> h cache", forward),
         "backward": ("dh cache W b -> dx dh", steps_at_a_rate_of_its_own),
         "rate": 0.01,
+    },
+    "a sum whose gradients are asked for without an upstream": {
+        "forward": ("x h W b -> sum", lambda *given: forward(*given)[0].sum()),
+        "backward": ("x h W b -> dx dh dW db", gradients_of_the_sum),
+    },
+    "a sum, and an update in a call of its own": {
+        "forward": ("x h W b -> sum", lambda *given: forward(*given)[0].sum()),
+        "backward": ("x h weights rate ->", rebinds_in_a_dict),
     },
     "a sequence of which only ys is returned": SEQUENCE,
 }

@@ -12,7 +12,7 @@ Wide = np.longdouble
 
 
 def equations(cell, x, state):
-    """What apply(x, *state) of a cell that declares `kind` and `weight_blocks` must return, as a tuple.
+    """What apply(x, *state) of a cell that declares `kind` and `weight_blocks` must return, as a tuple; without states, from zeros.
 
     RNN    h' = tanh([x, h] W + b)
     LSTM   c' = sigmoid(f) c + sigmoid(i) tanh(g),  h' = sigmoid(o) tanh(c')
@@ -21,9 +21,10 @@ def equations(cell, x, state):
     A guest may declare a `variant` of them: {"forget": 1.0} is added to f, {"reset": "before"} the product with the weights of h,
     {"update": "old"} exchanges u and 1 - u.
     """
-    step, state = partial(KINDS[cell.kind], **getattr(cell, "variant", {})), tuple(s.astype(Wide) for s in state)
+    step, ys = partial(KINDS[cell.kind], **getattr(cell, "variant", {})), []
     gates = {(s, g): _block(cell, s, g) for s in SOURCES for g in GATES[cell.kind]}
-    ys = []
+    zeros = np.zeros((x.shape[-2], len(gates["h", "candidate"])))
+    state = tuple(s.astype(Wide) for s in state or [zeros] * len(STATES[cell.kind]))
     with np.errstate(all="ignore"):
         for row in x.astype(Wide) if cell.sequence else [x.astype(Wide)]:
             state = step(gates, row, *state)
@@ -56,6 +57,7 @@ def gru(weights, x, h, reset="after", update="new"):
 
 
 KINDS = {"RNN": rnn, "LSTM": lstm, "GRU": gru}
+STATES = {"RNN": ("h",), "LSTM": ("c", "h"), "GRU": ("h",)}
 GATES = {"RNN": ("candidate",), "LSTM": ("input", "forget", "output", "candidate"), "GRU": ("reset", "update", "candidate")}
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 

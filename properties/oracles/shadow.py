@@ -9,6 +9,7 @@ import numpy as np
 from ..conventions import gates_of, step
 from ..run import output_names
 from .chebyshev import Chebyshev
+from .equations import STATES
 
 AGREES = {4: 1e-4, 8: 1e-9}  # by the bytes of a float: how closely outputs of size 1 agree
 
@@ -26,7 +27,7 @@ class Shadow:
     def apply(self, x, *state):
         """The outputs of the cell."""
         gates, ys = gates_of(self.weights, self.weight_blocks, self.transposed), []
-        state = state or (np.zeros((x.shape[-2], len(gates["h", "candidate"]))),) * (1 + (self.kind == "LSTM"))
+        state = state or (np.zeros((x.shape[-2], len(gates["h", "candidate"]))),) * len(STATES[self.kind])
         for row in x if self.sequence else [x]:
             state = step(self.kind, self.variant, gates, row, state)
             ys.append(state[-1])

@@ -11,7 +11,7 @@ from .grown import figure, gap, same, several
 
 def sequence_faults(g):
     """Sentences about the outputs of a sequence cell, [] where they are those of its steps."""
-    return ignored(g) or unlike_steps(g) or empty(g) or ragged(g) or later(g)
+    return (ignored(g) or unlike_steps(g) or empty(g) or ragged(g) if g.p.state else []) or later(g)
 
 
 def ignored(g):
