@@ -30,7 +30,8 @@ class Lifted:
 
     Beyond the contract it may declare: variant, how its equations differ from those of its kind (see `conventions`); choices,
     what it does on purpose: {"clip": c} (the gradients are clipped), {"mean": True} (weight gradients are means over the
-    batch), {"truncated": k} (no gradient flows further than k steps); they are undone before the laws look.
+    batch, or a loss and all its gradients are), {"truncated": k} (no gradient flows further than k steps); they are undone
+    before the laws look.
     """
 
     def __init__(self, guest, **declared):
@@ -71,7 +72,8 @@ class Lifted:
             return (np.asarray(self.guest.forward(x, *state)),)
         with _unclipped(None if self.takes_upstream else self.choices.get("clip")):
             outputs = self.guest.apply(x, *state, **options)
-        return tuple(np.asarray(y) for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)))
+        outputs = tuple(np.asarray(y) for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)))
+        return tuple(_scaled(outputs, self._rows)) if self._mean_loss() else outputs
 
     def vjp(self, *d_outputs):
         """The guest's gradients as Gradients, its declared choices undone."""
@@ -92,7 +94,13 @@ class Lifted:
         return Gradients(self.guest.backward(d_outputs[0][()]), None, None)
 
     def _averaged(self, gradients):
+        if self._mean_loss():
+            return Gradients(*(_scaled(part, self._rows) for part in gradients))
         return gradients._replace(weights=_scaled(gradients.weights, self._rows)) if self.choices.get("mean") else gradients
+
+    def _mean_loss(self):
+        """Whether all that it returns is a mean over the rows."""
+        return self.outputs == ("loss",) and self.choices.get("mean")
 
 
 def lift(Guest, **declared):

@@ -5,6 +5,8 @@ import inspect
 
 import numpy as np
 
+ROWS = 5  # unlike any other size that is tried
+
 
 def _parameters(cell):
     """The parameters of the cell's own apply, or of the forward of a gist-style guest."""
@@ -48,6 +50,20 @@ def _biased(cell):
     return all(("bias", gate) in keys or ("bias_x", gate) in keys for source, gate in keys if source == "x")
 
 
+def _targets_follow(cell):
+    """Whether the targets of a loss, made from x, are put in another order as the rows of x are."""
+    targets = getattr(getattr(getattr(cell, "guest", cell), "plan", None), "targets", None)
+    if not targets:
+        return True
+    x = np.random.default_rng(0).standard_normal((2, ROWS, 2) if cell.sequence else (ROWS, 2))
+    try:
+        plain, other = np.asarray(targets(x)), np.asarray(targets(np.roll(x, 1, axis=-2)))
+    except Exception:
+        return False
+    axes = [k for k, n in enumerate(plain.shape) if n == ROWS]
+    return any(np.array_equal(np.roll(plain, 1, axis=k), other) for k in axes) if axes else np.array_equal(plain, other)
+
+
 NEEDS = {  # the first that is missing is the reason
     "sequence": (lambda cell: cell.sequence, "a step cell"),
     "weights": (lambda cell: "weights" in cell.gradients, "no weight gradients"),
@@ -56,6 +72,7 @@ NEEDS = {  # the first that is missing is the reason
     "outputs": (lambda cell: not getattr(cell, "gist", False), "no outputs but their sum"),
     "output": (lambda cell: getattr(cell, "outputs", None) != ("loss",), "a loss, which may overflow by itself"),
     "rows": (lambda cell: cell.batch is None, "takes a single row"),
+    "own targets": (_targets_follow, "its targets depend on where in the batch a row is"),
     "plain": (lambda cell: not getattr(cell, "variant", None), "declares a variant of its kind"),
     "bias": (_biased, "declares no bias of its gates"),
     "lengths": (lambda cell: "lengths" in _parameters(cell), "takes no lengths"),

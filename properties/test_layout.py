@@ -76,7 +76,7 @@ def test_float32_gradients(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("rows")
+@pytest.mark.needs("rows", "own targets")
 @given(problem=problems())
 def test_an_empty_batch_adds_nothing(Cell, problem):
     """[apply(X), apply(X[:0])] = apply(X), vjp(X).weights + vjp(X[:0]).weights = vjp(X).weights."""

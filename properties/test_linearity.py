@@ -35,7 +35,7 @@ def test_vjp_scales_exactly(Cell, problem):
     require(identical(name, np.where(safe[name], large[name], 0), np.where(safe[name], 1024 * g, 0)) for name, g in one.items())
 
 
-@pytest.mark.needs("rows")
+@pytest.mark.needs("rows", "own targets")
 @given(problem=problems())
 def test_sum_output_is_additive_over_rows(Cell, problem):
     """forward(X, S) = sum over rows k of forward(X[k], S[k])."""
@@ -52,7 +52,7 @@ def test_sum_output_is_additive_over_rows(Cell, problem):
     require(agree(Cell, problem, whole, parts, bound.size_of_sum))
 
 
-@pytest.mark.needs("rows")
+@pytest.mark.needs("rows", "own targets")
 @given(problem=problems())
 def test_weight_gradient_is_the_sum_over_rows(Cell, problem):
     """vjp(U; X, S).weights = sum over rows k of vjp(U[k]; X[k], S[k]).weights."""

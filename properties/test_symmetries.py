@@ -13,14 +13,14 @@ from properties.verdicts import require
 from strategies import problems
 
 
-@pytest.mark.needs("rows")
+@pytest.mark.needs("rows", "own targets")
 @given(problem=problems())
 def test_rows_may_be_reversed(Cell, problem):
     """apply(X[::-1]) = apply(X)[::-1], and so are the gradients of x and states; those of the weights stay."""
     require(agree(Cell, problem, lambda p: both(Cell, p), lambda p: _permuted(Cell, p, lambda k: k[::-1]), bound.size_of_a_run))
 
 
-@pytest.mark.needs("rows")
+@pytest.mark.needs("rows", "own targets")
 @given(problem=problems())
 def test_rows_may_be_rolled(Cell, problem):
     """apply(roll(X)) = roll(apply(X)), and so are the gradients of x and states; those of the weights stay."""

@@ -6,10 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cells import RNN
 from cells.adapters import adapt
 from properties import test_sequences
+from properties.capabilities import missing
 from properties.meta.test_adapters import violated
 from properties.preflight import cleared
+from properties.reports.diagnosis import examined
+from properties.reports.diagnosis.grown import PLAIN
 from strategies import Problem
 
 WEIGHTS = ("W", "b")
@@ -191,3 +195,57 @@ def test_without_backward_the_outputs_are_verified(leak, wrong):
     """Rows that know of each other are found."""
     leaky = adapt(matrices, ("x h W b -> h", lambda *given: forward(*given)[0] * (1 - leak * (len(given[0]) > 1))))
     assert violated(cleared("guest.py:leaky", leaky).Cell) == wrong
+
+
+def mean_loss(x, targets, h, W, b):
+    """The mean over the rows of (h' - targets)^2 / 2, with its gradients."""
+    y, cache = forward(x, h, W, b)
+    dx, dh, dW, db = backward((y - targets) / len(y), cache)
+    return ((y - targets) ** 2).sum() / 2 / len(y), dx, dh, dW, db
+
+
+def sign_of_the_first(x):
+    """A target of +-1 for each row, which does not move with x."""
+    return np.sign(x[:, :1].real)
+
+
+def row_number(x):
+    """Targets that stay where they are when the rows move."""
+    return np.arange(len(x))[:, None] / 10
+
+
+LOSS = {"make": matrices, "forward": ("x targets h W b -> loss dx dh dW db", mean_loss)}
+
+
+@pytest.mark.parametrize("targets", [sign_of_the_first, row_number])
+def test_a_mean_loss_is_undone_where_it_is_declared(targets):
+    """The loss and all its gradients, by the number of rows."""
+    found = cleared("guest.py:Loss", adapt(**LOSS, targets=targets, choices={"mean": True})).Cell
+    assert violated(found, [Problem(3, 2, 4, scale=1.0)]) == set()
+
+
+def test_an_undeclared_mean_loss_is_said():
+    """Its gradients are right, its rows do not add up."""
+    found = cleared("guest.py:Loss", adapt(**LOSS, targets=sign_of_the_first)).Cell
+    assert examined(found, PLAIN)[0][0].startswith(
+        "the loss is the mean over the 3 rows instead of the sum; if that is on purpose"
+    )
+
+
+@pytest.mark.parametrize(
+    ("targets", "asked"), [(sign_of_the_first, True), (row_number, False), (lambda x: x[9], False), (None, True)]
+)
+def test_rows_are_moved_only_where_their_targets_follow(targets, asked):
+    """Targets that are made of where a row is make another loss of rows in another order."""
+    Cell = adapt(**LOSS, targets=targets) if targets else RNN
+    assert (missing(Cell, {"own targets"}) is None) == asked
+
+
+@pytest.mark.parametrize(
+    ("x", "states", "wanted"), [((1, 2), 2, "2 states given, but the signature names h"), ((3, 2), 1, "3 rows given")]
+)
+def test_what_nobody_takes_is_refused(x, states, wanted):
+    """A state too many, and rows where there is no axis for them."""
+    cell = adapt(matrices, ("x h W b -> h", lambda x, h, W, b: forward(x[None], h[None], W, b)[0][0]), axes="features")(2, 3)
+    with pytest.raises(ValueError, match=wanted):
+        cell.apply(np.zeros(x), *[np.zeros((x[0], 3))] * states)

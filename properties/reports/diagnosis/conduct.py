@@ -10,7 +10,7 @@ from .grown import close, figure, gap, same, several
 
 def conduct_faults(g):
     """Sentences, [] if nothing is found: what changes that should not, from call to call, cell to cell, row to row."""
-    for look in (outputs, crashes, shapes, changed, repeated, cached, shared, rows):
+    for look in (outputs, crashes, shapes, changed, repeated, cached, shared, averaged, rows):
         told = look(g)
         if told:
             return told
@@ -212,6 +212,19 @@ def shared(g):
             f"gradient of {off[0]}, by {figure(np.max(np.abs(found[off[0]] - alone[off[0]])))}"
         ]
     return []
+
+
+def averaged(g):
+    """A loss that is the mean over the rows."""
+    if not g.gist or g.cell.batch:
+        return []
+    [name], batch = g.outputs, g.p.x.shape[-2]
+    alone = sum(g.ran(g.p.rows([r]))[name] for r in range(batch))
+    if not close(batch * g.ran()[name], alone):
+        return []
+    loss = getattr(g.cell, "outputs", None) == ("loss",)
+    said = f"the {'loss' if loss else name} is the mean over the {batch} rows instead of the sum"
+    return [f'{said}; if that is on purpose, declare choices={{"mean": True}}' if loss else said]
 
 
 def rows(g):
