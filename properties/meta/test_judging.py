@@ -5,15 +5,21 @@ from pathlib import Path
 from threading import Thread
 from time import sleep
 from types import SimpleNamespace
+from unittest import SkipTest
 
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis.errors import Unsatisfiable, UnsatisfiedAssumption
 
-from cells import LSTM, lift
+from cells import LSTM, Gradients, lift
 from properties import judging
+from properties.capabilities import missing
 from properties.limits import Hang, limited
-from properties.running import Run
+from properties.run import shapes
+from properties.running import Run, observed
 from properties.verdicts import Block, Tally, Violation
+from strategies import Problem, problems
 
 
 def law(Cell, problem):
@@ -145,3 +151,58 @@ def test_off_the_main_thread_there_is_no_limit():
     thread.start()
     thread.join()
     assert done
+
+
+class Uncopiable(LSTM):
+    """Holds what deepcopy refuses."""
+
+    def __deepcopy__(self, memo):
+        raise TypeError("cannot pickle a handle")
+
+
+@pytest.mark.parametrize(
+    ("Guest", "reason"), [(LSTM, None), (Uncopiable, "cannot be copied, and so not be given weights of another type")]
+)
+def test_a_cell_that_cannot_be_copied_has_one_dtype(Guest, reason):
+    """Weights of another type are bound by deepcopy."""
+    assert missing(Guest, {"copy"}) == reason
+
+
+def test_gradients_in_excess_are_a_wrong_shape():
+    """Nobody knows whose they are."""
+
+    class Surplus(LSTM):
+        def _vjp(self, *d):
+            weights, x, state = super()._vjp(*d)
+            return Gradients([*weights, np.ones(3)], x, (*state, state[0]))
+
+    wrong = [b for b in shapes(Surplus, Problem(2, 3, 4)) if b.verdict == "violated"]
+    assert [(b.name, b.got, b.expected) for b in wrong] == [
+        ("weights", "3 gradients", "2 gradients"),
+        ("state", "3 gradients", "2 gradients"),
+    ]
+
+
+def running(raised):
+    """The Run of a law that raises this in its first example."""
+
+    @settings(max_examples=1, database=None, phases=[Phase.generate])
+    @given(problem=problems())
+    def law(Cell, problem):
+        raise raised
+
+    with observed(law, shrink=False) as run:
+        law(Cell=LSTM)
+    return run
+
+
+def test_a_guest_that_raises_skip_is_a_failure():
+    """pytest would take it for its own."""
+    with pytest.raises(RuntimeError, match="the cell raised SkipTest: not today"):
+        running(SkipTest("not today"))
+
+
+def test_a_rejected_example_is_none():
+    """Neither a failure nor a pass."""
+    with pytest.raises(Unsatisfiable):
+        running(UnsatisfiedAssumption())

@@ -1,5 +1,7 @@
 """Where an oracle cannot answer: what is asked in its place, and what is said where nothing can be."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -261,3 +263,28 @@ def test_a_saturated_step_errs_by_what_the_steps_around_it_make_of_it():
     problem = Problem(4, 3, 5, steps=6, seed=1002125693, scale=30.0, regime="one-hot", upstream="first")
     [block] = gradients(UNROLLED[0], problem, "state")
     assert block.verdict == "inconclusive" and 1e-11 < block.error < block.bound
+
+
+def test_an_oracle_that_is_lost_in_noise_accuses_nobody():
+    """A claim beyond the bound of an oracle that knows the derivative to a third of it only."""
+    judge = judge_of(RNN)
+    direction = {0: judge.signed(0)}
+    noise = judge._claimed(direction) / 3
+    judge._oracle = lambda direction: SimpleNamespace(name="Chebyshev", value=lambda *point: 0.0, error=lambda: noise)
+    block = judge.verdict("W", direction)
+    assert (block.verdict, block.note) == ("inconclusive", "Chebyshev, lost in noise")
+
+
+@pytest.mark.parametrize("size", [3, 70])
+def test_blocks_may_be_lists_of_columns(size):
+    """An index that makes a copy is written as one that makes a view."""
+
+    class Listed(GRU):
+        @property
+        def weight_blocks(self):
+            S = self.state_size
+            gates = ("reset", "update", "candidate")
+            return [{(s, g): (..., np.arange(S) + k * S) for k, g in enumerate(gates)} for s in ("x", "h", "bias_x", "bias_h")]
+
+    blocks = gradients(Listed, Problem(2, size, size, scale=1.0), "weights")
+    assert {b.verdict for b in blocks} == {"certified"} and len(blocks) == 12
