@@ -220,7 +220,7 @@ class Judge:
         n = len(self.function.cell.weights)
         size = bound.size_of_steps(self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, self.largest)
         start = sum(np.abs(scale * v).sum() for *_, v, scale in parts_of(direction))
-        return size * float(start + Chebyshev(self.function, self.upstream, self.unit).moves(self.arrays, direction))
+        return float(size * (start + Chebyshev(self.function, self.upstream, self.unit).moves(self.arrays, direction)))
 
     def _sensitivity(self, oracle, value, direction, draws):
         """S: the largest move of the derivative when every input moves by `terms` ulps; infinite if it stops being finite."""

@@ -18,7 +18,7 @@ class Calls:
     tape: object
     lines: list = field(default_factory=list)
     names: dict = field(default_factory=dict)  # number of a tracked array -> expression
-    literals: list = field(default_factory=list)  # (name, value, layout) of the arrays written so far
+    literals: list = field(default_factory=list)  # (name, value, (wish, layout)) of the arrays written so far
     held: dict = field(default_factory=dict)  # cell -> its weights as the script has left them
 
     def _calls(self, stop, after=None, guarded=False):
@@ -93,7 +93,7 @@ class Calls:
             return self.names[k]
         if k is None and not isinstance(value, np.ndarray):
             return repr(value.item()) if isinstance(value, np.generic) else repr(value)
-        name = self._variable(value, indent, self._given_name(value), call.layouts.get(path[1:], ""))
+        name = self._variable(value, indent, self._given_name(call, path, value), call.layouts.get(path[1:], ""))
         if name in self.names.values() and any(c.effects or c.writes for c in self.tape.calls):
             self.lines.append(f"{indent}{name}_{k} = {name}.copy()")
             name = f"{name}_{k}"
@@ -101,24 +101,28 @@ class Calls:
         return name
 
     def _variable(self, value, indent, wish, words=""):
-        """The name of a literal array, written where it is new."""
-        for name, other, other_words in self.literals:
-            if other_words == words and other.dtype == value.dtype and np.array_equal(other, value, equal_nan=True):
+        """The name of a literal array, written where none that is called so has these values."""
+        for name, other, called in self.literals:
+            if called == (wish, words) and other.dtype == value.dtype and np.array_equal(other, value, equal_nan=True):
                 return name
         taken, name, k = {n for n, *_ in self.literals}, wish, 1
         while name in taken:
             k, name = k + 1, f"{wish}{k + 1}"
-        self.literals.append((name, np.array(value), words))
+        self.literals.append((name, np.array(value), (wish, words)))
         self.lines += [f"{indent}{line}" for line in assignment(name, np.array(value), words)]
         return name
 
-    def _given_name(self, value):
-        """x, c, h, d_h: as the problem calls an array of these values."""
-        cell, x, state = self.case.problem.build(self.case.Cell)
-        names = dict(zip(array_names(cell)[len(cell.weights) :], (x, *state)))
-        for prefix, given in zip(("d_", "e_"), getattr(self.case.problem, "given", [])):
-            names |= {prefix + name.strip("'"): u for name, u in zip(output_names(cell), given)}
-        return next((_identifier(n) for n, a in names.items() if a.shape == value.shape and np.array_equal(a, value)), "a")
+    def _given_name(self, call, path, value):
+        """x, c, h, d_h: as the argument at this place is called; e_h for the second upstream of the problem."""
+        cell, _, _ = self.case.problem.build(self.case.Cell)
+        outputs = [name.strip("'") for name in output_names(cell)]
+        names = [f"d_{name}" for name in outputs] if call.method in ("vjp", "backward") else array_names(cell)[len(cell.weights) :]
+        j = path[2] if isinstance(path[2], int) else len(names)
+        wish = names[j] if j < len(names) else "a"
+        given = getattr(self.case.problem, "given", [])[1:]
+        second = wish.startswith("d_") and any(np.array_equal(u[j], value) for u in given if j < len(u))
+        first = any(np.array_equal(u[j], value) for u in getattr(self.case.problem, "given", [])[:1] if j < len(u))
+        return _identifier(f"e_{outputs[j]}" if second and not first else wish)
 
     def _weight_name(self, k):
         cell, _, _ = self.case.problem.build(self.case.Cell)
