@@ -93,7 +93,7 @@ def test_script_of_a_gist_calls_forward_and_backward(name, tmp_path):
     case = failed(law, Cell, shrinking.smallest(law.check, Cell, start)[0], f"{gist.__file__}:{name}")
     reported(case, tmp_path, tmp_path)
     file = case.path.with_suffix(".py")
-    assert "cell.forward(" in file.read_text(encoding="utf-8")
+    assert "cell.forward(x, h)" in file.read_text(encoding="utf-8")
     assert codes_of([file]) == {str(file): 1}
 
 
