@@ -53,8 +53,9 @@ def size_of_sum(weights, x, state, upstream):
 
 
 def size_of_outputs(weights, x, state, upstream):
-    """F of a single output: 1 + |state|, and 1 more for each step of a sequence, since c' <= c + 1."""
-    return 1 + max((_top(s) for s in state), default=0.0) + (len(x) if x.ndim == 3 else 0)
+    """F of a single output: 1 + |state|, and 1 more for each step of a sequence, since c' <= c + 1; each step rounds it once more."""
+    steps = len(x) if x.ndim == 3 else 0
+    return max(1, steps) * (1 + max((_top(s) for s in state), default=0.0) + steps)
 
 
 def size_of_a_run(weights, x, state, upstream):

@@ -116,7 +116,9 @@ class Calls:
         """x, c, h, d_h: as the argument at this place is called; e_h for the second upstream of the problem."""
         cell, _, _ = self.case.problem.build(self.case.Cell)
         outputs = [name.strip("'") for name in output_names(cell)]
-        names = [f"d_{name}" for name in outputs] if call.method in ("vjp", "backward") else array_names(cell)[len(cell.weights) :]
+        names = (
+            [f"d_{name}" for name in outputs] if call.method in ("vjp", "backward") else array_names(cell)[len(cell.weights) :]
+        )
         j = path[2] if isinstance(path[2], int) else len(names)
         wish = names[j] if j < len(names) else "a"
         given = getattr(self.case.problem, "given", [])[1:]
