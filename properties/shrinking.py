@@ -18,7 +18,7 @@ from . import bound, verdicts
 from .limits import Hang, limited
 from .verdicts import Violation
 
-RESEED, LOWER, MINIMISE = (800, 0.7), (60, 0.2), (900, 0.7)  # calls and seconds of CPU; the calls end first on all but slow cells
+RESEED, LOWER, MINIMISE = (800, 0.7), (60, 3.0), (900, 0.7)  # calls and seconds of CPU; the calls end first on all but slow cells
 SLOW, ENOUGH = 3.0, 20  # seconds more for each at most, for so many calls
 LONGEST = 5.0  # for one call, in seconds on the clock
 LARGE = 20.0  # beyond it, the least number that fails says more than a round one
