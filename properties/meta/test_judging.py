@@ -172,6 +172,8 @@ def test_gradients_in_excess_are_a_wrong_shape():
     """Nobody knows whose they are."""
 
     class Surplus(LSTM):
+        """Returns a gradient too many of the weights, and one of the states."""
+
         def _vjp(self, *d):
             weights, x, state = super()._vjp(*d)
             return Gradients([*weights, np.ones(3)], x, (*state, state[0]))
@@ -184,16 +186,16 @@ def test_gradients_in_excess_are_a_wrong_shape():
 
 
 def running(raised):
-    """The Run of a law that raises this in its first example."""
+    """Run a law that raises this in its first example."""
 
     @settings(max_examples=1, database=None, phases=[Phase.generate])
     @given(problem=problems())
     def law(Cell, problem):
+        """Nothing holds."""
         raise raised
 
-    with observed(law, shrink=False) as run:
+    with observed(law, shrink=False):
         law(Cell=LSTM)
-    return run
 
 
 def test_a_guest_that_raises_skip_is_a_failure():
