@@ -27,12 +27,12 @@ TRIES = [
     {"regime": regime, "upstream": upstream, "scale": scale, "seed": seed}
     for (regime, upstream), scale, seed in product(STYLES, (5.0, 1.0, 30.0, 1e3, 0.03), range(3))
 ]
-LARGER = {  # the rest is minimal
-    "DerivativeLostInTheTail": "at one unit only few numbers are saturated as deeply",
-    "GradientsBeyond128Dropped": "at 129 units a single one is wrong, which fewer numbers show than the two at 130",
-    "SigmoidTailClipped": "at one unit only few numbers are saturated as deeply",
-    "SmallGradientsFlushed": "with fewer units only few gradients are as small",
-    "StepsBeyondEightDropped": "9 steps fail for few numbers, 10 for most",
+LARGER = {  # where they were told, and the smaller sizes that the search finds; why the shrinker misses these is not known
+    "DerivativeLostInTheTail": "(2, 1, 2), fails at (2, 1, 1)",
+    "GradientsBeyond128Dropped": "(1, 1, 130), fails at (1, 1, 129)",
+    "SigmoidTailClipped": "(5, 7, 2), fails at (1, 1, 1)",
+    "SmallGradientsFlushed": "(1, 2, 8), fails at (1, 1, 3)",
+    "StepsBeyondEightDropped": "(1, 1, 1, 10), fails at (1, 1, 1, 9)",
 }
 
 
@@ -60,6 +60,6 @@ def test_no_smaller_sizes_fail(mutant):
 
 
 def test_nineteen_of_twenty_are_minimal():
-    """Those that are not are few, and each has its reason."""
+    """Those that are not are few, and each is listed."""
     assert set(LARGER) <= {mutant.name for mutant in CATALOGUE}
     assert len(LARGER) <= len(CATALOGUE) / 20
