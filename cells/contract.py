@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+FRESH = np.random.default_rng()  # a new generator for each cell would cost more than the cell
+
 
 class Gradients(NamedTuple):
     """Gradients of sum_k <d_outputs[k], apply(...)[k]> at the last apply.
@@ -129,10 +131,10 @@ def _numbers(name, value):
 
 
 def standard_normal(rng, dtype, *shapes):
-    """Arrays of standard normal weights, one per shape, from `rng` (a numpy Generator, a seed, or None for fresh entropy)."""
+    """Arrays of standard normal weights, one per shape, from `rng` (a numpy Generator, a seed, or None for whatever comes)."""
     if not np.issubdtype(dtype, np.inexact):
         raise TypeError(f"dtype is {dtype!r}; wanted a floating one, such as numpy.float32")
-    rng = np.random.default_rng(rng)
+    rng = FRESH if rng is None else np.random.default_rng(rng)
     return [rng.standard_normal(shape).astype(dtype, copy=False) for shape in shapes]
 
 

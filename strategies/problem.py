@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import product
+from math import prod
 from typing import NamedTuple
 from zlib import crc32
 
@@ -42,7 +43,7 @@ SIZES = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 9)
 STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 4 + (8, 12, 12, 32)
 LARGE = 130  # beyond a block of 128 units
 FEATURES, STATES = SIZES * 2 + (33, LARGE), (*SIZES, 33, LARGE)
-POOL = 65521  # a prime: larger directions repeat so many entries, never in step with rows or columns
+POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,16 @@ class Problem:
         return [self._upstream(rng, outputs) for _ in range(n)]
 
     def directions(self, arrays):
-        """One direction per array, entries +-U[1, 2]: none is zero, and no two hide a pair of opposite errors."""
-        start, found = self._digest % POOL, []
-        entries = pool(POOL + sum(a.size for a in arrays))
-        for a in arrays:
-            found.append(entries[start : start + a.size].reshape(a.shape))
-            start += a.size
+        """One direction per array, entries +-U[1, 2]: none is zero, and no two hide a pair of opposite errors. Read only.
+
+        Long rows overlap, each AHEAD entries further on in the pool: so large directions take little memory, and reading them little time.
+        """
+        start, shapes, found = self._digest % POOL, [_rows_of(a.shape) for a in arrays], []
+        entries = pool(POOL + sum(rows * ahead + columns for rows, ahead, columns in shapes))
+        for a, (rows, ahead, columns) in zip(arrays, shapes):
+            strides = [8 * ahead * prod(a.shape[k + 1 : -1]) for k in range(a.ndim - 1)] + [8] * (a.ndim > 0)
+            found.append(np.ndarray(a.shape, buffer=entries, offset=8 * start, strides=strides))
+            start += rows * ahead + columns - ahead
         return found
 
     def lengths(self, steps, batch):
@@ -227,6 +232,12 @@ def _shown(value):
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_shown, value)) + "]"
     return str(value.tolist()) if value.size <= 64 else f"array{value.shape}"
+
+
+def _rows_of(shape):
+    """Of an array of this shape: how many rows it has, how far apart they begin in a pool, how long they are."""
+    columns = shape[-1] if shape else 1
+    return prod(shape[:-1]), min(columns, AHEAD), columns
 
 
 def pool(n):

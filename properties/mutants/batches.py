@@ -262,8 +262,8 @@ MUTANTS = [
     Mutant(
         "GlobalSeed",
         "GRU",
-        "rng = np.random.default_rng(rng)\n",
-        "np.random.seed(0)\n    rng = np.random.default_rng(rng)\n",
+        "rng = FRESH if rng is None else np.random.default_rng(rng)\n",
+        "np.random.seed(0)\n    rng = FRESH if rng is None else np.random.default_rng(rng)\n",
         "the constructor seeds numpy.random",
         "pytorch#18110",
         "global_random_state_is_left_alone",

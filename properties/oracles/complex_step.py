@@ -1,10 +1,8 @@
 """The directional derivative by complex step: exact to rounding, at the cost of one complex forward pass."""
 
-from functools import lru_cache
-
 import numpy as np
 
-from .memory import LARGE
+from .memory import behind
 
 STEPS = (2.0**-100, 2.0**-400, 2.0**-700, 2.0**-1000)  # powers of two scale exactly; the first would do, were it not for
 VISIBLE = 2.0**-60  # gradients that explode over a sequence: an output that moves by more is asked again with a smaller step
@@ -29,15 +27,18 @@ class ComplexStep:
         """The derivative at `arrays` along `direction`, a dict from the index of an array to its part of v: see `parts_of`."""
         for step in STEPS:  # a smaller one at once would underflow in deep saturation
             slopes = self._slopes(arrays, direction, step)
-            if not max((np.max(np.abs(y), initial=0.0) for y in slopes), default=0.0) * step > VISIBLE:
+            if not max((np.abs(y).max(initial=0.0) for y in slopes), default=0.0) * step > VISIBLE:
                 break
         with np.errstate(all="ignore"):
             return sum(float((u * y).sum()) for u, y in zip(self.upstream, slopes))
 
     def _slopes(self, arrays, direction, step):
         moved = list(arrays)
-        for k in direction:
-            moved[k] = self._complex(k, arrays[k], direction[k])
+        for k, v in direction.items():  # a copy, so that nothing a cell does to it stays; a large array brings memory for that
+            kept = behind(arrays[k])
+            moved[k] = arrays[k].astype(complex) if kept is None else kept
+            if isinstance(v, list) and sum(part.size for _, part, _ in v) < arrays[k].size:
+                moved[k].imag = 0
         for k, index, v, scale in parts_of(direction):
             imag, factor = moved[k].imag, step * scale
             if np.may_share_memory(part := imag[index], imag):
@@ -47,17 +48,6 @@ class ComplexStep:
         moved = [self.number(z) if k in direction else z for k, z in enumerate(moved)]
         return [np.asarray(y).imag / step for y in self.function(moved)]
 
-    def _complex(self, k, array, v):
-        """The array as complex numbers: of a small one a copy, so that nothing a cell does to it stays; a large one in kept memory."""
-        if array.size < LARGE:
-            return array.astype(complex)
-        buffer = _buffer(k, array.shape)
-        if buffer.oracle is not self or buffer.source is not array:
-            buffer.oracle, buffer.source, buffer.z.real = self, array, array
-        if isinstance(v, list) and sum(part.size for _, part, _ in v) < array.size:
-            buffer.z.imag = 0
-        return buffer.z
-
     def error(self):
         """The oracle's own error at the last value, beyond rounding of the cell: none, since nothing is subtracted."""
         return 0.0
@@ -66,17 +56,3 @@ class ComplexStep:
     def number(z):
         """The kind of complex array that carries the step."""
         return z
-
-
-class Buffer:
-    """Memory for a large array as complex numbers, the array whose real part it holds, and the oracle that wrote it."""
-
-    def __init__(self, shape):
-        """shape: of the array."""
-        self.oracle, self.source, self.z = None, None, np.zeros(shape, complex)
-
-
-@lru_cache(maxsize=8)
-def _buffer(k, shape):
-    """The buffer of array k: fresh memory costs as much as the arithmetic."""
-    return Buffer(shape)

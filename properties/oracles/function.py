@@ -19,6 +19,7 @@ class Function:
     def __call__(self, arrays):
         """The outputs at `arrays`, a tuple of arrays."""
         n = len(self.cell.weights)
+        arrays = [a if a.flags.c_contiguous else a.copy() for a in arrays]  # as every cell is used to
         weights, (x, *state) = arrays[:n], arrays[n:]
         with np.errstate(all="ignore"):
             if self.rebinds:
