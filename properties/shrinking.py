@@ -15,6 +15,7 @@ import numpy as np
 from strategies import Literal, Problem
 
 from . import bound, verdicts
+from .dropping import sizes, without
 from .limits import Hang, limited
 from .verdicts import Violation
 
@@ -25,6 +26,7 @@ LARGE = 20.0  # beyond it, the least number that fails says more than a round on
 MARGIN = 100  # times the bound, where the original failed by as much
 VISIBLE = 1e-3  # the least error, absolute and relative, where the original's was as large
 SEEDS, NEAR = (4, 16, 64), 3  # of so few smaller shapes Hypothesis has seen enough: a few seeds will do
+MANY = 9  # rows, units and the like: so many are tried one by one
 RESCALES = (5.0, 1.0, 30.0, 1e3)
 
 
@@ -225,6 +227,8 @@ class Minimiser:
             before = self.literal
             for k in self._order():
                 self._zero(k, np.arange(_parts(self.literal)[k].size))
+            for size in ("steps", "batch", "state", "features"):
+                self._drop(size)
             for k in self._order():
                 self._round(k)
             for k in self._order():
@@ -245,14 +249,15 @@ class Minimiser:
         old = np.asarray(_parts(self.literal)[k])
         new = np.array(old)
         new.flat[indices] = values
-        if self.subject.spent() or np.array_equal(old, new):
+        return not np.array_equal(old, new) and self._take(_with_part(self.literal, k, new))
+
+    def _take(self, candidate):
+        """Whether the law fails on this problem as it should, which then takes the place of the present one."""
+        failed = None if self.subject.spent() else self.subject.failure(candidate)
+        if not (failed and failed.stands_for(self.original)):
             return False
-        candidate = _with_part(self.literal, k, new)
-        failed = self.subject.failure(candidate)
-        if failed and failed.stands_for(self.original):
-            self.literal = candidate
-            return True
-        return False
+        self.literal = candidate
+        return True
 
     def _zero(self, k, indices):
         """Zero all of these, else halves of them, and so on."""
@@ -261,6 +266,18 @@ class Minimiser:
             return
         for half in np.array_split(indices, 2):
             self._zero(k, half)
+
+    def _drop(self, size):
+        """Leave out each row, step, feature or unit, the last first; of very many, as long as that succeeds."""
+        for j in reversed(range(n := sizes(self.literal)[size])):
+            try:
+                smaller = without(self.literal, self.subject.Cell, size, j) if n > 1 else []
+            except Exception:  # the shapes of the weights do not tell which entries to leave out
+                return
+            if any(map(self._take, smaller)):
+                n -= 1
+            elif n > MANY:
+                return
 
     def _round(self, k):
         """All numbers of one part at once: to +-1, to few digits."""

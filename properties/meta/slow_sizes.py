@@ -27,11 +27,9 @@ TRIES = [
     {"regime": regime, "upstream": upstream, "scale": scale, "seed": seed}
     for (regime, upstream), scale, seed in product(STYLES, (5.0, 1.0, 30.0, 1e3, 0.03), range(3))
 ]
-LARGER = {  # where they were told, and the smaller sizes that the search finds; why the shrinker misses these is not known
+LARGER = {  # where they were told, and the smaller sizes that the search finds; with numbers that the shrinker does not come by
     "DerivativeLostInTheTail": "(2, 1, 2), fails at (2, 1, 1)",
-    "GradientsBeyond128Dropped": "(1, 1, 130), fails at (1, 1, 129)",
-    "SigmoidTailClipped": "(5, 7, 2), fails at (1, 1, 1)",
-    "SmallGradientsFlushed": "(1, 2, 8), fails at (1, 1, 3)",
+    "SmallGradientsFlushed": "(1, 1, 7), fails at (1, 1, 3)",
     "StepsBeyondEightDropped": "(1, 1, 1, 10), fails at (1, 1, 1, 9)",
 }
 
