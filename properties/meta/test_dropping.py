@@ -29,32 +29,32 @@ def rest(outputs, axis, j):
     return {name: np.delete(y, j, axis) for name, y in outputs.items()}
 
 
-@pytest.mark.parametrize("Cell", CELLS, ids=lambda Cell: Cell.__name__)
+@pytest.mark.parametrize("Asked", CELLS, ids=lambda Cell: Cell.__name__)
 @pytest.mark.parametrize("j", [0, 2])
-def test_a_unit_whose_state_is_zero_may_be_left_out(Cell, j):
+def test_a_unit_whose_state_is_zero_may_be_left_out(Asked, j):
     """The others give what they gave: where the weights tell two ways, in one of them."""
-    whole = Problem(2, 4, 3, seed=1).literal(Cell)
+    whole = Problem(2, 4, 3, seed=1).literal(Asked)
     whole = replace(whole, state=tuple(s * (np.arange(3) != j) for s in whole.state))
-    candidates = without(whole, Cell, "state", j)
+    candidates = without(whole, Asked, "state", j)
     assert all(sizes(small)["state"] == 2 for small in candidates)
-    assert any(same(apply(Cell, small), rest(apply(Cell, whole), -1, j)) for small in candidates)
+    assert any(same(apply(Asked, small), rest(apply(Asked, whole), -1, j)) for small in candidates)
 
 
-@pytest.mark.parametrize("Cell", CELLS, ids=lambda Cell: Cell.__name__)
+@pytest.mark.parametrize("Asked", CELLS, ids=lambda Cell: Cell.__name__)
 @pytest.mark.parametrize("j", [0, 2])
-def test_a_feature_that_is_zero_may_be_left_out(Cell, j):
+def test_a_feature_that_is_zero_may_be_left_out(Asked, j):
     """The outputs stay."""
-    whole = Problem(2, 3, 4, seed=1).literal(Cell)
+    whole = Problem(2, 3, 4, seed=1).literal(Asked)
     whole = replace(whole, x=whole.x * (np.arange(3) != j))
-    assert any(same(apply(Cell, small), apply(Cell, whole)) for small in without(whole, Cell, "features", j))
+    assert any(same(apply(Asked, small), apply(Asked, whole)) for small in without(whole, Asked, "features", j))
 
 
-@pytest.mark.parametrize("Cell", CELLS, ids=lambda Cell: Cell.__name__)
-def test_a_row_may_be_left_out(Cell):
+@pytest.mark.parametrize("Asked", CELLS, ids=lambda Cell: Cell.__name__)
+def test_a_row_may_be_left_out(Asked):
     """The others give what they gave."""
-    whole = Problem(3, 2, 2, seed=1).literal(Cell)
-    [small] = without(whole, Cell, "batch", 1)
-    assert same(apply(Cell, small), rest(apply(Cell, whole), -2, 1))
+    whole = Problem(3, 2, 2, seed=1).literal(Asked)
+    [small] = without(whole, Asked, "batch", 1)
+    assert same(apply(Asked, small), rest(apply(Asked, whole), -2, 1))
 
 
 def test_the_last_step_may_be_left_out():
