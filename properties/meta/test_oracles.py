@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cells import GRU, LSTM, RNN, Gradients, Unroll
-from properties.oracles import gradients
+from properties.oracles import gradients, memory
 from properties.oracles.analytic import AnalyticStep
 from properties.oracles.chebyshev import Chebyshev
 from properties.oracles.complex_step import ComplexStep
@@ -139,3 +139,17 @@ def test_no_oracle_blames_a_correct_cell(Guest, problem):
 def test_every_oracle_refuses(Guest, defect):
     """A real-only cell gets no discount."""
     assert "violated" in {b.verdict for b in gradients(tampered(Guest, defect), PROBLEMS[2], "weights")}
+
+
+def test_memory_is_kept_of_some_shapes(monkeypatch):
+    """What is given back is taken again, the complex array behind a real part with it; beyond SHAPES shapes it is let go."""
+    monkeypatch.setattr(memory, "_spare", {})
+    monkeypatch.setattr(memory, "SHAPES", 1)
+    one, other = np.ones((64, 64)), np.ones((64, 65))
+    kept = memory.copied(one, complex)
+    behind = memory.behind(kept)
+    assert behind.dtype == complex
+    assert (behind.real == one).all()
+    memory.give_back([kept, memory.copied(other, complex), np.ones(3)])
+    assert memory.behind(memory.taken((64, 64), complex).real) is behind
+    assert list(memory._spare) == [((64, 64), complex)]

@@ -77,6 +77,20 @@ def test_what_a_cell_raises_shrinks_to_zeros():
     assert not numbers(literal).size
 
 
+def test_a_cell_of_one_size_keeps_it():
+    """No smaller one can be asked how its weights would be laid out."""
+    law, Mutant, _ = broken("SignFlipped")
+
+    def fixed(input_features, state_size):
+        if (input_features, state_size) != (2, 3):
+            raise ValueError("this network has 2 inputs and 3 units")
+        return Mutant(2, 3)
+
+    literal, _ = smallest(law.check, fixed, Problem(4, 2, 3, seed=1))
+    assert (literal.x.shape, literal.recipe.state) == ((1, 2), 3)
+    assert len(numbers(literal)) <= 6
+
+
 def test_a_literal_problem_is_where_shrinking_may_start():
     """What it has ended in stays as it is."""
     law, Cell, problem = broken("SignFlipped")
