@@ -231,15 +231,16 @@ def _check_complex(Guest, cell, problem):
 
 
 def _fewest_steps(Guest, features, state):
-    """1 where a sequence guest cannot take an empty sequence, else 0."""
+    """1 where a sequence guest cannot take an empty sequence, or makes no arrays or no numbers of it, else 0."""
     declared = getattr(Guest(features, state), "fewest_steps", 0)
     if declared:
         return declared
     try:
         cell, x, s = Problem(1, features, state, steps=0, seed=1).build(lift(Guest))
         outputs = cell.apply(x, *s)
+        _check_outputs(cell, "apply", outputs, state, 0)
         if not cell.forward_only:
-            cell.vjp(*map(np.zeros_like, outputs))
+            _check_gradients(cell, "vjp", cell.vjp(*map(np.zeros_like, outputs)), (x, *s))
     except Exception:
         return 1
     return 0

@@ -187,6 +187,13 @@ class Guest:
         return ys[-1], np.array(ys)[1:]
 """
 STACKS = edit(SEQUENCE, "np.array(ys)[1:]", "np.stack(ys[1:])")
+SUMS = (  # what no step adds to stays the number 0
+    SEQUENCE
+    + """
+    def vjp(self, d, d_ys):
+        return [np.zeros_like(w) if len(d_ys) else 0 for w in self.weights], np.zeros((len(d_ys), 1, len(self.W) - len(self.b))), (d,)
+"""
+)
 DECLARATION = """
     kind = "RNN"
 
@@ -202,6 +209,7 @@ GOOD = {
     "complex, as promised": (FULL + "    complex = True", [FOUND]),
     "a sequence": (SEQUENCE, [FOUND]),
     "a sequence of one step or more": (STACKS, [FOUND, "takes no empty sequence"]),
+    "a sequence whose gradients want a step": (SUMS, [FOUND, "takes no empty sequence"]),
     "a sequence of one step or more, as declared": (STACKS + "    fewest_steps = 1", [FOUND, "takes no empty sequence"]),
     "a declared RNN": (FULL + DECLARATION, []),
     "a declared RNN that is none": (
