@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cells import LSTM, RNN, Gradients, Unroll, lift
+from cells.adapters import adapt
 from properties.meta.guests.gist import CorrectRNN
 from properties.mutants import CATALOGUE
 from properties.mutants.lookalikes import edited
@@ -181,7 +182,41 @@ def test_fault_is_named_first(said):
     assert said in told[0]
 
 
+class OutputsAlone:
+    """An LSTM over sequences that returns its outputs, and keeps its final states to itself."""
+
+    def __init__(self, features, state):
+        """The weights are those of the shipped cell."""
+        self.cell = Unroll(LSTM)(features, state)
+        self.params = self.cell.weights
+
+    def forward(self, x, c, h):
+        """ys alone."""
+        return self.cell.apply(x, c, h)[-1]
+
+    def backward(self, dys):
+        """All gradients, from those of ys."""
+        nothing = [np.zeros(shape) for shape in self.cell._output_shapes()[:-1]]
+        weights, dx, state = self.cell.vjp(*nothing, dys)
+        return weights, dx, *state
+
+
+def outputs_alone(dtype):
+    """Plugged in; in float32 the arrays are rounded on their way in."""
+    guest = adapt(
+        make=OutputsAlone,
+        forward=("x c h -> ys", "forward"),
+        backward=("dys -> dweights dx dc dh", "backward"),
+        axes="steps batch features",
+        weights=".params",
+        **({"dtype": dtype} if dtype == np.float32 else {}),
+    )
+    return lift(guest, kind="LSTM", weight_blocks=lambda F, S: LSTM(F, S).weight_blocks)
+
+
 SILENT = {  # a cell, and whether it is wrong
+    "a sequence that returns its outputs alone": (outputs_alone(float), False),
+    "the same in float32": (outputs_alone(np.float32), False),
     "a correct gist": (lift(CorrectRNN), False),
     "a correct gist of declared kind": (lift(CorrectRNN, kind="RNN", weight_blocks=blocks), False),
     "a correct cell of no declared kind": (type("Unkind", (RNN,), {"kind": None}), False),

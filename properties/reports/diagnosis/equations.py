@@ -17,9 +17,13 @@ def equation_faults(g):
     p = g.p if g.p.x.ndim == 2 else replace(g.p, x=g.p.x[:1], given=[(*u[:-1], u[-1][:1]) for u in g.p.given])
     cell, x, state = p.build(g.Cell)
     outputs = [np.asarray(y, dtype=float) for y in cell.apply(x, *state)]
-    right = equations(cell, x, state)
-    if g.gist:
-        right = (right[-1].sum(),)
+
+    def returned(new):
+        """Of all states and, of a sequence, ys, what the cell returns."""
+        every = dict(zip([f"{name}'" for name in cell.state_names] + ["ys"] * cell.sequence, new))
+        return [new[-1].sum()] if g.gist else [every[name] for name in g.outputs]
+
+    right = returned(equations(cell, x, state))
     if all(np.shape(a) == np.shape(b) and np.allclose(a, b, CLOSE, CLOSE, equal_nan=True) for a, b in zip(outputs, right)):
         return [], True
     for name, y, wanted in zip(g.outputs, outputs, right):
@@ -32,7 +36,7 @@ def equation_faults(g):
     for said, step, gates in twists(g.kind, blocks, g):
         with np.errstate(all="ignore"):
             new = step(gates, x, *state)
-        predicted = (new[-1].sum(),) if g.gist else (*new, new[-1][None])[: len(outputs)]
+        predicted = returned((*new, new[-1][None])[: len(cell.state_names) + cell.sequence])
         if all(close(a, b) or (not np.any(a) and not np.any(b)) for a, b in zip(outputs, predicted)):
             off, to = max(map(gap, outputs, right)), max(map(gap, outputs, predicted))
             found.append(f"{said}: this gives the outputs to {figure(to)}, the declared equations miss them by {figure(off)}")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...capabilities import missing
 from ...conventions import gates_of
 from .grown import figure
 
@@ -35,7 +36,7 @@ GRID = (
     750,
     1500,
 )
-OFF = 1e-9  # relative, far more than a few ulp
+OFF, SINGLE = 1e-9, (1e-5, 1e-6)  # relative, far more than a few ulp; relative and absolute in float32
 LIMITS = {709.78: "exp overflows", 710.48: "cosh overflows", 355.24: "its square overflows", 88.72: "exp overflows in float32"}
 BIG = 45.0  # sigmoid is 1, tanh is 1
 
@@ -49,10 +50,11 @@ def numeric_faults(g, flagged=False):
     keys = {key for blocks in g.blocks or () for key in blocks}
     if not g.kind or not g.blocks or getattr(cell, "variant", {}) or not any(s.startswith("bias") for s, _ in keys):
         return []
+    read = () if missing(g.Cell, ["finals"]) else (forward, derivative)
     told = []
     for gate in READ[g.kind]:
         probe = Probe(g.Cell, g.kind, gate)
-        for look in (forward, derivative, flags) if flagged else (forward, derivative):
+        for look in (*read, flags) if flagged else read:
             if said := look(probe):
                 told.append((gate, said))
                 break
@@ -62,7 +64,7 @@ def numeric_faults(g, flagged=False):
     for gate, said in told:
         merged.setdefault(said, []).append(gate)
     found = [f"{said} ({', '.join(gates)})" for said, gates in merged.items()]
-    return found or clipped_state(g)
+    return found or (clipped_state(g) if read else [])
 
 
 class Probe:
@@ -73,6 +75,8 @@ class Probe:
         self.Cell, self.kind, self.gate = Cell, kind, gate
         self.act, self.slope = (np.tanh, _d_tanh) if gate == "candidate" else (_sigmoid, _d_sigmoid)
         self.word = "tanh" if gate == "candidate" else "sigmoid"
+        cell = Cell(1, 1)
+        self.single = np.float64 not in cell.dtypes or "float32" in getattr(cell, "choices", {})
 
     def build(self, z):
         """(cell, inputs, index of the output): that output is act(z), its derivative by the bias act'(z)."""
@@ -140,6 +144,8 @@ def _left(probe, got, right, what):
             y, t = got(sign * z), float(right(np.float64(sign * z)))
             if not np.isfinite(y):
                 return True
+            if probe.single:
+                return abs(y - t) > max(SINGLE[0] * abs(t), SINGLE[1])
             lost = what and abs(z) > 15  # s (1 - s) and 1 - t^2 lose their digits there: no mistake of its own
             return abs(y - t) > max(OFF * abs(t), 1e-12 if lost else 1e-14 if what or sign < 0 else 0.0)
 

@@ -5,13 +5,16 @@ from inspect import signature
 
 import numpy as np
 
+from ...capabilities import missing
 from ...oracles.equations import equations
 from .grown import figure, gap, same, several
 
 
 def sequence_faults(g):
     """Sentences about the outputs of a sequence cell, [] where they are those of its steps."""
-    return (ignored(g) or unlike_steps(g) or empty(g) or ragged(g) if g.p.state else []) or later(g)
+    stepwise = [] if missing(g.Cell, ["finals"]) else [unlike_steps, empty, ragged]
+    looks = [ignored, *stepwise, later] if g.p.state else [later]
+    return next(filter(None, (look(g) for look in looks)), [])
 
 
 def ignored(g):
