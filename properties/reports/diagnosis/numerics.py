@@ -177,6 +177,22 @@ def flags(probe):
     return None
 
 
+def textbook(g):
+    """A derivative that is made of the value of the activation, and so has no digits left where that is 1."""
+    told = {}
+    for gate in READ[g.kind]:
+        probe = Probe(g.Cell, g.kind, gate)
+        number, z = (np.float32, 6.0) if probe.single else (np.float64, 12.0)
+        z = z if probe.word == "tanh" else 2 * z
+        value, got, right = probe.act(number(z)), probe.gradient(z), float(probe.slope(np.float64(z)))
+        made, formula = (1 - value**2, "1 - t^2") if probe.word == "tanh" else (value * (1 - value), "s (1 - s)")
+        eps = float(np.finfo(number).eps)
+        if abs(got - made) <= 2 * eps and abs(got - right) > 8 * eps * right:
+            said = f"the derivative of {probe.word} is {formula}, which loses its digits where {probe.word} is close to 1"
+            told.setdefault(f"{said}: at z = {z:g} it is {figure(abs(got - right) / right)} of its value off", []).append(gate)
+    return [f"{said} ({', '.join(gates)})" for said, gates in told.items()]
+
+
 def clipped_state(g):
     """A largest c'."""
     if g.kind != "LSTM" or g.gist:
