@@ -7,32 +7,43 @@ from hypothesis import given
 from properties import bound
 from properties.oracles import agree
 from properties.run import apply, vjp
-from properties.verdicts import identical, require
+from properties.verdicts import identical, require, within
 from strategies import problems
+
+TIES = 1024  # units in the last place
 
 
 @given(problem=problems())
 def test_vjp_is_linear(Cell, problem):
-    """vjp(2 u - 3 v) = 2 vjp(u) - 3 vjp(v)."""
+    """vjp(2 u - 3 v) = 2 vjp(u) - 3 vjp(a v) / a, with a = 2^-41 (2^-6 in float32)."""
+    a = _small(*problem.build(Cell)[:2])
 
     def whole(p):
-        return vjp(Cell, p, lambda u, v: tuple(2 * a - 3 * b for a, b in zip(u, v)))
+        return vjp(Cell, p, lambda u, v: tuple(2 * d - 3 * e for d, e in zip(u, v)))
 
     def parts(p):
-        u, v = vjp(Cell, p, lambda u, v: u), vjp(Cell, p, lambda u, v: v)
-        return {name: 2 * u[name] - 3 * v[name] for name in u}
+        u, v = vjp(Cell, p, lambda u, v: u), vjp(Cell, p, lambda u, v: tuple(a * e for e in v))
+        return {name: 2 * u[name] - 3 * (v[name] / a) for name in u}
 
     require(agree(Cell, problem, whole, parts, bound.size))
+
+
+def _small(cell, x):
+    """A power of two by which gradients may shrink without leaving the numbers that the cell computes with."""
+    return x.dtype.type(2.0 ** (np.finfo(np.float32 if "float32" in getattr(cell, "choices", {}) else x.dtype).minexp // 25))
 
 
 @given(problem=problems())
 def test_vjp_scales_exactly(Cell, problem):
     """vjp(1024 u) = 1024 vjp(u), bit by bit where nothing underflows."""
-    problem = problem.literal(Cell)
-    one = vjp(Cell, problem, lambda u, v: u)
+    problem, lost = problem.literal(Cell), []
+    with np.errstate(under="call", call=lambda *flag: lost.append(flag)):
+        one = vjp(Cell, problem, lambda u, v: u)
     large = vjp(Cell, problem, lambda u, v: tuple(1024 * a for a in u))
     safe = {name: (np.abs(g) > np.finfo(g.dtype).tiny ** 0.6) | ~np.isfinite(large[name]) for name, g in one.items()}
-    require(identical(name, np.where(safe[name], large[name], 0), np.where(safe[name], 1024 * g, 0)) for name, g in one.items())
+    pairs = [(name, np.where(safe[name], large[name], 0), np.where(safe[name], 1024 * g, 0)) for name, g in one.items()]
+    ties = lost or problem.recipe.regime == "integers"  # one that is lost, or is not, decides how another is rounded
+    require(within(*pair, TIES * np.finfo(pair[2].dtype).eps * np.abs(pair[2])) if ties else identical(*pair) for pair in pairs)
 
 
 @pytest.mark.needs("rows", "own targets")

@@ -38,9 +38,9 @@ UPSTREAMS = ("every", "last", "first", "second", "one-hot")
 SCALES = (5.0, 1.0, 0.3, 30.0, 1e3, 0.03, 1e-3, 1e-8, 1e6)
 # One draw for three fields, since each draw costs as much as a forward pass; what differs from the defaults in fewer comes first.
 STYLES = sorted(product(SCALES, REGIMES, UPSTREAMS), key=lambda s: (s[0] != SCALES[0]) + (s[1] != "plain") + (s[2] != "every"))
-BATCHES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 7) * 5 + (33,)  # the large ones are rare: one or two in a hundred
+BATCHES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 7) * 5 + (32, 65)  # the large ones are rare: one or two in a hundred
 SIZES = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 9)
-STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 4 + (8, 12, 12, 32)
+STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 4 + (8, 12, 12, 36)
 LARGE = 130  # beyond a block of 128 units
 FEATURES, STATES = SIZES * 2 + (33, LARGE), (*SIZES, 33, LARGE)
 POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
