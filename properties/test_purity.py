@@ -10,6 +10,7 @@ from hypothesis import given
 from properties.run import PARTS, array_names, claimed, differentiated, outcome, output_names
 from properties.verdicts import Block, identical, require, same
 from strategies import problems
+from strategies.problem import with_weights
 
 
 @given(problem=problems())
@@ -74,6 +75,16 @@ def test_a_used_cell_equals_a_fresh_one(Cell, problem):
     for other in _others(cell, problem):
         outcome(cell, other)
     require(same(outcome(cell, problem), fresh))
+
+
+@given(problem=problems())
+def test_changed_weights_count(Cell, problem):
+    """apply and vjp of (x, s), after those with weights -W and then W[...] = -W = those on a fresh cell."""
+    problem = problem.literal(Cell)
+    before = replace(problem, weights=[-w for w in problem.weights])
+    cell = before.build(Cell)[0]
+    outcome(cell, before)
+    require(same(outcome(with_weights(cell, problem.weights), problem), outcome(problem.build(Cell)[0], problem)))
 
 
 @given(problem=problems())
