@@ -8,7 +8,8 @@ roundings that no input can imitate, such as those of a saturated gate; 1e-285 c
 cases needed at most 1.66.
 
 In a sequence each step is a cell of its own: its upstream has passed through the steps after it, its inputs have moved through those
-before it. So where a sequence would be refused, F is taken with what may arrive there, see `size_of_steps`.
+before it. So is a matrix behind another, as a projection. So where a claim would be refused, F is taken with what may arrive there, see
+`size_of_steps`.
 """
 
 import numpy as np
@@ -39,12 +40,13 @@ def size(weights, x, state, upstream, carried=0.0):
 
 
 def size_of_steps(weights, x, state, upstream, largest):
-    """F of any step of a sequence, likewise: what a step hands back is at most its row or column of |W| times a gradient.
+    """F of any step of a sequence, or of any matrix behind another: what is handed back is at most a row or column of |W| times a
+    gradient, or times the upstream.
 
     largest: of all the gradients that the cell claims.
     """
     wide = max((_top(np.abs(w).sum(axis=k)) for w in weights for k in range(w.ndim)), default=0.0)
-    return size(weights, x, state, upstream, wide * largest)
+    return size(weights, x, state, upstream, wide * (largest + max(map(_top, upstream), default=0.0)))
 
 
 def size_of_sum(weights, x, state, upstream):

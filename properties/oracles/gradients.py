@@ -78,9 +78,7 @@ def prepared(cell, x, state, problem, hand, parts):
     judge.regions = regions_of(cell, names, asked)
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
     judge.names = names
-    if cell.sequence:
-        offered = [g for g, _ in claimed(cell, given, cell.gradients) if g is not None]
-        judge.largest = max((np.max(np.abs(g), initial=0.0) for g in offered), default=0.0)
+    judge.offered = [g for g, _ in claimed(cell, given, cell.gradients) if g is not None]
     return judge, []
 
 
@@ -90,7 +88,7 @@ class Judge:
     regions: list  # what gets a verdict of its own
     directions: dict  # v by the index of its array
     names: list  # of all arrays
-    largest: float | None = None  # of all gradients, where the cell is a sequence
+    offered: list  # all gradients
 
     def __init__(self, function, hand, arrays, upstream, claims, dtype):
         """arrays: the point; upstream: one array per output; claims: by the index of their array; dtype: of the cell's arithmetic."""
@@ -205,7 +203,7 @@ class Judge:
             block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.DRAWS)
             if block.bound / 2 < block.error <= HOPELESS * block.bound:
                 block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.MORE_DRAWS)
-        if block.error > block.bound and self.largest is not None:
+        if block.error > block.bound:
             block.bound += bound.FACTOR * self.unit * self._of_steps(direction)
         if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):
             return replace(block, verdict="inconclusive", bound=np.inf, note=f"{oracle.name}, lost in noise")
@@ -226,9 +224,10 @@ class Judge:
         return float(claimed + self.size * sum(np.abs(v).sum() for *_, v in parts))
 
     def _of_steps(self, direction):
-        """F of all steps of a sequence: with sum|v| for the first, and for the others what the outputs before them move by."""
+        """F of all steps of a sequence, or of all matrices one behind the other: with sum|v| for the first, and for the others what the outputs before them move by."""
         n = len(self.function.cell.weights)
-        size = bound.size_of_steps(self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, self.largest)
+        largest = max((np.max(np.abs(g), initial=0.0) for g in (*self.claims.values(), *self.offered)), default=0.0)
+        size = bound.size_of_steps(self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, float(largest))
         start = sum(np.abs(scale * v).sum() for *_, v, scale in parts_of(direction))
         return float(size * (start + Chebyshev(self.function, self.upstream, self.unit).moves(self.arrays, direction)))
 

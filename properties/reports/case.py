@@ -55,7 +55,8 @@ class Case:
         """batch 1, features 1, state 1; steps for a sequence."""
         recipe = getattr(self.problem, "recipe", self.problem)
         x, n = getattr(self.problem, "x", None), recipe
-        steps = f"{len(x)} steps, " if x is not None and x.ndim == 3 else f"{n.steps} steps, " if n.steps != 1 else ""
+        steps = len(x) if x is not None and x.ndim == 3 else n.steps if x is None else 1
+        steps = f"{steps} steps, " if steps != 1 else ""
         batch = x.shape[-2] if x is not None else n.batch
         return f"{steps}batch {batch}, features {n.features}, state {n.state}"
 
