@@ -224,7 +224,10 @@ class Judge:
         return float(claimed + self.size * sum(np.abs(v).sum() for *_, v in parts))
 
     def _of_steps(self, direction):
-        """F of all steps of a sequence, or of all matrices one behind the other: with sum|v| for the first, and for the others what the outputs before them move by."""
+        """F of all steps of a sequence, or matrices behind another.
+
+        With sum|v| for the first, and for the others what the outputs before them move by.
+        """
         n = len(self.function.cell.weights)
         largest = max((np.max(np.abs(g), initial=0.0) for g in (*self.claims.values(), *self.offered)), default=0.0)
         size = bound.size_of_steps(self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, float(largest))
