@@ -1,5 +1,6 @@
 """A full cell of a guest: whatever it leaves undeclared gets its default, a gist-style class gets apply and vjp."""
 
+import copy
 import inspect
 from contextlib import contextmanager
 from typing import Any
@@ -54,6 +55,12 @@ class Lifted:
         self.most_steps = self.choices.get("truncated", self.most_steps)
         self._blocks = None
         self._rows = 1
+
+    def __deepcopy__(self, memo):
+        """A copy with a guest of its own; what is declared stays the same, and cells are copied often."""
+        new = copy.copy(self)
+        new.guest = copy.deepcopy(self.guest, memo)
+        return new
 
     @property
     def weights(self):

@@ -1,5 +1,7 @@
 """One adapter for hand-written cells of any shape: functions or an object, any axes, gradients wherever they are left."""
 
+import copy
+
 import numpy as np
 
 from ..contract import Cell, Gradients
@@ -49,6 +51,13 @@ class Plan:
         self.outputs = self._outputs()
         self.takes_upstream = bool(self.reverse) and (not self.scalar or f"d{self.scalar}" in self.backward.taken)
         self.declared = options
+
+    def __deepcopy__(self, memo):
+        """A copy with functions of its own, which may hold what changes, as bound methods do; cells are copied often."""
+        new = copy.copy(self)
+        for name in ("make", "run", "reverse", "encode", "targets"):
+            setattr(new, name, copy.deepcopy(getattr(self, name), memo))
+        return new
 
     def _states(self):
         found = [name for name in ("c", "h") if name in self.forward.taken]

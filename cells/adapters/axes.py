@@ -19,6 +19,10 @@ class Axes:
             raise ValueError(f"axes {text!r}: wanted features, and steps, batch and 1 if there are such axes, each once")
         self.sequence, self.batch = "steps" in self.names, None if "batch" in self.names else 1
 
+    def __deepcopy__(self, memo):
+        """Itself, since it never changes: cells are copied often."""
+        return self
+
     def to_guest(self, array):
         """An x, state or ys of ours in the guest's order; ValueError for more rows than the guest has axes for."""
         ours, theirs = self._orders(array.ndim == 3)

@@ -37,6 +37,10 @@ class Signature:
         gives = tuple(tuple(word.split("=", 1)) if "=" in word else (word, "") for word in right)
         return cls(text, tuple(map(tuple, takes)), gives)
 
+    def __deepcopy__(self, memo):
+        """Itself, since it never changes: cells are copied often."""
+        return self
+
     @property
     def taken(self):
         """The names on the left."""

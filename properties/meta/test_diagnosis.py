@@ -1,8 +1,13 @@
 """The diagnosis names the planted fault of most mutants, says nothing of correct cells, and nothing wrong of any."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from cells import CELLS
+from cells.lift import lift
+from properties.meta.guests.hidden_memory import MISTAKES, guest
 from properties.meta.guests.textbook import STEPS, UNROLLED
 from properties.mutants import CATALOGUE
 from properties.reports import Case
@@ -136,10 +141,19 @@ def test_nothing_is_said_where_no_mistake_matches(name):
     assert examined(MUTANTS[name].cls, PLAIN)[0] == ()
 
 
-@pytest.mark.parametrize("Correct", [*CELLS[:4], *STEPS, UNROLLED[0]])
+@pytest.mark.parametrize("Correct", [*CELLS[:4], *STEPS, UNROLLED[0], lift(guest())])
 def test_nothing_is_said_of_correct_cells(Correct):
     """Neither shipped cells nor textbook ones."""
     assert examined(Correct, PLAIN) == ((), False)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_through_time_are_named_without_the_memory(mistake):
+    """Of a sequence whose steps cannot be redone, since it hides its memory; short ones may show nothing, long ones too much."""
+    Cell, case = lift(guest(mistake)), replace(PLAIN, steps=10)
+    block = Block("x", np.zeros(1), np.ones(1), 1.0, 0.0, "violated")
+    told, _ = diagnose(Case("a.py:B", "input_gradients", "gradients", "", None, Cell, case, Violation([block])))
+    assert MISTAKES[mistake] in told[0]
 
 
 def test_enough_mutants_are_named():

@@ -11,7 +11,7 @@ from ..recording import recorded
 from .conduct import conduct_faults, crashes
 from .equations import equation_faults
 from .gradients import gradient_faults
-from .grown import PLAIN, SIZES, grown
+from .grown import LONG, PLAIN, SIZES, grown
 from .numerics import numeric_faults
 from .panels import panels
 from .promises import ALONE, promise_faults
@@ -28,6 +28,11 @@ def diagnose(case):
         else:
             told, wrong = examined(case.Cell, PLAIN)
             told = told or (() if wrong else examined(case.Cell, own)[0])
+            if (
+                not told and grown(case.Cell, PLAIN).cell.sequence
+            ):  # some mistakes show plainly in long sequences, some in a single step
+                longer = examined(case.Cell, replace(LONG, steps=recipe.steps))[0] if recipe.steps > SIZES["steps"] else ()
+                told = longer or examined(case.Cell, replace(PLAIN, steps=1))[0]
             told = told or _tried(lambda: promise_faults(grown(case.Cell, PLAIN), case.name)) or _tried(lambda: beyond(case))
         if not told and "flag" in case.name:
             told = _tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))

@@ -23,7 +23,9 @@ def gradient_faults(g):
         ], False
     if cut := exchanged(g, claims, truth):
         return cut, False
-    told = whole(g, claims, truth, wrong) or (through_time(g, claims, truth) if g.cell.sequence else [])
+    told = whole(g, claims, truth, wrong) or (
+        through_time(g, claims, truth) or cut_off(g, claims, truth) if g.cell.sequence else []
+    )
     if told:
         return told, False
     singly = {name: one_array(g, name, claims[name], truth) for name in wrong}
@@ -51,6 +53,14 @@ def whole(g, claims, truth, wrong):
     return []
 
 
+def cut_off(g, claims, truth):
+    """Steps that no gradient reaches, before those that one does."""
+    reached = np.flatnonzero(np.any(claims["x"], axis=(1, 2))) if "x" in claims else []
+    if not len(reached) or not reached[0] or not truth["x"][: reached[0]].any(axis=(1, 2)).all():
+        return []
+    return [f"x gets no gradient before step {reached[0]} of {len(truth['x'])}: the reverse pass ends before it reaches step 0"]
+
+
 def exchanged(g, claims, truth):
     """dx and dh cut from [dx, dh] as if it were [dh, dx]."""
     x, h = "x", g.names[-1]
@@ -76,10 +86,17 @@ def upstreams(g):
     yield "the upstream is ignored, 1 is taken for it", tuple(np.ones(u.shape) for u in full)
     for c in (0.1, 0.5, 1.0):
         yield f"the upstream is clipped at {c:g}", tuple(np.clip(u, -c, c) for u in full)
+    if full[-1].ndim == 3 and (T := len(full[-1])) > 1:
+        for t, which in ((T - 1, "last"), (0, "first")):
+            yield f"of ys only the upstream of the {which} step is used", (*full[:-1], _step_mask(T, t) * full[-1])
     if full[0].ndim >= 2:
         for r in range(full[0].shape[-2]):
             yield f"only row {r} of the batch is differentiated", g.masked(lambda j, u, r=r: _row_mask(u, r))
             yield f"row {r} of the batch is left out", g.masked(lambda j, u, r=r: 1 - _row_mask(u, r))
+
+
+def _step_mask(T, t):
+    return (np.arange(T) == t).astype(float)[:, None, None]
 
 
 def _row_mask(u, r):
@@ -117,7 +134,7 @@ def one_array(g, name, claim, truth):
         where = [list(map(int, i)) for i in np.argwhere(differ)]
         at = tuple(where[0])
         return [f"only {name}{where[0]} is wrong: {figure(claim[at])}, {claim[at] / (true[at] or 1):.10g} times what is right"]
-    return by_blocks(g, name, claim, truth)
+    return by_blocks(g, name, claim, truth) or in_other_order(g, name, claim, true)
 
 
 CLOSE_ENTRY = 1e-9
@@ -157,6 +174,21 @@ def by_blocks(g, name, claim, truth):
                 told.append(f"block {' '.join(key)} of the gradient of {name} is that of {' '.join(other)}")
     if len(told) == len(off) and told:
         return told
+    return []
+
+
+def in_other_order(g, name, claim, true):
+    """The parts of a weight that are as long as the state, all right but for their order."""
+    for axis, length in enumerate(true.shape):
+        gates, rest = divmod(length, g.p.recipe.state)
+        if rest or gates < 2:
+            continue
+        claimed, right = (np.split(a, gates, axis) for a in (claim, true))
+        order = [next((k for k, part in enumerate(right) if same(own, part)), None) for own in claimed]
+        if None not in order and sorted(order) == list(range(gates)) != order:
+            return [
+                f"the gradient of {name} has the gradients of its gates 0 to {gates - 1} in the order {several(map(str, order))}"
+            ]
     return []
 
 
