@@ -8,8 +8,8 @@ roundings that no input can imitate, such as those of a saturated gate; 1e-285 c
 cases needed at most 1.66.
 
 In a sequence each step is a cell of its own: its upstream has passed through the steps after it, its inputs have moved through those
-before it. So is a matrix behind another, as a projection. So where a claim would be refused, F is taken with what may arrive there, see
-`size_of_steps`.
+before it. So is a matrix behind another, as a projection, which a cell of unknown equations may have. So where the claim of such a one
+would be refused, F is taken with what may arrive there, see `size_of_steps`.
 """
 
 import numpy as np

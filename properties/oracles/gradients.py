@@ -79,6 +79,7 @@ def prepared(cell, x, state, problem, hand, parts):
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
     judge.names = names
     judge.offered = [g for g, _ in claimed(cell, given, cell.gradients) if g is not None]
+    judge.chained = cell.sequence or cell.kind is None
     return judge, []
 
 
@@ -89,6 +90,7 @@ class Judge:
     directions: dict  # v by the index of its array
     names: list  # of all arrays
     offered: list  # all gradients
+    chained: bool = True  # a sequence, or unknown equations: a matrix may be behind another
 
     def __init__(self, function, hand, arrays, upstream, claims, dtype):
         """arrays: the point; upstream: one array per output; claims: by the index of their array; dtype: of the cell's arithmetic."""
@@ -203,7 +205,7 @@ class Judge:
             block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.DRAWS)
             if block.bound / 2 < block.error <= HOPELESS * block.bound:
                 block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.MORE_DRAWS)
-        if block.error > block.bound:
+        if block.error > block.bound and self.chained:
             block.bound += bound.FACTOR * self.unit * self._of_steps(direction)
         if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):
             return replace(block, verdict="inconclusive", bound=np.inf, note=f"{oracle.name}, lost in noise")
