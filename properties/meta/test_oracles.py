@@ -64,6 +64,13 @@ def test_a_wrong_gradient_is_refused(Shipped, defect, problem):
     assert "violated" in {block.verdict for block in gradients(tampered(Shipped, defect), problem, "weights")}
 
 
+@pytest.mark.parametrize("Shipped", [RNN, LSTM, GRU])
+def test_a_wrong_gate_of_half_a_million_weights_is_refused(Shipped):
+    """One gate off by 1e-9 is a violation at (16, 256, 256) too: no bound grows into it."""
+    blocks = gradients(tampered(Shipped, one_gate_off), Problem(16, 256, 256, scale=1.0), "weights")
+    assert "violated" in {block.verdict for block in blocks}
+
+
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 @pytest.mark.parametrize("Shipped", SHIPPED)
 def test_a_right_gradient_is_certified(Shipped, problem):

@@ -234,7 +234,9 @@ class Writer(Calls):
             return None
         for n in range(len(self.tape.calls) - 1, -1, -1):
             for path, leaf in leaves(self.tape.calls[n].result):
-                if np.shape(leaf) == value.shape and np.array_equal(np.asarray(leaf, dtype=value.dtype), value, equal_nan=True):
+                answer = np.asarray(leaf)
+                comparable = answer.shape == value.shape and np.can_cast(answer.dtype, value.dtype, "same_kind")
+                if comparable and np.array_equal(answer.astype(value.dtype), value, equal_nan=True):
                     return n, path
         return None
 
