@@ -90,7 +90,7 @@ class Judge:
     directions: dict  # v by the index of its array
     names: list  # of all arrays
     offered: list  # all gradients
-    chained: bool = True  # a sequence, or unknown equations: a matrix may be behind another
+    chained: bool  # a sequence, or unknown equations: a matrix may be behind another
 
     def __init__(self, function, hand, arrays, upstream, claims, dtype):
         """arrays: the point; upstream: one array per output; claims: by the index of their array; dtype: of the cell's arithmetic."""
