@@ -3,12 +3,12 @@
 For example `cells.LSTM(input_features=3, state_size=2, rng=0)`.
 """
 
-from .contract import Cell, Gradients
-from .gru import GRU
-from .lift import lift
-from .lstm import LSTM
-from .rnn import RNN
-from .unroll import Unroll
+from cellcheck.cells.contract import Cell, Gradients
+from cellcheck.cells.gru import GRU
+from cellcheck.cells.lift import lift
+from cellcheck.cells.lstm import LSTM
+from cellcheck.cells.rnn import RNN
+from cellcheck.cells.unroll import Unroll
 
 CELLS = [RNN, LSTM, GRU, Unroll(RNN), Unroll(LSTM), Unroll(GRU)]
 

@@ -8,8 +8,7 @@ from functools import cache, wraps
 from math import log
 
 import numpy as np
-
-from .contract import _numbers
+from cellcheck.cells.contract import _numbers
 
 
 def _rounded_once(formula):

@@ -1,9 +1,8 @@
 """The GRU cell of Cho et al. with the reset gate after the matrix product (the cuDNN form)."""
 
 import numpy as np
-
-from .activations import d_sigmoid, d_tanh, sigmoid, tanh
-from .contract import Cell, Gradients, side_by_side, standard_normal
+from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid, tanh
+from cellcheck.cells.contract import Cell, Gradients, side_by_side, standard_normal
 
 GATES = ("reset", "update", "candidate")
 

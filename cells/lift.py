@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-
-from .contract import Cell, Gradients
+from cellcheck.cells.contract import Cell, Gradients
 
 _DECLARED = ("kind", "sequence", "batch", "dtypes", "complex", "transposed")
 _OPTIONAL: dict[str, Any] = {

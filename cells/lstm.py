@@ -1,9 +1,8 @@
 """The LSTM cell of Hochreiter and Schmidhuber with the forget gate of Gers, without peepholes."""
 
 import numpy as np
-
-from .activations import d_sigmoid, d_tanh, sigmoid, tanh
-from .contract import Cell, Gradients, side_by_side, standard_normal
+from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid, tanh
+from cellcheck.cells.contract import Cell, Gradients, side_by_side, standard_normal
 
 GATES = ("input", "forget", "output", "candidate")
 

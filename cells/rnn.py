@@ -1,9 +1,8 @@
 """The Elman cell: h' = tanh([x, h] W + b)."""
 
 import numpy as np
-
-from .activations import d_tanh, tanh
-from .contract import Cell, Gradients, standard_normal
+from cellcheck.cells.activations import d_tanh, tanh
+from cellcheck.cells.contract import Cell, Gradients, standard_normal
 
 
 class RNN(Cell):

@@ -3,8 +3,7 @@
 import copy
 
 import numpy as np
-
-from .contract import Cell, Gradients, _numbers
+from cellcheck.cells.contract import Cell, Gradients, _numbers
 
 
 def Unroll(Step):

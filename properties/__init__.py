@@ -1,1 +1,1 @@
-"""The laws of recurrent cells, the oracles they ask, and what is said when one breaks."""
+"""The laws of recurrent cells, one module for each group, and what judges them."""

@@ -1,14 +1,13 @@
 """Equations: a cell that declares its kind computes exactly that. Here conventions are judged, which no gradient can see."""
 
 import pytest
+from cellcheck.properties.oracles import agree
+from cellcheck.properties.oracles.equations import STATES, equations
+from cellcheck.properties.verdicts import bound
+from cellcheck.properties.verdicts.run import apply, output_names
+from cellcheck.properties.verdicts.tally import require
+from cellcheck.strategies import problems
 from hypothesis import given
-
-from properties import bound
-from properties.oracles import agree
-from properties.oracles.equations import STATES, equations
-from properties.run import apply, output_names
-from properties.verdicts import require
-from strategies import problems
 
 
 @pytest.mark.needs("kind")

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cellcheck.properties.verdicts.blocks import Block, same
+from cellcheck.properties.verdicts.run import both, differentiated, outcome
+from cellcheck.properties.verdicts.tally import require
+from cellcheck.strategies import problems
 from hypothesis import given
-
-from properties.run import both, differentiated, outcome
-from properties.verdicts import Block, require, same
-from strategies import problems
 
 
 @pytest.mark.promise

@@ -1,12 +1,11 @@
 """Gradients: every entry of every weight, input and state, for any upstream."""
 
 import pytest
+from cellcheck.properties.oracles import gradients
+from cellcheck.properties.verdicts.run import shapes
+from cellcheck.properties.verdicts.tally import require
+from cellcheck.strategies import problems
 from hypothesis import given
-
-from properties.oracles import gradients
-from properties.run import shapes
-from properties.verdicts import require
-from strategies import problems
 
 
 @given(problem=problems())

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from cellcheck.properties.oracles import agree
+from cellcheck.properties.verdicts import bound
+from cellcheck.properties.verdicts.blocks import identical, within
+from cellcheck.properties.verdicts.run import apply, vjp
+from cellcheck.properties.verdicts.tally import require
+from cellcheck.strategies import problems
 from hypothesis import given
-
-from properties import bound
-from properties.oracles import agree
-from properties.run import apply, vjp
-from properties.verdicts import identical, require, within
-from strategies import problems
 
 TIES = 1024  # units in the last place
 

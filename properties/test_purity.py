@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cellcheck.properties.verdicts.blocks import Block, identical, same
+from cellcheck.properties.verdicts.run import PARTS, array_names, claimed, differentiated, outcome, output_names
+from cellcheck.properties.verdicts.tally import require
+from cellcheck.strategies import problems
+from cellcheck.strategies.problem import with_weights
 from hypothesis import given
-
-from properties.run import PARTS, array_names, claimed, differentiated, outcome, output_names
-from properties.verdicts import Block, identical, require, same
-from strategies import problems
-from strategies.problem import with_weights
 
 
 @given(problem=problems())

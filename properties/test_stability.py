@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cellcheck.properties.oracles import agree
+from cellcheck.properties.oracles.parked import probes
+from cellcheck.properties.verdicts import bound
+from cellcheck.properties.verdicts.blocks import finite, unflagged, within
+from cellcheck.properties.verdicts.run import apply, vjp
+from cellcheck.properties.verdicts.tally import require
+from cellcheck.strategies import problems
 from hypothesis import given
-
-from properties import bound
-from properties.oracles import agree
-from properties.oracles.parked import probes
-from properties.run import apply, vjp
-from properties.verdicts import finite, require, unflagged, within
-from strategies import problems
 
 ULPS = 8  # the best formulas err by up to 2.5, common ones by 5
 

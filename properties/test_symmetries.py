@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cellcheck.properties.oracles import agree
+from cellcheck.properties.verdicts import bound
+from cellcheck.properties.verdicts.run import apply, array_names, both, vjp
+from cellcheck.properties.verdicts.tally import require
+from cellcheck.strategies import problems
 from hypothesis import given
-
-from properties import bound
-from properties.oracles import agree
-from properties.run import apply, array_names, both, vjp
-from properties.verdicts import require
-from strategies import problems
 
 
 @pytest.mark.needs("rows", "own targets")

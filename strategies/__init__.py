@@ -1,5 +1,5 @@
 """What laws are quantified over: problems, pre-activations."""
 
-from .problem import Literal, Problem, problems
+from cellcheck.strategies.problem import Literal, Problem, problems
 
 __all__ = ["Literal", "Problem", "problems"]

@@ -1,20 +1,20 @@
 """Adapters: what turns a cell written for anything else into one that can be verified, by options in place of subclasses."""
 
-from ..contract import Gradients
-from .adapt import adapt
+from cellcheck.cells.adapters.adapt import adapt
+from cellcheck.cells.contract import Gradients
 
 __all__ = ["Gradients", "adapt", "onnx_model", "torch_module"]
 
 
 def torch_module(*arguments, **options):  # pragma: no cover (torch is optional)
     """See cells/adapters/torch_cells.py, which needs torch."""
-    from .torch_cells import torch_module
+    from cellcheck.cells.adapters.torch_cells import torch_module
 
     return torch_module(*arguments, **options)
 
 
 def onnx_model(*arguments, **options):  # pragma: no cover (onnx is optional)
     """See cells/adapters/onnx_cells.py, which needs onnx and onnxruntime."""
-    from .onnx_cells import onnx_model
+    from cellcheck.cells.adapters.onnx_cells import onnx_model
 
     return onnx_model(*arguments, **options)

@@ -3,10 +3,9 @@
 import copy
 
 import numpy as np
-
-from ..contract import Cell, Gradients
-from .axes import Axes
-from .signature import Signature, attribute, entries, set_attribute
+from cellcheck.cells.adapters.axes import Axes
+from cellcheck.cells.adapters.signature import Signature, attribute, entries, set_attribute
+from cellcheck.cells.contract import Cell, Gradients
 
 SCALARS = ("sum", "loss")
 RATE = 2.0**60  # a step so large that the change of a weight is its gradient to the last bit

@@ -4,8 +4,7 @@ import copy
 
 import numpy as np
 import torch
-
-from . import Gradients
+from cellcheck.cells.adapters import Gradients
 
 STATES = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("c", "h")}
 

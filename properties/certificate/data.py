@@ -7,11 +7,11 @@ from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from .. import regimes
-from ..capabilities import NEEDS, missing
-from ..oracles.gradients import regions_of
-from ..run import array_names
-from . import laws
+from cellcheck.properties.intake.capabilities import NEEDS, missing
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.oracles.gradients import regions_of
+from cellcheck.properties.verdicts.run import array_names
+from cellcheck.strategies import regimes
 
 VERSION = 1
 VERDICTS = ("held", "broken", "hazard", "vacuous", "expected", "not verified", "incomplete", "not asked")
@@ -23,7 +23,7 @@ def certificate(cells, about, results, run):
     cells: the factories by name; about: lines of the pre-flight, each beginning with a cell's name; results: of all laws, as
     the Collector has them; run: what else there is to say about the run (examples, strict, workers).
     """
-    known = laws.every()
+    known = list(laws().values())
     entries = [_cell(name, Cell, about, [r for r in results if r["cell"] == name], known) for name, Cell in cells.items()]
     return {
         "format": "cellcheck certificate",

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from .page import page
+from cellcheck.properties.certificate.page import page
 
 FORMATS = (".json", ".html")
 

@@ -4,8 +4,8 @@ import os
 from html import escape
 from pathlib import Path
 
-from . import drawings
-from .laws import grouped
+from cellcheck.properties.certificate import drawings
+from cellcheck.properties.intake.catalogue import grouped
 
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 WORDS = {

@@ -1,8 +1,8 @@
 """Cells broken on purpose, one edit each: the proof that the laws work."""
 
-from . import batches, conventions, formulas, gist, layouts, lengths, numerics, sequences, steps
-from .engine import EditError, Mutant
-from .judge import Death, killed, laws
+from cellcheck.properties.mutants import batches, conventions, formulas, gist, layouts, lengths, numerics, sequences, steps
+from cellcheck.properties.mutants.engine import EditError, Mutant
+from cellcheck.properties.mutants.judge import Death, killed
 
 CLASSES = {
     "convention": conventions.MUTANTS,
@@ -16,4 +16,4 @@ CLASSES = {
 }
 CATALOGUE = [mutant for mutants in CLASSES.values() for mutant in mutants]
 
-__all__ = ["CATALOGUE", "CLASSES", "Death", "EditError", "Mutant", "killed", "laws"]
+__all__ = ["CATALOGUE", "CLASSES", "Death", "EditError", "Mutant", "killed"]

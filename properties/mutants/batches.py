@@ -1,6 +1,6 @@
 """Mutants of batch, state, layout, dtype and purity: rows that know of each other, arrays that are not the cell's own."""
 
-from .engine import Mutant
+from cellcheck.properties.mutants.engine import Mutant
 
 Z = "z = X @ self.W + self.b"
 JOIN = "X = np.concatenate([x, h], axis=1)"

@@ -1,14 +1,14 @@
 """Mutants of the equations: gates in another order, a gate inverted, a bias elsewhere. Gradients cannot see most."""
 
-from .engine import Mutant
+from cellcheck.properties.mutants.engine import Mutant
 
 Z = "z = X @ self.W + self.b"
 CELL = "sigmoid(f) * c + sigmoid(i) * tanh(g)"
-LSTM_ACTIVATIONS = "from .activations import d_sigmoid, d_tanh, sigmoid, tanh\n"
-RNN_ACTIVATIONS = "from .activations import d_tanh, tanh\n"
+LSTM_ACTIVATIONS = "from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid, tanh\n"
+RNN_ACTIVATIONS = "from cellcheck.cells.activations import d_tanh, tanh\n"
 UPDATE = "sigmoid(a_u + s_u) * (n - h) + h"
 CANDIDATE = "tanh(a_n + sigmoid(a_r + s_r) * s_n)"
-HARD_SIGMOID = """from .activations import d_tanh, tanh
+HARD_SIGMOID = """from cellcheck.cells.activations import d_tanh, tanh
 
 def sigmoid(z):
     return np.clip(0.2 * z + 0.5, 0, 1)
@@ -129,7 +129,7 @@ MUTANTS = [
         "GatesThroughTanh",
         "LSTM",
         LSTM_ACTIVATIONS,
-        "from .activations import d_tanh, tanh\nfrom .activations import d_tanh as d_sigmoid, tanh as sigmoid\n",
+        "from cellcheck.cells.activations import d_tanh, tanh\nfrom .activations import d_tanh as d_sigmoid, tanh as sigmoid\n",
         "tanh where the sigmoid belongs, with its own derivative",
         "97 hand-written cells: wrong activation",
         "equations_of_the_kind",

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-import cells
+from cellcheck import cells
 
 HOME = Path(cells.__file__).parent
 ORDER = ("contract", "activations", "rnn", "lstm", "gru", "unroll")  # each imports only from those before it
@@ -78,15 +78,16 @@ def executed(cell, file, source, name):
 
 
 def _module(name, source, modules):
-    """A module of the package cells made of `source`, whose relative imports see `modules` first."""
+    """A module of the package cells made of `source`, whose imports see `modules` first."""
 
     def importer(target, globals=None, locals=None, fromlist=(), level=0):
-        if level == 1 and target in modules:
-            return modules[target]
+        file = target.removeprefix("cellcheck.cells.")
+        if file in modules:
+            return modules[file]
         return builtins.__import__(target, globals, locals, fromlist, level)
 
-    module = ModuleType(f"cells.{name}")
-    module.__package__ = "cells"
+    module = ModuleType(f"cellcheck.cells.{name}")
+    module.__package__ = "cellcheck.cells"
     module.__dict__["__builtins__"] = {**vars(builtins), "__import__": importer}
     exec(_compiled(source, name), module.__dict__)
     return module

@@ -1,6 +1,6 @@
 """Mutants of the backward formula: a derivative missing, twice or elsewhere, a wrong tensor, a path dropped."""
 
-from .engine import Mutant
+from cellcheck.properties.mutants.engine import Mutant
 
 RNN_RESULT = "Gradients([X.T @ dz, dz.sum(axis=0)], dx, (dh,))"
 HAND = "97 hand-written cells: "

@@ -9,7 +9,7 @@ import copy
 from collections import Counter
 from dataclasses import dataclass, field
 
-from .engine import executed, text
+from cellcheck.properties.mutants.engine import executed, text
 
 SUBJECTS = {"rnn": ("RNN",), "lstm": ("LSTM",), "gru": ("GRU",), "unroll": ("UnrolledLSTM", "UnrolledRNN")}
 SKIPPED = ("__repr__",)

@@ -1,7 +1,7 @@
 """The defects of the 2018 gist's own cells."""
 
-from .engine import Mutant
-from .numerics import LSTM_ACTIVATIONS, RNN_ACTIVATIONS, instead
+from cellcheck.properties.mutants.engine import Mutant
+from cellcheck.properties.mutants.numerics import LSTM_ACTIVATIONS, RNN_ACTIVATIONS, instead
 
 MUTANTS = [
     Mutant(

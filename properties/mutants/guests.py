@@ -1,8 +1,7 @@
 """Correct cells as people write them, for look-alikes: other contracts, other places for the weights, no checks and no copies."""
 
 import numpy as np
-
-from cells.activations import d_sigmoid, d_tanh, sigmoid, tanh
+from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid, tanh
 
 
 class GistRNN:

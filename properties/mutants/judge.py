@@ -1,37 +1,17 @@
 """Whether a law kills a cell: the examples that its derandomised run under the default profile would see, one by one."""
 
-import importlib
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.strategies import problems
 from hypothesis import HealthCheck, Phase, given, settings
 
-from properties import verdicts
-from properties.capabilities import missing
-from strategies import problems
-
 EXAMPLES, FEW = 100, 10
-HERE = Path(__file__).parents[1]
-
-
-@dataclass(frozen=True)
-class Law:
-    """A law as a function of a cell and a problem."""
-
-    name: str
-    group: str
-    check: object
-    needs: frozenset
-    promise: bool
-
-    def applies(self, Cell):
-        """Whether the cell offers what the law needs."""
-        return not missing(Cell, self.needs)
 
 
 @dataclass(frozen=True)
@@ -42,25 +22,6 @@ class Death:
     seconds: float
     error: str
     problem: object
-
-
-@lru_cache
-def laws():
-    """All laws by name, in the order of their modules."""
-    found = {}
-    for path in sorted(HERE.glob("test_*.py")):
-        module = importlib.import_module(f"properties.{path.stem}")
-        for name, law in vars(module).items():
-            if name.startswith("test_") and hasattr(law, "hypothesis"):
-                found[name.removeprefix("test_")] = _law(name.removeprefix("test_"), path.stem.removeprefix("test_"), law, module)
-    return found
-
-
-def _law(name, group, law, module):
-    at_module = getattr(module, "pytestmark", [])
-    marks = [*getattr(law, "pytestmark", []), *(at_module if isinstance(at_module, list) else [at_module])]
-    needs = frozenset(need for mark in marks if mark.name == "needs" for need in mark.args)
-    return Law(name, group, law.hypothesis.inner_test, needs, any(mark.name == "promise" for mark in marks))
 
 
 class Enough(BaseException):
@@ -104,6 +65,5 @@ def killed(law, Cell, asked=None):
                 warnings.simplefilter("ignore")
                 law.check(Cell=Cell, problem=problem)
         except Exception as error:
-            verdicts.reset()
             return Death(k, perf_counter() - start, f"{type(error).__name__}: {error}".splitlines()[0], problem)
     return None

@@ -1,4 +1,4 @@
-"""python -m properties.mutants.kills [DIRECTORY]: run all mutants under all laws and peers, write kills.md and kills.svg."""
+"""python -m cellcheck.properties.mutants.kills [DIRECTORY]: run all mutants under all laws and peers, write kills.md and kills.svg."""
 
 import os
 import platform
@@ -9,10 +9,11 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from .judge import EXAMPLES, laws
-from .lookalikes import LOOKALIKES
-from .matrix import QUICK, measured
-from .picture import svg
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.mutants.judge import EXAMPLES
+from cellcheck.properties.mutants.lookalikes import LOOKALIKES
+from cellcheck.properties.mutants.matrix import QUICK, measured
+from cellcheck.properties.mutants.picture import svg
 
 OURS = "Cellcheck"
 STAYS: dict[str, str] = {}  # laws that no mutant names, and why they stay

@@ -1,7 +1,7 @@
 """Mutants of layout, dtype and refusals: arrays that lie otherwise in memory, and what no cell can compute."""
 
-from .batches import JOIN, Z
-from .engine import Mutant
+from cellcheck.properties.mutants.batches import JOIN, Z
+from cellcheck.properties.mutants.engine import Mutant
 
 FEATURES = """if x.shape[-1] != self.input_features:
             raise ValueError(f"x has {x.shape[-1]} features, but {self} wants {self.input_features}")

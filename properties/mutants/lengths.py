@@ -1,6 +1,6 @@
 """Mutants of lengths and masks in ragged batches, forward and backward."""
 
-from .engine import Mutant
+from cellcheck.properties.mutants.engine import Mutant
 
 ALIVE = "alive = np.arange(len(x))[:, None, None] < lengths[:, None]"
 STATES = "tuple(np.where(on, n, old) for n, old in zip(new, states[-1]))"

@@ -5,17 +5,16 @@ Some break a promise, as most correct hand-written cells do; each says which. Ev
 
 from dataclasses import dataclass
 
-from cells import lift
-
-from . import guests
-from .engine import EditError, executed, text
-from .numerics import LSTM_ACTIVATIONS, RNN_ACTIVATIONS, instead
+from cellcheck.cells import lift
+from cellcheck.properties.mutants import guests
+from cellcheck.properties.mutants.engine import EditError, executed, text
+from cellcheck.properties.mutants.numerics import LSTM_ACTIVATIONS, RNN_ACTIVATIONS, instead
 
 TAILS = "derivatives_of_the_cell_keep_their_tails"
 FORWARD_TAILS = "activations_of_the_cell_keep_their_tails"
 FLAGS = "no_flag_but_underflow"
 TEXTBOOK = "\n\ndef d_sigmoid(z):\n    return sigmoid(z) * (1 - sigmoid(z))\n\n\ndef d_tanh(z):\n    return 1 - tanh(z) ** 2\n"
-GRU_ACTIVATIONS = "from .activations import d_sigmoid, d_tanh, sigmoid, tanh\n"
+GRU_ACTIVATIONS = "from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid, tanh\n"
 UPDATE = "sigmoid(a_u + s_u) * (n - h) + h"
 REFUSALS = ("a_refusal_changes_nothing", "wrong_batches_are_refused", "wrong_states_are_refused")
 KEPT = ("inputs_are_the_callers", "outputs_are_the_callers")
@@ -87,7 +86,10 @@ LOOKALIKES = [
         "TanhBySigmoid",
         "RNN",
         "2 sigmoid(2 z) - 1",
-        (RNN_ACTIVATIONS, "from .activations import d_tanh, sigmoid\n\n\ndef tanh(z):\n    return 2 * sigmoid(2 * z) - 1\n"),
+        (
+            RNN_ACTIVATIONS,
+            "from cellcheck.cells.activations import d_tanh, sigmoid\n\n\ndef tanh(z):\n    return 2 * sigmoid(2 * z) - 1\n",
+        ),
         hazards=[FORWARD_TAILS],
     ),
     edited(

@@ -6,13 +6,13 @@ from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 
-from cells import CELLS
-
-from . import CATALOGUE, CLASSES
-from .generated import EQUIVALENT, SUBJECTS, generated
-from .judge import examples, killed, laws
-from .lookalikes import LOOKALIKES
-from .peers import PEERS, installed, rejects
+from cellcheck.cells import CELLS
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.mutants import CATALOGUE, CLASSES
+from cellcheck.properties.mutants.generated import EQUIVALENT, SUBJECTS, generated
+from cellcheck.properties.mutants.judge import examples, killed
+from cellcheck.properties.mutants.lookalikes import LOOKALIKES
+from cellcheck.properties.mutants.peers import PEERS, installed, rejects
 
 QUICK = 10  # examples of a law that does not name the mutant; the one that does has all of them
 FIRST = (  # what kills most comes first: a generated mutant dies once

@@ -1,9 +1,9 @@
 """Mutants of arithmetic: overflow, lost tails, clipping, float32 buffers, small relative errors."""
 
-from .engine import Mutant
+from cellcheck.properties.mutants.engine import Mutant
 
-LSTM_ACTIVATIONS = "from .activations import d_sigmoid, d_tanh, sigmoid, tanh\n"
-RNN_ACTIVATIONS = "from .activations import d_tanh, tanh\n"
+LSTM_ACTIVATIONS = "from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid, tanh\n"
+RNN_ACTIVATIONS = "from cellcheck.cells.activations import d_tanh, tanh\n"
 CELL = "c_new = sigmoid(f) * c + sigmoid(i) * tanh(g)"
 HAND = "97 hand-written cells: "
 

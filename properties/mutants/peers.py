@@ -6,11 +6,10 @@ None of them sees more than one problem, as in everyday use. A peer that is not 
 from importlib.util import find_spec
 
 import numpy as np
+from cellcheck.properties.mutants import frameworks
+from cellcheck.properties.mutants.frameworks import case
 
-import cells
-
-from . import frameworks
-from .frameworks import case
+from cellcheck import cells
 
 LINE, EPS = 1e-3, 1e-5
 

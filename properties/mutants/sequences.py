@@ -1,6 +1,6 @@
 """Mutants of a sequence against its steps: a state not carried, an order reversed, a step too few, a memory."""
 
-from .engine import Mutant
+from cellcheck.properties.mutants.engine import Mutant
 
 STATES = "[tuple(state)]"
 STEPS = "a_sequence_is_its_steps"

@@ -1,6 +1,6 @@
 """Mutants of backpropagation through time: a gradient not carried, overwritten, taken at another step, or only right once."""
 
-from .engine import Mutant
+from cellcheck.properties.mutants.engine import Mutant
 
 D_STATE = "[np.where(on, d, old) for d, old in zip(step.state, d_state)]"
 D_LAST = "d_new[-1] = d_new[-1] + np.where(on, d_ys[t], 0)"

@@ -1,6 +1,6 @@
 """What laws ask: derivatives of any cell, exact activations, and the same quantity computed in two ways."""
 
-from .gradients import gradients
-from .twice import agree
+from cellcheck.properties.oracles.gradients import gradients
+from cellcheck.properties.oracles.twice import agree
 
 __all__ = ["agree", "gradients"]

@@ -1,8 +1,7 @@
 """The complex step through functions that complex arithmetic does not continue: abs, sign, comparisons, clip, conjugate."""
 
 import numpy as np
-
-from .complex_step import ComplexStep
+from cellcheck.properties.oracles.complex_step import ComplexStep
 
 
 class AnalyticStep(ComplexStep):

@@ -1,8 +1,7 @@
 """The directional derivative by complex step: exact to rounding, at the cost of one complex forward pass."""
 
 import numpy as np
-
-from .memory import behind
+from cellcheck.properties.oracles.memory import behind
 
 STEPS = (2.0**-100, 2.0**-400, 2.0**-700, 2.0**-1000)  # powers of two scale exactly; the first would do, were it not for
 VISIBLE = 2.0**-60  # gradients that explode over a sequence: an output that moves by more is asked again with a smaller step

@@ -6,16 +6,15 @@ from math import frexp
 from typing import NamedTuple
 
 import numpy as np
-
-from .. import bound
-from ..run import array_names, claimed
-from ..verdicts import Block, certifies, misshapen
-from .chebyshev import Chebyshev
-from .complex_step import ComplexStep, parts_of
-from .function import Function
-from .handshake import LADDER, Handshake, handshake
-from .memory import LARGE, copied, give_back, taken
-from .shadow import NoOracle, shadow
+from cellcheck.properties.oracles.chebyshev import Chebyshev
+from cellcheck.properties.oracles.complex_step import ComplexStep, parts_of
+from cellcheck.properties.oracles.function import Function
+from cellcheck.properties.oracles.handshake import LADDER, Handshake, handshake
+from cellcheck.properties.oracles.memory import LARGE, copied, give_back, taken
+from cellcheck.properties.oracles.shadow import NoOracle, shadow
+from cellcheck.properties.verdicts import bound
+from cellcheck.properties.verdicts.blocks import Block, certifies, misshapen
+from cellcheck.properties.verdicts.run import array_names, claimed
 
 AGREES = 1e-3  # of what certifies: certified at once, no sensitivity could make this a violation worth the name
 HOPELESS = 1e3  # beyond this many bounds, more draws change nothing
@@ -201,10 +200,11 @@ class Judge:
             return block
         floor = bound.FACTOR * self.unit * self._magnitude(direction) + bound.TINY + oracle.error()
         block.bound = floor if np.isfinite(floor) else np.inf
+        few, many = bound.DRAWS.get()
         if block.error > block.bound / 2:
-            block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.DRAWS)
+            block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, few)
             if block.bound / 2 < block.error <= HOPELESS * block.bound:
-                block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, bound.MORE_DRAWS)
+                block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, many)
         if block.error > block.bound and self.chained:
             block.bound += bound.FACTOR * self.unit * self._of_steps(direction)
         if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):

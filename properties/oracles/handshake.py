@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-
-from strategies import Problem
-
-from .analytic import AnalyticStep
-from .chebyshev import Chebyshev
-from .complex_step import ComplexStep
-from .function import Function, rebound
+from cellcheck.properties.oracles.analytic import AnalyticStep
+from cellcheck.properties.oracles.chebyshev import Chebyshev
+from cellcheck.properties.oracles.complex_step import ComplexStep
+from cellcheck.properties.oracles.function import Function, rebound
+from cellcheck.strategies import Problem
 
 LADDER = (ComplexStep, AnalyticStep)
 TOLERANCE = 1e-4

@@ -4,10 +4,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-
-from strategies.preactivations import extremes, switches
-
-from .decimals import EXACT
+from cellcheck.properties.oracles.decimals import EXACT
+from cellcheck.strategies.preactivations import extremes, switches
 
 PARK = 1000.0
 LARGEST = 1e300  # pre-activations beyond it are not promised anything

@@ -5,11 +5,10 @@ the twin returns what the cell returns, the twin is differentiated in its place.
 """
 
 import numpy as np
-
-from ..conventions import gates_of, step
-from ..run import output_names
-from .chebyshev import Chebyshev
-from .equations import STATES
+from cellcheck.properties.intake.conventions import gates_of, step
+from cellcheck.properties.oracles.chebyshev import Chebyshev
+from cellcheck.properties.oracles.equations import STATES
+from cellcheck.properties.verdicts.run import output_names
 
 AGREES = {4: 1e-4, 8: 1e-9}  # by the bytes of a float: how closely outputs of size 1 agree
 

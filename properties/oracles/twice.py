@@ -1,9 +1,8 @@
 """The judge of laws that compute one quantity in two ways, each a function of the problem."""
 
 import numpy as np
-
-from .. import bound
-from ..verdicts import same, within
+from cellcheck.properties.verdicts import bound
+from cellcheck.properties.verdicts.blocks import same, within
 
 
 def agree(Cell, problem, got, expected, size):
@@ -21,7 +20,7 @@ def agree(Cell, problem, got, expected, size):
         total = tuple(sum(np.abs(u) for u in arrays) for arrays in zip(*problem.given))
         floor = bound.FACTOR * unit * size(problem.weights, problem.x, problem.state, total) + bound.TINY
         blocks = [within(name, one[name], value, floor) for name, value in other.items()]
-        for draws in (bound.DRAWS, bound.MORE_DRAWS):
+        for draws in bound.DRAWS.get():
             if all(b.error <= b.bound / 2 for b in blocks):
                 break
             moves = _moves(problem, got, one, unit, draws)

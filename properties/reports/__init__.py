@@ -3,15 +3,15 @@
 import contextlib
 from pathlib import Path
 
-from .case import Case
-from .diagnosis import diagnose
-from .files import whole
-from .located import located
-from .markdown import markdown
-from .origin import origin
-from .picture import picture
-from .script import script
-from .short import short
+from cellcheck.properties.reports.case import Case
+from cellcheck.properties.reports.diagnosis import diagnose
+from cellcheck.properties.reports.files import whole
+from cellcheck.properties.reports.located import located
+from cellcheck.properties.reports.markdown import markdown
+from cellcheck.properties.reports.origin import origin
+from cellcheck.properties.reports.picture import picture
+from cellcheck.properties.reports.script import script
+from cellcheck.properties.reports.short import short
 
 __all__ = ["Case", "reported", "write"]
 

@@ -5,9 +5,8 @@ import re
 from dataclasses import dataclass, field
 
 import numpy as np
-
-from ..run import array_names, output_names
-from .literals import assignment, literal
+from cellcheck.properties.reports.literals import assignment, literal
+from cellcheck.properties.verdicts.run import array_names, output_names
 
 
 @dataclass

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
-from ..run import array_names, output_names
-from ..shrinking import entry, kind
-from ..verdicts import Violation
+from cellcheck.properties.shrinking.shrinking import entry, kind
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.properties.verdicts.run import array_names, output_names
 
 FEW = 24  # arrays with at most this many entries are printed in the terminal
 

@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-
-from ..oracles.chebyshev import Chebyshev
-from ..oracles.function import Function
-from ..oracles.handshake import handshake
-from ..run import claimed
-from ..verdicts import Violation
+from cellcheck.properties.oracles.chebyshev import Chebyshev
+from cellcheck.properties.oracles.function import Function
+from cellcheck.properties.oracles.handshake import handshake
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.properties.verdicts.run import claimed
 
 
 def located(case):

@@ -3,10 +3,9 @@
 import platform
 
 import numpy as np
-
-from ..shrinking import entry, kind
-from ..verdicts import Violation
-from .case import compared, digits
+from cellcheck.properties.reports.case import compared, digits
+from cellcheck.properties.shrinking.shrinking import entry, kind
+from cellcheck.properties.verdicts.blocks import Violation
 
 MANY = 64  # wrong blocks, or entries of an array, beyond which a report says how many there are
 

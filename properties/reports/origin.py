@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from ..guests import HOME, OURS
+from cellcheck.properties.intake.loading import HOME
 
 
 def origin(label, Cell, home, folder):
@@ -34,9 +34,9 @@ def origin(label, Cell, home, folder):
 def _shipped(Cell, folder):
     lines = [f"sys.path.insert(0, {_path(HOME, folder)})"]
     Step = getattr(Cell, "Step", None)
-    if Step and Step.__module__.startswith("cells."):
-        return _found(lines, [f"from cells import {Step.__name__}, Unroll", "", f"Guest = Unroll({Step.__name__})"])
-    return _found(lines, [f"from {Cell.__module__.split('.')[0]} import {Cell.__name__} as Guest"])
+    if Step and Step.__module__.startswith("cellcheck.cells."):
+        return _found(lines, [f"from cellcheck.cells import {Step.__name__}, Unroll", "", f"Guest = Unroll({Step.__name__})"])
+    return _found(lines, [f"from {Cell.__module__.rpartition('.')[0]} import {Cell.__name__} as Guest"])
 
 
 def _found(paths, imports):
@@ -52,4 +52,4 @@ def _needs_us(module):
     """Whether the guest's module has imported something of ours, an adapter for example."""
     found = sys.modules.get(module) or sys.modules.get(f"guest_{module.split('.')[0]}")
     values = vars(found).values() if found else ()
-    return any((getattr(v, "__module__", None) or getattr(v, "__name__", None) or "").split(".")[0] in OURS for v in values)
+    return any((getattr(v, "__module__", None) or getattr(v, "__name__", None) or "").startswith("cellcheck") for v in values)

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from .files import whole
-
-GROUPS = ("gradients", "equations", "sequences", "symmetries", "linearity", "stability", "purity", "layout", "errors")
+from cellcheck.properties.intake.catalogue import rank
+from cellcheck.properties.reports.files import whole
 
 
 def findings(results):
@@ -18,8 +17,7 @@ def findings(results):
 
 def _telling(r):
     """Broken laws before hazards, those with a diagnosis first, then by group: gradients say more than symmetries."""
-    place = GROUPS.index(r["group"]) if r["group"] in GROUPS else len(GROUPS)
-    return (r["verdict"] == "hazard", not r["finding"]["sentences"], place, r["law"])
+    return (r["verdict"] == "hazard", not r["finding"]["sentences"], rank(r["group"]), r["law"])
 
 
 def finding(case):

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
-from .. import verdicts
-from ..shrinking import quiet
-from ..verdicts import Violation
+from cellcheck.properties.shrinking.shrinking import quiet
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.properties.verdicts.tally import Tally
 
 METHODS = ("apply", "vjp", "forward", "backward")
 MOST = 200  # calls on a tape: only an oracle that differences a cell makes more
@@ -164,7 +163,7 @@ def recorded(law, Cell, problem, answers=None, changed=None):
     return tape, error.blocks if isinstance(error, Violation) else seen.blocks, error
 
 
-class _Seen(verdicts.Tally):
+class _Seen(Tally):
     """A tally that keeps the blocks themselves."""
 
     blocks: tuple = ()

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from time import process_time
 
 import numpy as np
-
-from ..shrinking import entry
-from .recording import leaves, recorded
+from cellcheck.properties.reports.recording import leaves, recorded
+from cellcheck.properties.shrinking.shrinking import entry
 
 MOST_CALLS, MOST_PROBES, MOST_ENTRIES, MOST_TERMS, SECONDS = 40, 600, 500, 40, 1.0  # nobody reads longer sums
 

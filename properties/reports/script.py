@@ -5,14 +5,13 @@ import re
 from dataclasses import replace
 
 import numpy as np
-
-from ..run import array_names
-from ..shrinking import entry, kind
-from ..verdicts import Violation
-from .calls import Calls, at
-from .literals import DENSE, literal
-from .recording import leaves, recorded
-from .relation import relation
+from cellcheck.properties.reports.calls import Calls, at
+from cellcheck.properties.reports.literals import DENSE, literal
+from cellcheck.properties.reports.recording import leaves, recorded
+from cellcheck.properties.reports.relation import relation
+from cellcheck.properties.shrinking.shrinking import entry, kind
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.properties.verdicts.run import array_names
 
 HEAD = '''"""{title}
 

@@ -1,8 +1,7 @@
 """The report as it stands in the terminal: at most LINES lines, read in ten seconds."""
 
 import numpy as np
-
-from .case import FEW, digits
+from cellcheck.properties.reports.case import FEW, digits
 
 LINES, WIDTH = 15, 150
 

@@ -4,18 +4,18 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-
-from ...shrinking import quiet
-from ...verdicts import Tally, Violation
-from ..recording import recorded
-from .conduct import conduct_faults, crashes
-from .equations import equation_faults
-from .gradients import gradient_faults
-from .grown import LONG, PLAIN, SIZES, grown
-from .numerics import numeric_faults
-from .panels import panels
-from .promises import ALONE, promise_faults
-from .sequence import sequence_faults
+from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes
+from cellcheck.properties.reports.diagnosis.equations import equation_faults
+from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
+from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, grown
+from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
+from cellcheck.properties.reports.diagnosis.panels import panels
+from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
+from cellcheck.properties.reports.diagnosis.sequence import sequence_faults
+from cellcheck.properties.reports.recording import recorded
+from cellcheck.properties.shrinking.shrinking import quiet
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.properties.verdicts.tally import Tally
 
 
 def diagnose(case):

@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-
-from ...run import claimed, differentiated, outcome
-from .grown import close, figure, gap, same, several
+from cellcheck.properties.reports.diagnosis.grown import close, figure, gap, same, several
+from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 
 
 def conduct_faults(g):

@@ -4,10 +4,9 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
-
-from ...conventions import GATES, gates_of
-from ...oracles.equations import equations
-from .grown import CLOSE, close, figure, gap
+from cellcheck.properties.intake.conventions import GATES, gates_of
+from cellcheck.properties.oracles.equations import equations
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap
 
 
 def equation_faults(g):

@@ -1,11 +1,10 @@
 """Classic mistakes in gradients: each predicts numbers, and is named only if the cell claims exactly these."""
 
 import numpy as np
-
-from ...shrinking import VISIBLE
-from .grown import close, figure, gap, same, several
-from .through_time import through_time
-from .within_gates import within_gates
+from cellcheck.properties.reports.diagnosis.grown import close, figure, gap, same, several
+from cellcheck.properties.reports.diagnosis.through_time import through_time
+from cellcheck.properties.reports.diagnosis.within_gates import within_gates
+from cellcheck.properties.shrinking.shrinking import VISIBLE
 
 
 def gradient_faults(g):

@@ -4,13 +4,11 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
-
-from strategies import Problem
-
-from ...oracles.chebyshev import Chebyshev
-from ...oracles.function import Function, rebound
-from ...oracles.handshake import handshake
-from ...run import array_names, outcome, output_names
+from cellcheck.properties.oracles.chebyshev import Chebyshev
+from cellcheck.properties.oracles.function import Function, rebound
+from cellcheck.properties.oracles.handshake import handshake
+from cellcheck.properties.verdicts.run import array_names, outcome, output_names
+from cellcheck.strategies import Problem
 
 SIZES = {"batch": 3, "features": 4, "state": 5, "steps": 4}  # at (1, 1, 1) transposed, scaled and swapped are all the same
 PLAIN = replace(Problem(seed=1, scale=1.0), **SIZES)  # type: ignore[arg-type]

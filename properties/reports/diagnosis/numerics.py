@@ -1,10 +1,9 @@
 """Mistakes of numerics: the activations of a cell, read through it one gate at a time, over the range of pre-activations."""
 
 import numpy as np
-
-from ...capabilities import missing
-from ...conventions import gates_of
-from .grown import figure
+from cellcheck.properties.intake.capabilities import missing
+from cellcheck.properties.intake.conventions import gates_of
+from cellcheck.properties.reports.diagnosis.grown import figure
 
 GRID = (
     0.0,

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-
-from ...verdicts import Violation
-from ..recording import recorded
+from cellcheck.properties.reports.recording import recorded
+from cellcheck.properties.verdicts.blocks import Violation
 
 
 @dataclass

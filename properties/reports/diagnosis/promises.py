@@ -3,12 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
-
-from strategies.problem import with_weights
-
-from ...run import differentiated, outcome
-from .grown import figure, several
-from .numerics import textbook
+from cellcheck.properties.reports.diagnosis.grown import figure, several
+from cellcheck.properties.reports.diagnosis.numerics import textbook
+from cellcheck.properties.verdicts.run import differentiated, outcome
+from cellcheck.strategies.problem import with_weights
 
 
 def promise_faults(g, law):

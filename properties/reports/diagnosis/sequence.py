@@ -4,10 +4,9 @@ from dataclasses import replace
 from inspect import signature
 
 import numpy as np
-
-from ...capabilities import missing
-from ...oracles.equations import equations
-from .grown import figure, gap, same, several
+from cellcheck.properties.intake.capabilities import missing
+from cellcheck.properties.oracles.equations import equations
+from cellcheck.properties.reports.diagnosis.grown import figure, gap, same, several
 
 
 def sequence_faults(g):

@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-
-from .grown import figure, gap, jacobian, same
+from cellcheck.properties.reports.diagnosis.grown import figure, gap, jacobian, same
 
 
 def through_time(g, claims, truth):

@@ -7,9 +7,8 @@ looked up among the tensors of the step: a missing derivative leaves 1 / act', a
 from dataclasses import replace
 
 import numpy as np
-
-from ...conventions import gates_of
-from .grown import Grown, close, figure, gap, same, several
+from cellcheck.properties.intake.conventions import gates_of
+from cellcheck.properties.reports.diagnosis.grown import Grown, close, figure, gap, same, several
 
 
 def within_gates(g):

@@ -1,0 +1,309 @@
+"""Which convention a guest computes, found by numbers: kind, gate order, [x, h] or [h, x], transposed, biases, variants.
+
+A hypothesis says which part of each weight serves which gate. The shapes of the weights admit few layouts; each is evaluated
+under every order of the gates and every variant, and compared with what the guest returns. A match unlocks the law of equations
+and blame by gate, exactly as if the guest had declared it.
+"""
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from itertools import permutations, product
+
+import numpy as np
+from cellcheck.cells.activations import sigmoid, tanh
+from cellcheck.strategies import Problem
+
+GATES = {"RNN": ("candidate",), "LSTM": ("input", "forget", "output", "candidate"), "GRU": ("reset", "update", "candidate")}
+KIND_OF = {1: "RNN", 3: "GRU", 4: "LSTM"}
+LETTERS = {"input": "i", "forget": "f", "output": "o", "reset": "r", "update": "u"}
+FEATURES, STATE = 4, 3  # sizes at which every role has its own shape
+MATCH = 1e-4  # two conventions differ by 0.01 and more at these problems; what differs by less is for the law of equations
+PROBES = [Problem(2, FEATURES, STATE, seed=seed, scale=1.0, steps=1) for seed in (3, 4)]
+
+# (kind, order of the gates, layout, biases, variant) of frameworks; None where it does not matter.
+FRAMEWORKS = [
+    ("torch", "LSTM", "i f g o", "column", "two"),
+    ("keras", "LSTM", "i f g o", "row", "one"),
+    ("ONNX", "LSTM", "i o f g", "column", "two"),
+    ("TensorFlow 1", "LSTM", "i g f o", "row, [x, h]", "one"),
+    ("cs231n", "LSTM", "i f o g", "row", "one"),
+    ("the 2018 gist", "LSTM", "i f o g", "row, [x, h]", "one"),
+    ("the deep learning course", "LSTM", "f i g o", "column, [h, x]", "one"),
+    ("DL4J", "LSTM", "g f o i", "row", "one"),
+    ("torch", "GRU", "r u n", "column", "two"),
+    ("keras", "GRU", "u r n", "row", None),
+    ("ONNX", "GRU", "u r n", "column", "two"),
+    ("cuDNN", "GRU", "r u n", "column", "two"),
+    ("TensorFlow 1", "GRU", "r u n", "row, [x, h]", "one"),
+    ("torch", "RNN", "n", "column", "two"),
+    ("ONNX", "RNN", "n", "column", "two"),
+    ("keras", "RNN", "n", "row", "one"),
+]
+
+
+@dataclass(frozen=True)
+class Convention:
+    """kind, variant: what is computed; orders: of the gates in the weights of x, h and the biases; layout, biases: in words.
+
+    parts: for each weight a tuple of (source, gate, role of its fan-in, position of its gate, index before and after these axes);
+    swapped: the states come output first; difference: the largest from what the guest returned.
+    """
+
+    kind: str
+    orders: tuple
+    layout: str
+    biases: str
+    parts: tuple
+    variant: dict = field(default_factory=dict)
+    swapped: bool = False
+    difference: float = np.inf
+
+    @property
+    def transposed(self):
+        """Whether weights are (state, fan_in)."""
+        return self.layout.startswith("column")
+
+    def weight_blocks(self, features, state):
+        """For each weight a dict (source, gate) -> index, at these sizes."""
+        fan_in = {"x": np.s_[:features], "h": np.s_[:state], "x first": np.s_[:features], "h second": np.s_[features:]}
+        fan_in |= {"h first": np.s_[:state], "x second": np.s_[state:], "bias": None}
+        found = []
+        for parts in self.parts:
+            blocks = {}
+            for source, gate, role, k, lead, trail in parts:
+                gate_axis, rows = np.s_[k * state : (k + 1) * state], fan_in[role]
+                axes = (gate_axis,) if rows is None else (gate_axis, rows) if self.transposed else (rows, gate_axis)
+                blocks[source, gate] = (*lead, *axes, *trail)
+            found.append(blocks)
+        return found
+
+    def declared(self):
+        """What a guest would declare: kind, weight_blocks, transposed, variant."""
+        return {"kind": self.kind, "weight_blocks": self.weight_blocks, "transposed": self.transposed, "variant": self.variant}
+
+    def __str__(self):
+        """For example: the LSTM equations, gates i f g o, weights transposed, two biases."""
+        orders = [letters(self.kind, order) for order in self.orders]
+        names = ("gates {}", "of h {}", "of the bias {}")
+        gates = [n.format(o) for n, o in zip(names, orders) if n == names[0] or o != orders[0]] if self.kind != "RNN" else []
+        words = {"column": "weights transposed", "row": ""}[self.layout.split(",")[0]]
+        joint = self.layout.partition(", ")[2]
+        extra = [said for key, said in SAID.items() if dict([key]).items() <= self.variant.items()]
+        offset = [f"forget gate offset by {self.variant['forget']:g}"] if self.variant.get("forget") else []
+        biases = {"none": "no bias", "one": "one bias", "two": "two biases"}[self.biases]
+        return ", ".join(filter(None, [f"the {self.kind} equations", *gates, joint, words, biases, *extra, *offset]))
+
+    def frameworks(self):
+        """Names of those that keep their weights so; else of those whose gates have this order."""
+        order = letters(self.kind, self.orders[0])
+        same = [row for row in FRAMEWORKS if row[1:3] == (self.kind, order) and len(set(self.orders)) <= 1]
+        exact = [row[0] for row in same if row[3] == self.layout and row[4] in (self.biases, None)]
+        if exact:
+            return f"as {' and '.join(dict.fromkeys(exact))} keep{'s' if len(exact) == 1 else ''} them"
+        return f"in the order of {' and '.join(dict.fromkeys(row[0] for row in same))}" if same and self.kind != "RNN" else ""
+
+
+SAID = {
+    ("reset", "before"): "reset gate before the matrix product",
+    ("update", "old"): "h' = u h + (1 - u) n",
+}
+
+
+def letters(kind, order):
+    """i f o g, r u n: how the gates are called in an order."""
+    return " ".join(LETTERS.get(gate, "g" if kind == "LSTM" else "n") for gate in order)
+
+
+def step(kind, variant, gates, x, state):
+    """The next state, in any float or complex dtype. gates: (source, gate) -> block, (fan_in, state) or (state,)."""
+
+    def part(gate):
+        a, s = x @ gates["x", gate], state[-1] @ gates["h", gate]
+        return a + gates.get(("bias", gate), 0) + gates.get(("bias_x", gate), 0), s + gates.get(("bias_h", gate), 0)
+
+    if kind == "RNN":
+        return (tanh(sum(part("candidate"))),)
+    if kind == "LSTM":
+        i, f, o, g = (sum(part(gate)) for gate in GATES["LSTM"])
+        c = sigmoid(f + variant.get("forget", 0.0)) * state[0] + sigmoid(i) * tanh(g)
+        return c, sigmoid(o) * tanh(c)
+    h = state[-1]
+    r, u = (sigmoid(sum(part(gate))) for gate in ("reset", "update"))
+    a, s = part("candidate")
+    if variant.get("reset") == "before":
+        bias = gates.get(("bias_h", "candidate"), 0)
+        n = tanh(a + (r * h) @ gates["h", "candidate"] + bias)
+    else:
+        n = tanh(a + r * s)
+    return (u * h + (1 - u) * n if variant.get("update") == "old" else u * (n - h) + h,)
+
+
+def search(Cell):
+    """The Convention that the cell computes, or the nearest one with its `difference`; None where the shapes admit none."""
+    runs = [_run(Cell, problem) for problem in PROBES]
+    if any(run is None for run in runs):
+        return None
+    best = None
+    for layout in layouts(runs[0][0].weights):
+        orders = list(permutations(GATES[layout.kind]))
+        for candidate in _candidates(layout, [(o, o, o) for o in orders]):
+            best = _nearer(best, candidate, runs)
+            if best.difference <= MATCH:
+                return best
+    for layout in layouts(runs[0][0].weights):  # biases in another order than the matrices: seen in the field
+        if best and (layout.kind, layout.words) == (best.kind, best.layout) and layout.biases != "none":
+            for order, biases in permutations(permutations(GATES[layout.kind]), 2):
+                best = _nearer(best, layout.ordered((order, order, biases)), runs)
+    return best
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the shapes say: for each weight its slots.
+
+    A slot is (source, role, place in the order of that source, place on its axis, index before, index after).
+    """
+
+    kind: str
+    words: str
+    biases: str
+    slots: tuple
+
+    def ordered(self, orders, variant=None, swapped=False, biases_at=None):
+        """The Convention with these orders of the gates of x, h and the biases."""
+        order = {"x": orders[0], "h": orders[1], "bias": orders[2], "bias_x": orders[2], "bias_h": orders[2]}
+        rename = biases_at or {}
+        parts = tuple(
+            tuple(
+                (rename.get(source, source), order[source][n], role, k, lead, trail) for source, role, n, k, lead, trail in weight
+            )
+            for weight in self.slots
+        )
+        return Convention(self.kind, orders, self.words, self.biases, parts, variant or {}, swapped)
+
+
+def layouts(weights):
+    """The layouts that the shapes of these weights admit, at FEATURES and STATE."""
+    for words in ("row", "column"):
+        for joint in (("x first", "h second"), ("h first", "x second")):
+            counts, slots = {"x": 0, "h": 0, "bias": 0}, []
+            for w in weights:
+                slots.append([])
+                for source, role, k, lead, trail in _roles(w.shape, words == "column", joint) or [(None,) * 5]:
+                    slots[-1].append((source, role, counts.get(source), k, lead, trail))
+                    counts[source] = counts.get(source, 0) + 1
+            mixed = any(role in joint for weight in slots for _, role, *_ in weight)
+            layout = _layout(counts, slots, words + (f", [{joint[0][0]}, {joint[1][0]}]" if mixed else ""))
+            if layout and (mixed or joint[0] == "x first"):
+                yield layout
+
+
+def _layout(counts, slots, words):
+    """Number the biases: none, as many as there are gates, or twice as many, those of x first."""
+    n, biases = counts["x"], counts["bias"]
+    if None in counts or n not in KIND_OF or counts["h"] != n or biases not in (0, n, 2 * n):
+        return None
+
+    def named(source, role, p, *rest):
+        if source != "bias" or biases == n:
+            return source, role, p, *rest
+        return "bias_x" if p < n else "bias_h", role, p % n, *rest
+
+    arranged = tuple(tuple(named(*slot) for slot in weight) for weight in slots)
+    return Layout(KIND_OF[n], words, {0: "none", n: "one", 2 * n: "two"}[biases], arranged)
+
+
+def _roles(shape, column, joint):
+    """The slots of one weight: (source, role, gate position on its axis, index before, index after), None if it has no role."""
+    F, S, lead = FEATURES, STATE, ()
+    if len(shape) == 3 and shape[0] == 1:
+        lead, shape = (0,), shape[1:]
+    if len(shape) == 1 and shape[0] % S == 0:
+        return [("bias", "bias", k, lead, ()) for k in range(shape[0] // S)]
+    if len(shape) != 2:
+        return None
+    if shape[0] in (1, 2) and shape[1] % S == 0:
+        return [("bias", "bias", k, (*lead, row), ()) for row in range(shape[0]) for k in range(shape[1] // S)]
+    if shape[1] == 1 and shape[0] % S == 0:
+        return [("bias", "bias", k, lead, (0,)) for k in range(shape[0] // S)]
+    fan_in, columns = shape[::-1] if column else shape
+    roles = {F: ("x",), S: ("h",), F + S: joint}.get(fan_in, ())
+    return [(role[0], role, k, lead, ()) for role in roles for k in range(columns // S)] if columns % S == 0 else None
+
+
+def _candidates(layout, orders):
+    """The conventions of a layout: every order, every variant, every way to read the biases."""
+    variants = {
+        "RNN": [{}],
+        "LSTM": [{}, {"forget": 1.0}],
+        "GRU": [dict(v) for v in ((), (("update", "old"),), (("reset", "before"),), (("reset", "before"), ("update", "old")))],
+    }[layout.kind]
+    readings = [None]
+    if layout.kind == "GRU":
+        readings += {"one": [{"bias": "bias_h"}], "two": [{"bias_x": "bias_h", "bias_h": "bias_x"}], "none": []}[layout.biases]
+    for variant, order, reading, swapped in product(variants, orders, readings, (False, True)[: 1 + (layout.kind == "LSTM")]):
+        yield layout.ordered(order, variant, swapped, reading)
+
+
+def _nearer(best, candidate, runs):
+    """The candidate with its difference, where it comes nearer than the best so far."""
+    difference = 0.0
+    for cell, x, state, outputs in runs:
+        difference = max(difference, _difference(candidate, cell, x, state, outputs))
+        if best is not None and difference >= best.difference:
+            return best
+    return replace(candidate, difference=difference)
+
+
+def _difference(found, cell, x, state, outputs):
+    """The largest difference between what the cell returned and what a Convention, or a cell's own declaration, computes."""
+    blocks = found.weight_blocks(FEATURES, STATE) if isinstance(found, Convention) else found.weight_blocks
+    gates, swapped = gates_of(cell.weights, blocks, found.transposed), getattr(found, "swapped", False)
+    names = ("c", "h") if found.kind == "LSTM" else ("h",)
+    if len(state) != len(names):  # what it does not take it starts from zero
+        state = [*[np.zeros((x.shape[-2], STATE)) for _ in names], *state][-len(names) :]
+    new = step(found.kind, found.variant, gates, x[0] if cell.sequence else x, state[::-1] if swapped else state)
+    placed = new[::-1] if swapped else new
+    named = dict(zip(cell.state_names if len(cell.state_names) == len(names) else names, placed)) | {"ys": new[-1][None]}
+    wanted = cell.outputs or [*cell.state_names, *["ys"] * cell.sequence]
+    expected = [new[-1].sum()] if cell.gist else [named.get(name, np.nan) for name in wanted]
+    if [np.shape(e) for e in expected] != [np.shape(y) for y in outputs]:
+        return np.inf
+    difference = max(np.max(np.abs(y - e), initial=0.0) for y, e in zip(outputs, expected))
+    return np.inf if np.isnan(difference) else float(difference)
+
+
+def gates_of(weights, blocks, transposed):
+    """(source, gate) -> block: (fan_in, state) of a matrix, (state,) of a bias."""
+    found = {}
+    for weight, where in zip(weights, blocks):
+        for (source, gate), index in where.items():
+            block = weight[index]
+            found[source, gate] = block.reshape(-1) if source.startswith("bias") else block.T if transposed else block
+    return found
+
+
+def declared_difference(Cell):
+    """How far a cell is from the kind and blocks that it declares, at the probes; 0 where it cannot be asked."""
+    runs = [run for run in (_run(Cell, problem) for problem in PROBES) if run]
+    return max((_difference(run[0], *run) for run in runs), default=0.0)
+
+
+def swaps(cell, found):
+    """In words, which two gates of its declaration a cell exchanges, against what was found; "" if it is not so simple."""
+    pairs = set()
+    for weight, declared, actual in zip(cell.weights, cell.weight_blocks, found.weight_blocks(FEATURES, STATE)):
+        entries = np.arange(weight.size).reshape(weight.shape)
+        gate_at = {entries[index].tobytes(): gate for (_, gate), index in actual.items()}
+        pairs |= {frozenset((gate, gate_at.get(entries[index].tobytes(), gate))) for (_, gate), index in declared.items()}
+    moved = [sorted(pair) for pair in pairs if len(pair) == 2]
+    return f": {' and '.join(moved[0])} are swapped" if len(moved) == 1 else ""
+
+
+def _run(Cell, problem):
+    """(cell, x, state, outputs) on one probe, at batch 1 if need be; None where the cell raises or returns other than numbers."""
+    for batch in (problem.batch, 1):
+        with contextlib.suppress(Exception):
+            cell, x, state = replace(problem, batch=batch).build(Cell)
+            return cell, x, state, [np.array(y, dtype=float) for y in cell.apply(x, *state)]
+    return None

@@ -1,0 +1,333 @@
+"""From the case that Hypothesis leaves to one that reads in ten seconds: a smaller shape, then simple numbers.
+
+A case stands for the original only if it breaks the same block in the same way, by a margin, with numbers that can be seen:
+noise is never presented as a fault. No law knows of this: a literal problem takes the place of the recipe.
+"""
+
+import time
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from cellcheck.properties.shrinking.dropping import sizes, without
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.properties.verdicts.bound import DRAWS, drawing
+from cellcheck.properties.verdicts.limits import Hang, limited
+from cellcheck.properties.verdicts.tally import Tally, counting
+from cellcheck.strategies import Literal, Problem
+
+RESEED, LOWER, MINIMISE = (800, 0.7), (60, 3.0), (900, 0.7)  # calls and seconds of CPU; the calls end first on all but slow cells
+SLOW, ENOUGH = 3.0, 20  # seconds more for each at most, for so many calls
+LONGEST = 5.0  # for one call, in seconds on the clock
+LARGE = 20.0  # beyond it, the least number that fails says more than a round one
+MARGIN = 100  # times the bound, where the original failed by as much
+VISIBLE = 1e-3  # the least error, absolute and relative, where the original's was as large
+SEEDS, NEAR = (4, 16, 64), 3  # of so few smaller shapes Hypothesis has seen enough: a few seeds will do
+MANY = 9  # rows, units and the like: so many are tried one by one
+RESCALES = (5.0, 1.0, 30.0, 1e3)
+
+
+@dataclass
+class Failure:
+    """How a law failed on a problem: a Violation, or whatever the cell raised."""
+
+    error: Exception
+
+    @property
+    def block(self):
+        """The worst block of a Violation, else None."""
+        return self.error.blocks[0] if isinstance(self.error, Violation) else None
+
+    def stands_for(self, original):
+        """Whether this is the original failure at another problem: same block, same kind, a margin, and no vanishing numbers."""
+        if original.block is None or self.block is None:
+            return type(self.error) is type(original.error)
+        wanted = original.block
+        block = next((b for b in self.error.blocks if b.name == wanted.name), None)
+        if block is None or kind(block) != kind(wanted) or block.severity < min(wanted.severity, MARGIN):
+            return False
+        return kind(block) != "value" or all(a >= min(b, VISIBLE) for a, b in zip(_sizes(block), _sizes(wanted)))
+
+
+def kind(block):
+    """What is wrong with a block: "shape" (or missing), "word" (no numbers are compared), "nan" (or infinite), or "value"."""
+    if block.note in ("shape", "missing"):
+        return "shape"
+    got, expected = entry(block.got, block.index), entry(block.expected, block.index)
+    if not isinstance(got, (int, float, complex, np.number)):
+        return "word"
+    if isinstance(expected, str) or not np.isfinite(got):
+        return "nan"
+    return "value"
+
+
+def entry(value, index):
+    """The entry of an array at the index of its block, as a number; anything else as it is."""
+    if isinstance(value, np.ndarray) and index is not None and len(index) == value.ndim:
+        return value[index].item()
+    return value.item() if isinstance(value, (np.ndarray, np.generic)) and np.size(value) == 1 else value
+
+
+def _sizes(block):
+    """Error, error relative to the numbers compared, and the expected number."""
+    got, expected = entry(block.got, block.index), entry(block.expected, block.index)
+    with np.errstate(all="ignore"):
+        error = abs(got - expected)
+        return error, error / (max(abs(got), abs(expected)) or 1.0), abs(expected)
+
+
+@contextmanager
+def quiet(tally, draws):
+    """Run a law off the record: its verdicts go to `tally`, warnings are off, and S of the bound is drawn at most so often."""
+    with counting(tally), drawing(draws), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+class Subject:
+    """One law on one cell, asked directly and not counted, until the budget is spent."""
+
+    def __init__(self, law, Cell):
+        """law: the function that @given received; Cell: the factory."""
+        self.law, self.Cell, self.calls = law, Cell, 0
+        self.few, self.many = DRAWS.get()
+        self.draws = self.many
+        self.grant(RESEED)
+
+    def grant(self, budget, more=0.0):
+        """A new budget, of calls and seconds, and so many seconds more."""
+        calls, seconds = budget
+        self.limit, self.deadline = self.calls + calls, time.process_time() + seconds + more
+
+    def spent(self):
+        """Whether the budget is used up."""
+        return self.calls >= self.limit or time.process_time() > self.deadline
+
+    def failure(self, problem):
+        """The Failure of the law on this problem, or None."""
+        self.calls += 1
+        try:
+            with quiet(Tally(), self.draws), limited(LONGEST):
+                self.law(Cell=self.Cell, problem=problem)
+        except Hang:
+            return None
+        except Exception as error:
+            return Failure(error)
+        return None
+
+
+def smallest(law, Cell, problem):
+    """(problem, error): a smaller problem, literal if possible, on which the law fails as it does on this one.
+
+    law: the function that @given received; problem: where it failed. If it does not fail there again, error is None.
+    """
+    subject, start = Subject(law, Cell), time.process_time()
+    original = subject.failure(problem)
+    took = time.process_time() - start
+    slow = min(SLOW, ENOUGH * took) if took < 1 else 0.0  # more for a cell so large that one call takes long
+    if original is None:
+        return problem, None
+    if original.block is not None and original.block.severity >= MARGIN:
+        subject.draws = subject.few  # a margin leaves no doubt
+    if isinstance(problem, Problem):
+        subject.grant(RESEED, slow)
+        problem = reseeded(subject, problem, original)
+        subject.grant(LOWER, slow)
+        problem = lowered(subject, problem, original)
+    try:
+        with quiet(Tally(), subject.draws):
+            literal = problem.literal(Cell)
+    except Exception:
+        literal = problem
+    best = subject.failure(literal)
+    if not (isinstance(literal, Literal) and best and best.stands_for(original)):
+        return problem, (subject.failure(problem) or original).error
+    subject.grant(MINIMISE, slow)
+    literal = Minimiser(subject, literal, original).run()
+    subject.draws = subject.many
+    return literal, (subject.failure(literal) or best).error
+
+
+def reseeded(subject, problem, original):
+    """The recipe of the smallest shape that fails for one of a few seeds and scales, the simplest regime first; else this one."""
+    best, plain = problem, ("plain", "every")
+    for shape in shapes(problem):
+        failed = None if subject.spent() else subject.failure(replace(problem, **shape))
+        if failed and failed.stands_for(original):
+            best = replace(problem, **shape)
+            break
+    styles = dict.fromkeys([plain, (problem.regime, problem.upstream)])
+    for seeds in SEEDS if len(shapes(best)) > NEAR else SEEDS[:1]:
+        for shape in shapes(best):
+            small = replace(problem, **shape)
+            for seed, (regime, upstream), scale in product(range(seeds // 4, seeds) if seeds > 4 else range(4), styles, RESCALES):
+                if subject.spent():
+                    return _plainer(subject, best, original)
+                candidate = replace(small, seed=seed, regime=regime, upstream=upstream, scale=scale)
+                failed = subject.failure(candidate)
+                if failed and failed.stands_for(original):
+                    best = candidate
+                    break
+            if best == candidate:
+                break
+    return _plainer(subject, best, original)
+
+
+def lowered(subject, problem, original):
+    """The recipe with each size beyond 3 at the least at which it fails still, found by halving."""
+    for name in ("steps", "state", "features", "batch"):
+        low = NEAR  # so few were tried
+        while getattr(problem, name) - low > 1 and not subject.spent():
+            middle = (low + getattr(problem, name)) // 2
+            candidate = replace(problem, **{name: middle})
+            failed = subject.failure(candidate)
+            if failed and failed.stands_for(original):
+                problem = candidate
+            else:
+                low = middle
+    return problem
+
+
+def _plainer(subject, problem, original):
+    """The recipe with every field that allows it at its default."""
+    for change in ({"regime": "plain"}, {"upstream": "every"}, {"scale": Problem.scale}, {"seed": 0}):
+        candidate = replace(problem, **change)
+        if candidate != problem:
+            failed = subject.failure(candidate)
+            problem = candidate if failed and failed.stands_for(original) else problem
+    return problem
+
+
+def shapes(problem):
+    """The smaller shapes to try, as dicts of sizes: fewest numbers first."""
+    names = ("batch", "features", "state", "steps")
+    top = tuple(getattr(problem, name) for name in names)
+    choices = [sorted({min(n, n_top) for n in (1, 2, 3)} | {n_top}) for n_top in top]
+    smaller = [s for s in product(*choices) if s != top]
+    return [dict(zip(names, s)) for s in sorted(smaller, key=lambda s: (sum(s), s))]
+
+
+class Minimiser:
+    """Makes the numbers of a literal problem simple, one after the other, as long as the law fails in the same way."""
+
+    def __init__(self, subject, literal, original):
+        """subject: what to ask; literal: a problem that fails as `original` did."""
+        self.subject, self.literal, self.original = subject, literal, original
+
+    def run(self):
+        """The literal problem when nothing gets simpler, or the budget is spent."""
+        while not self.subject.spent():
+            before = self.literal
+            for k in self._order():
+                self._zero(k, np.arange(_parts(self.literal)[k].size))
+            for size in ("steps", "batch", "state", "features"):
+                self._drop(size)
+            for k in self._order():
+                self._round(k)
+            for k in self._order():
+                for j in np.flatnonzero(np.asarray(_parts(self.literal)[k])):
+                    self._simplify(k, int(j))
+            if before is self.literal:
+                break
+        return self.literal
+
+    def _order(self):
+        """Upstreams first, then states, inputs and weights; vectors before matrices."""
+        parts = _parts(self.literal)
+        n = len(self.literal.weights)
+        return [*range(n + 1, len(parts))[::-1], *sorted(range(n), key=lambda k: parts[k].ndim), n]
+
+    def _try(self, k, indices, values):
+        """Put values at the flat indices of part k, if the law still fails as it should."""
+        old = np.asarray(_parts(self.literal)[k])
+        new = np.array(old)
+        new.flat[indices] = values
+        return not np.array_equal(old, new) and self._take(_with_part(self.literal, k, new))
+
+    def _take(self, candidate):
+        """Whether the law fails on this problem as it should, which then takes the place of the present one."""
+        failed = None if self.subject.spent() else self.subject.failure(candidate)
+        if not (failed and failed.stands_for(self.original)):
+            return False
+        self.literal = candidate
+        return True
+
+    def _zero(self, k, indices):
+        """Zero all of these, else halves of them, and so on."""
+        indices = indices[np.ravel(_parts(self.literal)[k])[indices] != 0]
+        if not indices.size or self._try(k, indices, 0) or indices.size == 1:
+            return
+        for half in np.array_split(indices, 2):
+            self._zero(k, half)
+
+    def _drop(self, size):
+        """Leave out each row, step, feature or unit, the last first; of very many, as long as that succeeds."""
+        for j in reversed(range(n := sizes(self.literal)[size])):
+            try:
+                smaller = without(self.literal, self.subject.Cell, size, j) if n > 1 else []
+            except Exception:  # the shapes of the weights do not tell which entries to leave out
+                return
+            if any(map(self._take, smaller)):
+                n -= 1
+            elif n > MANY:
+                return
+
+    def _round(self, k):
+        """All numbers of one part at once: to +-1, to few digits."""
+        part = np.ravel(_parts(self.literal)[k])
+        j = np.flatnonzero(part)
+        for values in (np.ones(j.size), np.sign(part[j]), _digits(part[j], 1), _digits(part[j], 2)):
+            if j.size < 2 or (_simple(part[j]) and not _simple(part[j], 1)) or self._try(k, j, values):
+                return
+
+    def _simplify(self, k, j):
+        """One number: +-1, the nearest power of two, one digit, two; then the least magnitude of two digits."""
+        v = float(np.ravel(_parts(self.literal)[k])[j])
+        if abs(v) == 1 or not np.isfinite(v):
+            return
+        sign, power = np.copysign(1, v), 2.0 ** np.clip(np.round(np.log2(abs(v))), -1000, 1000)
+        for new in (sign, -sign, 2 * sign, 0.5 * sign, _digits(v, 1), sign * power, _digits(v, 2), _digits(v, 3)):
+            if _rank(new) < _rank(v) and self._try(k, [j], new):
+                break
+        else:
+            new = v
+        low, high = 1.0, abs(new)
+        while high > LARGE:  # low does not fail, high does
+            middle = float(_digits(np.sqrt(low * high) if high > 100 * low else (low + high) / 2, 2))
+            if not low < middle < high:
+                break
+            low, high = (low, middle) if self._try(k, [j], sign * middle) else (middle, high)
+
+
+def _rank(v):
+    """How hard a number is to read: digits first, then the distance of its magnitude from 1."""
+    digits = len(f"{abs(v):.16e}".split("e")[0].replace(".", "").rstrip("0"))
+    return (max(digits, 1), abs(np.log10(abs(v))))
+
+
+def _simple(values, digits=2):
+    return bool((values == _digits(values, digits)).all())
+
+
+def _digits(values, n):
+    """Rounded to n significant digits."""
+    values = np.asarray(values, dtype=float)
+    return np.vectorize(lambda v: float(f"{v:.{n - 1}e}"), otypes=[float])(values)
+
+
+def _parts(literal):
+    """[*weights, x, *state, *first upstream, *second upstream]."""
+    return [*literal.weights, literal.x, *literal.state, *(u for given in literal.given for u in given)]
+
+
+def _with_part(literal, k, new):
+    """The literal problem with its part k replaced."""
+    parts = [new if j == k else part for j, part in enumerate(_parts(literal))]
+    n, s = len(literal.weights), len(literal.state)
+    given, rest = [], parts[n + 1 + s :]
+    for upstream in literal.given:
+        given.append(tuple(rest[: len(upstream)]))
+        rest = rest[len(upstream) :]
+    return replace(literal, weights=parts[:n], x=parts[n], state=tuple(parts[n + 1 : n + 1 + s]), given=given)

@@ -1,0 +1,57 @@
+"""Small cases of the shipped cells, shared by the tests of their contract."""
+
+import numpy as np
+import pytest
+from cellcheck.cells import CELLS
+
+FEATURES, STATE, BATCH, STEPS = 3, 2, 4, 5
+SEQUENCE_CELLS = [Shipped for Shipped in CELLS if Shipped.sequence]
+LENGTHS = [5, 0, 2, 1]
+GATES = {"RNN": {"candidate"}, "LSTM": {"input", "forget", "output", "candidate"}, "GRU": {"reset", "update", "candidate"}}
+# A product may be summed in another order when it has other rows: values of order 1, sums of 5 terms, 5 steps.
+ROUNDING = 64 * np.finfo(np.float64).eps
+
+
+def named(Shipped):
+    """The id of a test parameter."""
+    return Shipped.__name__
+
+
+every_cell = pytest.mark.parametrize("Shipped", CELLS, ids=named)
+every_sequence_cell = pytest.mark.parametrize("Shipped", SEQUENCE_CELLS, ids=named)
+
+
+def case(Shipped, *, batch=BATCH, steps=STEPS, dtype=np.float64):
+    """A cell whose every weight is random, an input and states for it."""
+    rng = np.random.default_rng(0)
+    cell = Shipped(FEATURES, STATE, rng=rng, dtype=dtype)
+    for w in cell.weights:
+        w[...] = rng.standard_normal(w.shape)
+    x = rng.standard_normal((*([steps] if Shipped.sequence else []), batch, FEATURES)).astype(dtype)
+    return cell, x, [rng.standard_normal((batch, STATE)).astype(dtype) for _ in cell.state_names]
+
+
+def upstreams(outputs):
+    """A random upstream for each output, of its shape and dtype."""
+    rng = np.random.default_rng(1)
+    return [rng.standard_normal(y.shape).astype(y.dtype) for y in outputs]
+
+
+def flat(gradients):
+    """All arrays of some Gradients."""
+    return [*gradients.weights, gradients.x, *gradients.state]
+
+
+def same(got, expected):
+    """Two lists of arrays, equal bit by bit."""
+    assert len(got) == len(expected)
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
+
+
+def close(got, expected):
+    """Two lists of arrays, equal but for ROUNDING."""
+    assert len(got) == len(expected)
+    for a, b in zip(got, expected, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=ROUNDING, atol=ROUNDING)

@@ -1,0 +1,251 @@
+"""Each way in which `adapt` can be told how a guest is called, on one RNN: what comes out is right, or refused."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from cellcheck.cells import RNN
+from cellcheck.cells.adapters import adapt
+from cellcheck.properties import test_sequences
+from cellcheck.properties.intake.capabilities import missing
+from cellcheck.properties.intake.preflight import cleared
+from cellcheck.properties.reports.diagnosis import examined
+from cellcheck.properties.reports.diagnosis.grown import PLAIN
+from cellcheck.strategies import Problem
+
+from tests.test_adapters import violated
+
+WEIGHTS = ("W", "b")
+
+
+def matrices(features, state):
+    """The weights by name."""
+    return {"W": np.zeros((features + state, state)), "b": np.zeros(state)}
+
+
+def forward(x, h, W, b):
+    """(h', cache)."""
+    X = np.concatenate([x, h], axis=1)
+    y = np.tanh(X @ W + b)
+    return y, (X, W, y)
+
+
+def backward(dh, cache):
+    """(dx, dh, dW, db)."""
+    X, W, y = cache
+    dz, F = dh * (1 - y**2), X.shape[1] - dh.shape[1]
+    dX = dz @ W.T
+    return dX[:, :F], dX[:, F:], X.T @ dz, dz.sum(axis=0)
+
+
+def moved(x, h, W, b, rate):
+    """The sum of h', and the weights after a step against its gradient."""
+    y, cache = forward(x, h, W, b)
+    *_, dW, db = backward(np.ones_like(y), cache)
+    return y.sum(), (W - rate * dW, b - rate * db)
+
+
+def gradients_of_the_sum(x, h, W, b):
+    """The whole pass again, for an upstream of 1."""
+    y, cache = forward(x, h, W, b)
+    return backward(np.ones_like(y), cache)
+
+
+def rebinds_in_a_dict(x, h, weights, rate):
+    """Training in one function, on a dict."""
+    total, new = moved(x, h, *weights.values(), rate)
+    weights.update(zip(WEIGHTS, new))
+    return total
+
+
+def rebinds_in_a_list(x, h, weights, rate):
+    """Training in one function, on a list."""
+    total, weights[:] = moved(x, h, *weights, rate)
+    return total
+
+
+def writes_into_a_tuple(guest, x, h, rate):
+    """Training in one function, on an object that holds a tuple."""
+    total, new = moved(x, h, *guest.params, rate)
+    for w, value in zip(guest.params, new):
+        w[...] = value
+    return total
+
+
+def steps_at_a_rate_of_its_own(dh, cache, W, b):
+    """Backward and update at once."""
+    dx, dh, dW, db = backward(dh, cache)
+    W -= 0.01 * dW
+    b -= 0.01 * db
+    return dx, dh
+
+
+class Nested:
+    """Takes its state as an attribute of an inner object."""
+
+    def __init__(self, features, state):
+        self.params, self.inner = matrices(features, state), SimpleNamespace(h=None)
+
+    def run(self, x):
+        """(h', cache)."""
+        return forward(x, self.inner.h, *self.params.values())
+
+
+def unrolled(x, h, W, b):
+    """(ys, caches)."""
+    ys, caches = np.zeros((len(x), *h.shape), np.result_type(x, h, W, b)), []
+    for t, row in enumerate(x):
+        ys[t], cache = forward(row, ys[t - 1] if t else h, W, b)
+        caches.append(cache)
+    return ys, caches
+
+
+def rolled_back(dys, caches, x, h, W, b):
+    """(dx, dh, dW, db); of an empty sequence dh = 0, since it knows of no other output than ys."""
+    dx, dh, dW, db = np.zeros_like(x), np.zeros_like(h), np.zeros_like(W), np.zeros_like(b)
+    for t in reversed(range(len(x))):
+        dx[t], dh, dW_t, db_t = backward(dys[t] + dh, caches[t])
+        dW, db = dW + dW_t, db + db_t
+    return dx, dh, dW, db
+
+
+BACKWARD = ("dh cache -> dx dh dW db", backward)
+SEQUENCE = {
+    "forward": ("x h W b -> ys cache", unrolled),
+    "backward": ("dys cache x h W b -> dx dh dW db", rolled_back),
+    "axes": "steps batch features",
+}
+WAYS = {
+    "keywords": {
+        "forward": ("x W b initial=h -> h cache", lambda x, W, b, initial: forward(x, initial, W, b)),
+        "backward": BACKWARD,
+    },
+    "an attribute of an attribute": {
+        "make": Nested,
+        "weights": ".params",
+        "forward": (".inner.h=h x -> h cache", "run"),
+        "backward": ("dh cache -> dx dh dW db", lambda guest, *given: backward(*given)),
+    },
+    "an update within forward, dict": {"forward": ("x h weights rate -> sum", rebinds_in_a_dict)},
+    "an update within forward, list": {
+        "make": lambda F, S: list(matrices(F, S).values()),
+        "forward": ("x h weights rate -> sum", rebinds_in_a_list),
+    },
+    "an update within forward, tuple": {
+        "make": lambda F, S: SimpleNamespace(params=tuple(matrices(F, S).values())),
+        "weights": ".params",
+        "forward": ("x h rate -> sum", writes_into_a_tuple),
+    },
+    "a learning rate that cannot be chosen": {
+        "forward": ("x h W b -> h cache", forward),
+        "backward": ("dh cache W b -> dx dh", steps_at_a_rate_of_its_own),
+        "rate": 0.01,
+    },
+    "a sum whose gradients are asked for without an upstream": {
+        "forward": ("x h W b -> sum", lambda *given: forward(*given)[0].sum()),
+        "backward": ("x h W b -> dx dh dW db", gradients_of_the_sum),
+    },
+    "a sum, and an update in a call of its own": {
+        "forward": ("x h W b -> sum", lambda *given: forward(*given)[0].sum()),
+        "backward": ("x h weights rate ->", rebinds_in_a_dict),
+    },
+    "a sequence of which only ys is returned": SEQUENCE,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_way_of_calling_is_understood(way):
+    """The cell is an RNN without a violation, and its weights are among the gradients."""
+    found = cleared(f"guest.py:{way}", adapt(**{"make": matrices, **WAYS[way]})).Cell
+    assert "weights" in found(2, 3).gradients
+    assert violated(found, [Problem(3, 2, 4, steps=3, scale=1.0)]) == set()
+
+
+def test_the_upstream_of_an_empty_sequence_reaches_its_state():
+    """vjp(d, []).state = d, though backward is given no d."""
+    law = test_sequences.test_no_steps_leave_the_state.hypothesis.inner_test
+    law(Cell=cleared("guest.py:RNN", adapt(matrices, **SEQUENCE)).Cell, problem=Problem(2, 3, 4))
+
+
+def test_a_guest_of_one_dtype_is_given_no_other():
+    """Real arrays are converted, complex ones left alone, and float32 is what the cell declares."""
+    seen = []
+
+    def noted(x, h, W, b):
+        seen.append((x.dtype, h.dtype))
+        return forward(x, h, W, b)[0]
+
+    cell = adapt(matrices, ("x h W b -> h", noted), dtype=np.float32)(2, 3)
+    for x in (np.zeros((1, 2)), np.zeros((1, 2), complex)):
+        cell.apply(x, np.zeros((1, 3)))
+    assert cell.dtypes == (np.float32,) and seen == [(np.float32, np.float32), (np.complex128, np.float64)]
+
+
+def test_a_wrong_number_of_upstreams_is_refused():
+    """One for each output."""
+    cell = adapt(matrices, ("x h W b -> h cache", forward), BACKWARD)(2, 3)
+    cell.apply(np.zeros((1, 2)), np.zeros((1, 3)))
+    with pytest.raises(ValueError, match=re.escape("0 upstream gradients given, but the outputs are h")):
+        cell.vjp()
+
+
+@pytest.mark.parametrize(("leak", "wrong"), [(0.0, set()), (0.1, {"h'"})])
+def test_without_backward_the_outputs_are_verified(leak, wrong):
+    """Rows that know of each other are found."""
+    leaky = adapt(matrices, ("x h W b -> h", lambda *given: forward(*given)[0] * (1 - leak * (len(given[0]) > 1))))
+    assert violated(cleared("guest.py:leaky", leaky).Cell) == wrong
+
+
+def mean_loss(x, targets, h, W, b):
+    """The mean over the rows of (h' - targets)^2 / 2, with its gradients."""
+    y, cache = forward(x, h, W, b)
+    dx, dh, dW, db = backward((y - targets) / len(y), cache)
+    return ((y - targets) ** 2).sum() / 2 / len(y), dx, dh, dW, db
+
+
+def sign_of_the_first(x):
+    """A target of +-1 for each row, which does not move with x."""
+    return np.sign(x[:, :1].real)
+
+
+def row_number(x):
+    """Targets that stay where they are when the rows move."""
+    return np.arange(len(x))[:, None] / 10
+
+
+LOSS = {"make": matrices, "forward": ("x targets h W b -> loss dx dh dW db", mean_loss)}
+
+
+@pytest.mark.parametrize("targets", [sign_of_the_first, row_number])
+def test_a_mean_loss_is_undone_where_it_is_declared(targets):
+    """The loss and all its gradients, by the number of rows."""
+    found = cleared("guest.py:Loss", adapt(**LOSS, targets=targets, choices={"mean": True})).Cell
+    assert violated(found, [Problem(3, 2, 4, scale=1.0)]) == set()
+
+
+def test_an_undeclared_mean_loss_is_said():
+    """Its gradients are right, its rows do not add up."""
+    found = cleared("guest.py:Loss", adapt(**LOSS, targets=sign_of_the_first)).Cell
+    assert examined(found, PLAIN)[0][0].startswith(
+        "the loss is the mean over the 3 rows instead of the sum; if that is on purpose"
+    )
+
+
+@pytest.mark.parametrize(
+    ("targets", "asked"), [(sign_of_the_first, True), (row_number, False), (lambda x: x[9], False), (None, True)]
+)
+def test_rows_are_moved_only_where_their_targets_follow(targets, asked):
+    """Targets that are made of where a row is make another loss of rows in another order."""
+    Cell = adapt(**LOSS, targets=targets) if targets else RNN
+    assert (missing(Cell, {"own targets"}) is None) == asked
+
+
+@pytest.mark.parametrize(
+    ("x", "states", "wanted"), [((1, 2), 2, "2 states given, but the signature names h"), ((3, 2), 1, "3 rows given")]
+)
+def test_what_nobody_takes_is_refused(x, states, wanted):
+    """A state too many, and rows where there is no axis for them."""
+    cell = adapt(matrices, ("x h W b -> h", lambda x, h, W, b: forward(x[None], h[None], W, b)[0][0]), axes="features")(2, 3)
+    with pytest.raises(ValueError, match=wanted):
+        cell.apply(np.zeros(x), *[np.zeros((x[0], 3))] * states)

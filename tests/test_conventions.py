@@ -1,0 +1,270 @@
+"""The convention of a guest that declares none is found by numbers, and named; a declaration is held to what is computed."""
+
+import numpy as np
+import pytest
+from cellcheck.cells import GRU, LSTM, RNN, Unroll, lift
+from cellcheck.cells.adapters import adapt
+from cellcheck.properties.intake import conventions
+from cellcheck.properties.intake.conventions import GATES, MATCH, gates_of, search, step
+from cellcheck.properties.intake.preflight import cleared
+from cellcheck.properties.oracles import gradients
+from cellcheck.properties.oracles.equations import equations
+from cellcheck.properties.test_equations import test_equations_of_the_kind as equations_of_the_kind
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.strategies import Problem
+
+
+def undeclared(Cell):
+    """The same cell without its declarations."""
+
+    def make(features, state):
+        cell = Cell(features, state)
+        bare = type("Bare", (), {"apply": staticmethod(cell.apply), "vjp": staticmethod(cell.vjp)})()
+        bare.weights, bare.state_names, bare.sequence = cell.weights, cell.state_names, cell.sequence
+        return bare
+
+    return make
+
+
+SHIPPED = [
+    (RNN, "the RNN equations, [x, h], one bias"),
+    (LSTM, "the LSTM equations, gates i f o g, [x, h], one bias"),
+    (GRU, "the GRU equations, gates r u n, two biases"),
+    (Unroll(LSTM), "the LSTM equations, gates i f o g, [x, h], one bias"),
+]
+
+
+@pytest.mark.parametrize(("Shipped", "said"), SHIPPED)
+def test_a_shipped_cell_is_recognised(Shipped, said):
+    """From its numbers alone, and the blocks found are those that it declares."""
+    found = search(lift(undeclared(Shipped)))
+    assert str(found) == said
+    cell = Shipped(5, 2)
+    for weight, ours, theirs in zip(cell.weights, cell.weight_blocks, found.weight_blocks(5, 2)):
+        assert {k: weight[i].tolist() for k, i in ours.items()} == {k: weight[i].tolist() for k, i in theirs.items()}
+
+
+def written(kind, order, layout, biases="one", variant=None):
+    """A hand-written step cell, forwards only. layout: "row", "column", "[x, h]", "[h, x]" or "ONNX"."""
+    gates, n, variant = (
+        [dict(zip("ifogrun", (*GATES["LSTM"], *GATES["GRU"])))[g] for g in order.split()],
+        len(order.split()),
+        variant or {},
+    )
+
+    def make(F, S):
+        rows = {"x": slice(0, F), "h": slice(F, None)} if layout == "[x, h]" else {"h": slice(0, S), "x": slice(S, None)}
+        if layout.startswith("["):
+            weights = {"W": np.zeros((F + S, n * S))}
+        elif layout == "row":
+            weights = {"Wx": np.zeros((F, n * S)), "Wh": np.zeros((S, n * S))}
+        else:
+            lead = (1,) if layout == "ONNX" else ()
+            weights = {"Wx": np.zeros((*lead, n * S, F)), "Wh": np.zeros((*lead, n * S, S))}
+        bias = {"none": {}, "one": {"b": np.zeros(n * S)}, "two": {"bx": np.zeros(n * S), "bh": np.zeros(n * S)}}[biases]
+        weights |= {"b": np.zeros((1, 2 * n * S))} if layout == "ONNX" else bias
+        weights["rows"] = rows
+        return {name: w for name, w in weights.items() if name != "rows"}
+
+    def blocks(weights, F, S):
+        flat = {name: w.reshape(w.shape[-2:]) if w.ndim > 1 and name != "b" else w.reshape(-1) for name, w in weights.items()}
+        turned = {name: w.T if w.ndim == 2 and layout in ("column", "ONNX") else w for name, w in flat.items()}
+        x_first = layout == "[x, h]"
+        Wx = turned["Wx"] if "Wx" in turned else turned["W"][:F] if x_first else turned["W"][S:]
+        Wh = turned["Wh"] if "Wh" in turned else turned["W"][F:] if x_first else turned["W"][:S]
+        found = {}
+        for k, gate in enumerate(gates):
+            part = slice(k * S, (k + 1) * S)
+            found["x", gate], found["h", gate] = Wx[:, part], Wh[:, part]
+            if biases == "two":
+                half = turned["b"].reshape(2, -1) if layout == "ONNX" else (turned["bx"], turned["bh"])
+                found["bias_x", gate], found["bias_h", gate] = half[0][part], half[1][part]
+            elif biases == "one":
+                found["bias", gate] = turned["b"][part]
+        return found
+
+    def forward(x, *rest):
+        *state, weights = rest
+        return step(kind, variant, blocks(weights, x.shape[1], state[0].shape[1]), x, state)
+
+    states = "c h" if kind == "LSTM" else "h"
+    return adapt(make, (f"x {states} weights -> {states if kind == 'LSTM' else '*h'}".replace("*h", "h"), _single(forward, kind)))
+
+
+def _single(forward, kind):
+    return forward if kind == "LSTM" else lambda *arguments: forward(*arguments)[0]
+
+
+WRITTEN = [
+    (("LSTM", "i f g o", "row"), "gates i f g o, one bias, as keras keeps them"),
+    (("LSTM", "i o f g", "ONNX", "two"), "gates i o f g, weights transposed, two biases, as ONNX keeps them"),
+    (("LSTM", "i f g o", "column", "two"), "gates i f g o, weights transposed, two biases, as torch keeps them"),
+    (("LSTM", "i g f o", "[x, h]", "one", {"forget": 1.0}), "forget gate offset by 1, as TensorFlow 1 keeps them"),
+    (("LSTM", "o g i f", "[h, x]", "none"), "gates o g i f, [h, x], no bias"),
+    (("GRU", "u r n", "row", "one", {"update": "old"}), "h' = u h + (1 - u) n, as keras keeps them"),
+    (("GRU", "u r n", "row", "one", {"reset": "before", "update": "old"}), "reset gate before the matrix product, h' ="),
+    (("GRU", "r u n", "column", "two", {"update": "old"}), "as torch and cuDNN keep them"),
+    (("GRU", "u r n", "ONNX", "two", {"reset": "before", "update": "old"}), "as ONNX keeps them"),
+]
+
+
+@pytest.mark.parametrize(("how", "said"), WRITTEN, ids=lambda v: " ".join(map(str, v)) if isinstance(v, tuple) else "")
+def test_a_convention_is_identified_without_a_declaration(how, said):
+    """Kind, order, layout, biases and variant, at sizes other than those of the search, too."""
+    found = cleared("guest.py:Guest", written(*how))
+    assert said in found.notes[0] and found.notes[0].startswith(f"computes the {how[0]} equations")
+    equations_of_the_kind.hypothesis.inner_test(Cell=found.Cell, problem=Problem(3, 5, 2, seed=1, scale=1.0))
+
+
+class Peephole(LSTM):
+    """An LSTM whose output gate looks at the new memory: no known convention."""
+
+    def _apply(self, x, c, h):
+        c_new, _ = super()._apply(x, c, h)
+        *_, o, _ = np.split(self._cache[1], 4, axis=1)
+        return c_new, 1 / (1 + np.exp(-o - 0.7 * c_new)) * np.tanh(c_new)
+
+
+def test_what_matches_none_is_said_with_the_nearest():
+    """The equation law stays unasked, and the line has the largest difference."""
+    found = cleared("guest.py:Guest", undeclared(Peephole))
+    assert found.notes[0].startswith("computes none of the known conventions; nearest is the LSTM equations")
+    assert "largest difference 0." in found.notes[0] and found.Cell(2, 3).kind is None
+
+
+def tanh_of(make, states="h", fails_beyond=np.inf):
+    """A hand-written tanh([x, h] W + b), forwards only, with other weights beside."""
+
+    def forward(x, *state_and_weights):
+        *state, weights = state_and_weights
+        if x.shape[1] > fails_beyond:
+            raise ValueError("too wide")
+        h = np.tanh(np.concatenate([x, state[-1]], axis=1) @ weights["W"] + weights["b"])
+        return (*state[:-1], h + sum(w.sum() for w in list(weights.values())[2:]))
+
+    signature = f"x {states} weights -> {states}"
+    return adapt(
+        lambda F, S: {"W": np.zeros((F + S, S)), "b": np.zeros(S), **make(S)},
+        (signature, forward if " " in states else lambda *given: forward(*given)[0]),
+    )
+
+
+NO_SHAPES = "convention not verified: the shapes of its weights are those of no RNN, LSTM or GRU"
+UNKNOWN = {
+    "a vector that is no bias": (tanh_of(lambda S: {"v": np.zeros(S + 1)}), NO_SHAPES),
+    "a cube": (tanh_of(lambda S: {"v": np.zeros((2, S, S))}), NO_SHAPES),
+    "fails at four features": (tanh_of(lambda S: {}, fails_beyond=3), NO_SHAPES),
+    "a state too many": (tanh_of(lambda S: {}, "c h"), "computes none of the known conventions; nearest is the RNN equations"),
+}
+
+
+@pytest.mark.parametrize("guest", UNKNOWN)
+def test_what_cannot_be_compared_is_of_no_known_convention(guest):
+    """Nothing is claimed of it."""
+    make, said = UNKNOWN[guest]
+    found = cleared("guest.py:Guest", make)
+    assert found.notes[0].startswith(said) and found.Cell(2, 3).kind is None
+
+
+class Swapped(LSTM):
+    """Declares i f o g and computes i o f g."""
+
+    def _apply(self, x, c, h):
+        S = self.state_size
+        swapped = np.r_[0:S, 2 * S : 3 * S, S : 2 * S, 3 * S : 4 * S]
+        kept, self.W, self.b = (self.W, self.b), self.W[:, swapped], self.b[swapped]
+        try:
+            return super()._apply(x, c, h)
+        finally:
+            self.W, self.b = kept
+
+
+def test_a_swapped_pair_of_gates_is_named():
+    """Who declares an order is held to it: the head of the run names the pair, and the law of equations is broken."""
+    found = cleared("guest.py:Swapped", Swapped)
+    assert found.notes == [
+        "declares LSTM, but computes the LSTM equations, gates i o f g, [x, h], one bias: forget and output are swapped"
+    ]
+    with pytest.raises(Violation):
+        equations_of_the_kind.hypothesis.inner_test(Cell=found.Cell, problem=Problem(2, 3, 2, scale=1.0))
+
+
+class OutputFirst:
+    """An LSTM whose states are (h, c)."""
+
+    state_names = ("h", "c")
+
+    def __init__(self, features, state):
+        self.cell = LSTM(features, state, rng=0)
+        self.weights = self.cell.weights
+
+    def apply(self, x, h, c):
+        """(h', c')."""
+        return self.cell.apply(x, c, h)[::-1]
+
+    def vjp(self, dh, dc):
+        """The states in the same order."""
+        weights, dx, state = self.cell.vjp(dc, dh)
+        return weights, dx, state[::-1]
+
+
+def test_states_in_the_wrong_order_are_refused():
+    """Every law would draw c where h is meant."""
+    with pytest.raises(Exception, match="its states are ordered h, c, the output first; wanted the output last: c, h"):
+        cleared("guest.py:OutputFirst", OutputFirst)
+
+
+class Gist:
+    """A gist-style LSTM with gates f i o g: its sum is enough to find them."""
+
+    def __init__(self, features, state):
+        self.W, self.b = np.zeros((features + state, 4 * state)), np.zeros((1, 4 * state))
+        self.weights = [self.W, self.b]
+
+    def forward(self, x, c, h):
+        """The sum of the new hidden state."""
+        self.x, self.c, self.h = x, c, h
+        self.f, self.i, self.o, self.g = np.split(np.concatenate([x, h], axis=1) @ self.W + self.b, 4, axis=1)
+        self.f, self.i, self.o = (1 / (1 + np.exp(-z)) for z in (self.f, self.i, self.o))
+        self.g = np.tanh(self.g)
+        self.t = np.tanh(self.f * c + self.i * self.g)
+        return (self.o * self.t).sum()
+
+    def backward(self, d):
+        """The forget gate is not differentiated through its sigmoid: the defect."""
+        dc = d * self.o * (1 - self.t**2)
+        f, i, o, g = self.f, self.i, self.o, self.g
+        dz = np.hstack([dc * self.c * f, dc * g * i * (1 - i), d * self.t * o * (1 - o), dc * i * (1 - g**2)])
+        return [np.concatenate([self.x, self.h], axis=1).T @ dz, dz.sum(axis=0, keepdims=True)]
+
+
+def test_what_is_found_names_the_gate_at_fault():
+    """A wrong gradient of a guest that declared nothing is blamed on its forget gate."""
+    found = cleared("guest.py:Gist", Gist)
+    assert found.notes[0].startswith("computes the LSTM equations, gates f i o g, [x, h], one bias")
+    wrong = {b.name for b in gradients(found.Cell, Problem(2, 3, 2, scale=1.0), "weights") if b.verdict == "violated"}
+    assert wrong == {"W forget gate", "b forget gate"}
+
+
+class Forgetful(Gist):
+    """Starts from c = 0 in each call."""
+
+    def forward(self, x, h):
+        """The sum of the new hidden state."""
+        return super().forward(x, np.zeros_like(h), h)
+
+
+def test_a_memory_that_is_not_taken_is_said():
+    """It is found by starting from c = 0, and makes no law of equations."""
+    found = cleared("guest.py:Forgetful", Forgetful)
+    assert found.notes[0].startswith("computes the LSTM equations, gates f i o g, [x, h], one bias, from c = 0 in each call")
+    assert found.Cell(2, 3).memory and found.Cell(2, 3).kind is None
+
+
+@pytest.mark.parametrize("variant", [{}, {"update": "old"}, {"reset": "before"}, {"reset": "before", "update": "old"}], ids=str)
+def test_two_evaluations_of_a_gru_agree(variant):
+    """The search and the law of equations were written apart, and say the same of every variant."""
+    cell, x, state = Problem(3, 4, 2, scale=1.0).build(lift(GRU, variant=variant))
+    gates = gates_of(cell.weights, cell.weight_blocks, cell.transposed)
+    assert np.allclose(step("GRU", variant, gates, x, state)[0], equations(cell, x, state)[0], rtol=0, atol=1e-12)
+    assert conventions.MATCH == MATCH

@@ -1,0 +1,121 @@
+"""The laws on correct cells of an unusual make: whatever a shipped cell never does must not be taken for a fault."""
+
+import numpy as np
+import pytest
+from cellcheck.cells import RNN, Unroll, lift
+from cellcheck.properties import test_purity, test_sequences, test_stability
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.strategies import Problem
+from hypothesis import given, settings
+from hypothesis.errors import Unsatisfiable
+from hypothesis.strategies import just
+
+
+def holds(law, Cell, problem):
+    """Ask the law of the cell on one problem: Violation where it is broken."""
+    law.hypothesis.inner_test(Cell=Cell, problem=problem)
+
+
+class ReadOnly(RNN):
+    """Returns arrays into which nobody can write, of which it keeps the one."""
+
+    writeable = False
+
+    def _apply(self, x, h):
+        [self.kept] = super()._apply(x, h)
+        self.kept.flags.writeable = self.writeable
+        return (self.kept,)
+
+    def _vjp(self, dh):
+        return super()._vjp(dh + self.kept - np.tanh(self._cache[1]))
+
+
+class Writeable(ReadOnly):
+    """The same, with arrays that can be written: what the caller does to them is felt."""
+
+    writeable = True
+
+
+def test_what_cannot_be_written_cannot_be_spoilt():
+    """The law of outputs holds for read-only arrays, and is broken by those that can be written."""
+    law, problem = test_purity.test_outputs_are_the_callers, Problem(2, 3, 4)
+    holds(law, ReadOnly, problem)
+    with pytest.raises(Violation):
+        holds(law, Writeable, problem)
+
+
+class OneRow(RNN):
+    """Takes a single row."""
+
+    batch = 1
+
+    def _apply(self, x, h):
+        assert len(x) == 1
+        return super()._apply(x, h)
+
+
+class Remembers(OneRow):
+    """Adds to its gradient of b as many ulps as it has been applied."""
+
+    applied = 0
+
+    def _apply(self, x, h):
+        self.applied += 1
+        return super()._apply(x, h)
+
+    def _vjp(self, dh):
+        found = super()._vjp(dh)
+        found.weights[1][...] += self.applied * np.spacing(found.weights[1])
+        return found
+
+
+def test_a_cell_of_one_row_is_used_with_one_row():
+    """The law of used cells holds where others get more rows, and finds what is remembered all the same."""
+    law, problem = test_purity.test_a_used_cell_equals_a_fresh_one, Problem(3, 3, 4)
+    holds(law, OneRow, problem)
+    with pytest.raises(Violation):
+        holds(law, Remembers, problem)
+
+
+@pytest.mark.parametrize("law", [test_sequences.test_a_sequence_may_be_split, test_sequences.test_vjp_of_a_sequence_may_be_split])
+def test_a_single_step_is_not_split(law):
+    """Where the cell takes no empty sequence; three steps are."""
+    Cell = lift(Unroll(RNN), fewest_steps=1)
+
+    @settings(database=None)
+    @given(problem=just(Problem(2, 3, 4, steps=1)))
+    def one_step(problem):
+        holds(law, Cell, problem)
+
+    with pytest.raises(Unsatisfiable):
+        one_step()
+    holds(law, Cell, Problem(2, 3, 4, steps=3))
+
+
+class Once(RNN):
+    """Lets go of what it kept once it was differentiated."""
+
+    def _vjp(self, dh):
+        found, self._cache = super()._vjp(dh), None
+        return found
+
+
+def test_a_cell_may_refuse_a_second_vjp():
+    """It is repeatable as far as it answers; that it always answers is a promise of its own."""
+    holds(test_purity.test_vjp_is_repeatable, Once, Problem(2, 3, 4))
+    with pytest.raises(RuntimeError, match="nothing to differentiate"):
+        holds(test_purity.test_a_second_vjp_is_answered, Once, Problem(2, 3, 4))
+
+
+class RefusesNaN(RNN):
+    """Takes numbers only."""
+
+    def _apply(self, x, h):
+        if np.isnan(x).any():
+            raise ValueError("x has a NaN")
+        return super()._apply(x, h)
+
+
+def test_a_cell_may_refuse_what_is_no_number():
+    """Then no row can spoil another."""
+    holds(test_stability.test_nan_stays_in_its_row, RefusesNaN, Problem(3, 3, 4))

@@ -1,0 +1,307 @@
+"""Where an oracle cannot answer: what is asked in its place, and what is said where nothing can be."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from cellcheck.cells import GRU, LSTM, RNN, Gradients, Unroll
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.oracles import gradients
+from cellcheck.properties.oracles.analytic import AnalyticStep
+from cellcheck.properties.oracles.chebyshev import Chebyshev
+from cellcheck.properties.oracles.complex_step import ComplexStep
+from cellcheck.properties.oracles.function import Function
+from cellcheck.properties.oracles.gradients import prepared
+from cellcheck.properties.oracles.handshake import Handshake, handshake
+from cellcheck.properties.oracles.parked import probes
+from cellcheck.properties.verdicts.blocks import Block
+from cellcheck.properties.verdicts.tally import Tally, counting
+from cellcheck.strategies import Problem
+
+from tests.guests.textbook import UNROLLED
+from tests.test_oracles import tampered
+
+PROBLEM = Problem(2, 3, 4, scale=1.0)
+POINTS, STEP = np.array([-2.0, -0.5, 0.5, 3.0]), 2.0**-100
+LEFT, INSIDE, FLIPPED = POINTS < 0, np.abs(POINTS) < 1, np.array([3.0, 2.0, 1.0, 0.0])
+CONTINUED = {  # a function, and its derivative at POINTS
+    "abs": (np.abs, np.sign(POINTS)),
+    "fabs": (np.fabs, np.sign(POINTS)),
+    "sign": (lambda z: np.sign(z) * z, np.sign(POINTS)),
+    "conjugate": (np.conjugate, np.ones(4)),
+    "maximum": (lambda z: np.maximum(z, 0), ~LEFT),
+    "minimum": (lambda z: np.minimum(z, 0), LEFT),
+    "greater": (lambda z: np.where(z > 0, z, 0), ~LEFT),
+    "greater or equal": (lambda z: np.where(z >= 0.5, z, 0), ~LEFT),
+    "less": (lambda z: np.where(z < 0, z, 0), LEFT),
+    "less or equal": (lambda z: np.where(z <= -0.5, z, 0), LEFT),
+    "clip": (lambda z: np.clip(z, -1, 1), INSIDE),
+    "out": (lambda z: np.abs(np.add(z, z, out=np.empty_like(z))), 2 * np.sign(POINTS)),
+    "parts": (lambda z: np.abs(np.concatenate(np.split(z * np.arange(4), 2)[::-1])), [2, 3, 0, -1]),
+}
+
+
+@pytest.mark.parametrize("name", CONTINUED)
+def test_an_analytic_step_is_carried_through(name):
+    """Im f(z + ih) / h = f'(z), where complex arithmetic of NumPy has |z|, lexicographic order or no such function."""
+    function, slope = CONTINUED[name]
+    z = AnalyticStep.number(POINTS + 1j * STEP)
+    assert np.array_equal(np.imag(function(z)) / STEP, slope)
+
+
+def bent(function):
+    """h' = function([x, h] W + b); only its outputs are asked for."""
+
+    class Bent(RNN):
+        def _apply(self, x, h):
+            return (function(np.concatenate([x, h], axis=1) @ self.W + self.b),)
+
+    return Bent
+
+
+UNRESOLVED = {"a kink": np.abs, "a jump": np.sign, "no number": lambda z: z * np.nan}
+
+
+@pytest.mark.parametrize("name", UNRESOLVED)
+def test_what_has_no_derivative_is_not_given_one(name):
+    """Chebyshev at z = 0 is NaN."""
+    cell = bent(UNRESOLVED[name])(1, 1)
+    arrays = [np.full((2, 1), 0.125), np.zeros(1), np.zeros((1, 1)), np.zeros((1, 1))]
+    assert np.isnan(Chebyshev(Function(cell), [np.ones((1, 1))]).value(arrays, {1: np.ones(1)}))
+
+
+EXPLODING = {"a bend": (lambda z: np.sin(2.0**90 * z), 2.0**90), "beyond every step": (lambda z: 2.0**990 * z, 2.0**990)}
+
+
+@pytest.mark.parametrize("name", EXPLODING)
+def test_a_derivative_that_explodes_is_asked_with_a_smaller_step(name):
+    """The complex step at z = 0, where the first one would leave the neighbourhood of 0."""
+    function, slope = EXPLODING[name]
+    arrays = [np.zeros((2, 1)), np.zeros(1), np.zeros((1, 1)), np.zeros((1, 1))]
+    assert ComplexStep(Function(bent(function)(1, 1)), [np.ones((1, 1))]).value(arrays, {1: np.ones(1)}) == slope
+
+
+class Single(RNN):
+    """An RNN that offers float32 alone."""
+
+    dtypes = (np.float32,)
+
+    def __init__(self, features, state):
+        super().__init__(features, state, dtype=np.float32)
+
+
+class SingleOfNoKind(Single):
+    """And does not say what it computes."""
+
+    kind, weight_blocks = None, None  # type: ignore[assignment]
+
+
+def verdicts(Cell, problem=PROBLEM):
+    """(verdict, note) of every block."""
+    return {(b.verdict, b.note) for part in ("weights", "x", "state") for b in gradients(Cell, problem, part)}
+
+
+def test_float32_alone_is_judged_by_the_equations():
+    """Where kind and blocks are declared; a sign that is wrong is found."""
+    assert verdicts(Single) == {("certified", ComplexStep.name)}
+    wrong = gradients(tampered(Single, lambda cell, weights: [-weights[0], *weights[1:]]), PROBLEM, "weights")
+    assert {b.name for b in wrong if b.verdict == "violated"} == {"W candidate"}
+
+
+def test_float32_alone_of_no_kind_is_not_judged():
+    """Differencing float32 tells nothing."""
+    assert verdicts(SingleOfNoKind) == {("inconclusive", "no oracle")}
+
+
+class NaiveSigmoid(RNN):
+    """h' = 1 / (1 + exp(-z)): right in real numbers, NaN in complex ones where exp overflows."""
+
+    kind, weight_blocks = None, None  # type: ignore[assignment]
+
+    def _apply(self, x, h):
+        X = np.concatenate([x, h], axis=1)
+        with np.errstate(over="ignore"):
+            self._cache = X, 1 / (1 + np.exp(-X @ self.W - self.b))
+        return (self._cache[1],)
+
+    def _vjp(self, dh):
+        X, y = self._cache
+        dz = dh * y * (1 - y)
+        dX = dz @ self.W.T
+        return Gradients([X.T @ dz, dz.sum(axis=0)], dX[:, : self.input_features], (dX[:, self.input_features :],))
+
+
+SATURATED = Problem(1, 3, 4, seed=1, scale=1e5)
+
+
+def test_where_complex_numbers_overflow_real_ones_are_asked():
+    """They certify nothing there, but refuse what is not zero."""
+    assert {note for _, note in verdicts(NaiveSigmoid, SATURATED)} == {Chebyshev.name}
+    assert "violated" not in {verdict for verdict, _ in verdicts(NaiveSigmoid, SATURATED)}
+    wrong = gradients(tampered(NaiveSigmoid, lambda cell, weights: [w + 1 for w in weights]), SATURATED, "weights")
+    assert {b.verdict for b in wrong} == {"violated"}
+
+
+class Relu(RNN):
+    """h' = max(z, 0), with slope 0 at z = 0."""
+
+    kind, weight_blocks = None, None  # type: ignore[assignment]
+
+    def _apply(self, x, h):
+        X = np.concatenate([x, h], axis=1)
+        self._cache = X, X @ self.W + self.b
+        return (np.maximum(self._cache[1], 0),)
+
+    def _vjp(self, dh):
+        X, z = self._cache
+        dz = dh * (z > 0)
+        dX = dz @ self.W.T
+        return Gradients([X.T @ dz, dz.sum(axis=0)], dX[:, : self.input_features], (dX[:, self.input_features :],))
+
+
+def test_a_kink_is_no_fault():
+    """At z = 0 either slope will do; elsewhere the one that is wrong is violated."""
+    assert ("inconclusive", "a kink, and so no derivative") in verdicts(Relu, Problem(2, 3, 4, regime="zeros"))
+    assert {verdict for verdict, _ in verdicts(Relu)} == {"certified"}
+    wrong = tampered(Relu, lambda cell, weights: [weights[0], weights[1] / 2])
+    assert {b.name for b in gradients(wrong, PROBLEM, "weights") if b.verdict == "violated"} == {"b"}
+
+
+def opposite(cell, weights):
+    """Two entries of W wrong such that the direction with the signs of the claim sees nothing."""
+    W, v = weights[0].reshape(-1), PROBLEM.directions(weights)[0].reshape(-1)
+    agree = np.sign(W) == np.sign(v)
+    j, k = np.flatnonzero(agree)[0], np.flatnonzero(~agree)[0]
+    error = 1e-6 * min(abs(W[j]), abs(W[k]))
+    W[j] += error * np.copysign(v[k], W[k])
+    W[k] -= error * np.copysign(v[j], W[j])
+    return weights
+
+
+def test_errors_that_hide_behind_each_other_are_found():
+    """By the random direction, which names the array and its worst entry."""
+    wrong = [b for b in gradients(tampered(RNN, opposite), PROBLEM, "weights") if b.verdict == "violated"]
+    assert [b.name for b in wrong] == ["W"] and wrong[0].got[wrong[0].index] != wrong[0].expected[wrong[0].index]
+
+
+def judge_of(Cell, problem=PROBLEM):
+    """The Judge of its weight gradients."""
+    return prepared(*problem.build(Cell), problem, handshake(Cell), ("weights",))[0]
+
+
+def test_a_sum_that_no_array_explains_is_told_as_it_is():
+    """A random direction through all arrays may be violated where none is alone."""
+    judge = judge_of(RNN)
+    judge.verdict = lambda name, direction: Block(name, 1.0, 0.0, verdict="violated" if "+" in name else "inconclusive")
+    [whole] = judge.random()
+    assert whole.name == "W + b" and judge.shown(whole) is whole
+
+
+def test_where_no_entry_is_wrong_by_itself_the_sum_is_told():
+    """Entries that are all a little too large are each within the bound of their sum."""
+    judge, block = judge_of(RNN), Block("W", 2.0, 1.0, 1.0, 0.5, "violated", array=0)
+    judge.claims[0] = judge.claims[0] + 0.1
+    assert judge.shown(block) is block
+    judge.claims[0][2, 1] += 1
+    assert judge.shown(block).index == (2, 1)
+
+
+class Uncopied(RNN):
+    """A correct cell that refuses to be copied."""
+
+    def __deepcopy__(self, memo):
+        raise TypeError("holds what cannot be copied")
+
+
+class Twofold(RNN):
+    """A correct cell that holds its bias twice: as an array, and as a view of it."""
+
+    def __init__(self, features, state):
+        super().__init__(features, state)
+        self.half = self.b[:]
+
+    def _apply(self, x, h):
+        X = np.concatenate([x, h], axis=1)
+        self._cache = X, X @ self.W + self.b / 2 + self.half / 2
+        return (np.tanh(self._cache[1]),)
+
+
+@pytest.mark.parametrize("Guest", [Uncopied, Twofold])
+def test_a_cell_that_a_copy_does_not_stand_for_is_asked_itself(Guest):
+    """In real numbers, and nothing that is right is violated."""
+    assert handshake(Guest) == Handshake(False, (Chebyshev,) * 4)
+    assert {verdict for verdict, _ in verdicts(Guest)} == {"certified"}
+
+
+def test_a_cell_that_always_raises_is_left_to_the_laws():
+    """The handshake decides nothing."""
+
+    def fails(z):
+        raise ArithmeticError
+
+    assert handshake(bent(fails)) == Handshake(True, (ComplexStep,) * 32)
+
+
+class OneBias(GRU):
+    """A GRU that declares no bias at the state's half."""
+
+    @property
+    def weight_blocks(self):
+        """Those of the GRU, but for it."""
+        return [{key: index for key, index in blocks.items() if key[0] != "bias_h"} for blocks in super().weight_blocks]
+
+
+@pytest.mark.parametrize(("Guest", "gates"), [(GRU, ["reset", "update", "candidate"]), (OneBias, ["update", "candidate"])])
+def test_a_gate_is_probed_where_it_can_be_isolated(Guest, gates):
+    """That of reset wants a bias at the state's half; what is probed is exact to 8 ulps."""
+    found = list(probes(Guest, PROBLEM))
+    assert [probe.name.split()[-1] for probe in found] == gates
+    for probe in found:
+        np.testing.assert_array_max_ulp(probe.value, probe.exact_value, 8)
+
+
+def test_a_saturated_step_errs_by_what_the_steps_around_it_make_of_it():
+    """1 - t^2 is wrong by an ulp of 1, which five steps at a scale of 30 enlarge: no violation."""
+    problem = Problem(4, 3, 5, steps=6, seed=1002125693, scale=30.0, regime="one-hot", upstream="first")
+    [block] = gradients(UNROLLED[0], problem, "state")
+    assert block.verdict == "inconclusive" and 1e-11 < block.error < block.bound
+
+
+def test_an_oracle_that_is_lost_in_noise_accuses_nobody():
+    """A claim beyond the bound of an oracle that knows the derivative to a third of it only."""
+    judge = judge_of(RNN)
+    direction = {0: judge.signed(0)}
+    noise = judge._claimed(direction) / 3
+    judge._oracle = lambda direction: SimpleNamespace(name="Chebyshev", value=lambda *point: 0.0, error=lambda: noise)
+    block = judge.verdict("W", direction)
+    assert (block.verdict, block.note) == ("inconclusive", "Chebyshev, lost in noise")
+
+
+@pytest.mark.parametrize("size", [3, 70])
+def test_blocks_may_be_lists_of_columns(size):
+    """An index that makes a copy is written as one that makes a view."""
+
+    class Listed(GRU):
+        @property
+        def weight_blocks(self):
+            S = self.state_size
+            gates = ("reset", "update", "candidate")
+            return [{(s, g): (..., np.arange(S) + k * S) for k, g in enumerate(gates)} for s in ("x", "h", "bias_x", "bias_h")]
+
+    blocks = gradients(Listed, Problem(2, size, size, scale=1.0), "weights")
+    assert {b.verdict for b in blocks} == {"certified"} and len(blocks) == 12
+
+
+WILD = {  # a law and problems on which a bound entry by entry, or of one step, was too small or nearly so
+    "equations_of_the_kind": (Unroll(LSTM), Problem(3, 4, 3, steps=32, seed=62964, scale=30.0, regime="small inputs")),
+    "float32_outputs": (Unroll(RNN), Problem(2, 1, 130, steps=12, seed=2, scale=1e3, upstream="first")),
+}
+
+
+@pytest.mark.parametrize("name", WILD)
+def test_long_and_chaotic_sequences_are_no_violations(name):
+    """A memory is rounded at every step; units that rounding flips are others than those that a few draws flip."""
+    Sequence, problem = WILD[name]
+    with counting(Tally()) as tally:
+        laws()[name].check(Cell=Sequence, problem=problem)
+    assert tally.examples == 1 and tally.worst < 0.5

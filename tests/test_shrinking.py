@@ -1,0 +1,177 @@
+"""What a failure shrinks to: the smallest shape, numbers that can be read, and the same fault as at first."""
+
+import numpy as np
+import pytest
+from cellcheck.cells import lift
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.mutants import CATALOGUE, killed
+from cellcheck.properties.shrinking import shrinking
+from cellcheck.properties.shrinking.shrinking import Failure, kind, shapes, smallest
+from cellcheck.properties.verdicts.blocks import Block, Violation
+from cellcheck.properties.verdicts.tally import Tally, counting
+from cellcheck.strategies import Literal, Problem
+
+from tests.guests.gist import CrashingGRU, ExpRatioTanh
+
+READABLE = [
+    "GatesDeclaredIOFG",
+    "InputGateFromInput",
+    "DerivativeMissing",
+    "SignFlipped",
+    "DirectPathDropped",
+    "StateGradientNotCarried",
+    "OverwrittenNotAdded",
+    "StateNotCarried",
+    "GradientsAccumulate",
+    "InputMaskedInPlace",
+    "FirstRowOnly",
+    "OutputAliasesTheCache",
+    "TanhIsNaN",
+]
+
+
+def broken(name):
+    """(law, cell, the first problem on which a mutant dies by its law)."""
+    mutant = next(m for m in CATALOGUE if m.name == name)
+    law, Cell = laws()[mutant.law], mutant.cls
+    return law, Cell, killed(law, Cell).problem
+
+
+def numbers(literal):
+    """All numbers of a literal problem that are not zero."""
+    parts = [*literal.weights, literal.x, *literal.state, *(u for us in literal.given for u in us)]
+    return np.concatenate([np.ravel(part)[np.ravel(part) != 0] for part in parts])
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_case_is_small_and_still_fails_in_the_same_way(name):
+    """At most 6 numbers are not zero, each of at most 2 digits; the worst block is that of the original, by its margin."""
+    law, Cell, problem = broken(name)
+    literal, error = smallest(law.check, Cell, problem)
+    original = shrinking.Subject(law.check, Cell).failure(problem)
+    assert isinstance(literal, Literal)
+    assert len(numbers(literal)) <= 6
+    assert all(float(f"{v:.1e}") == v for v in numbers(literal))
+    assert Failure(error).stands_for(original)
+
+
+def test_a_failure_of_rare_numbers_reaches_one_unit():
+    """The tanh that is a ratio of exponentials ends at (1, 1, 1), wherever Hypothesis has left it."""
+    stuck = Problem(5, 1, 1, seed=22, regime="large inputs")
+    law, Cell = laws()["outputs_are_finite"].check, lift(ExpRatioTanh)
+    problem = next(p for seed in range(99) for p in [Problem(5, 2, 3, seed=seed, regime="large inputs")] if fails(law, Cell, p))
+    for start in (stuck, problem) if fails(law, Cell, stuck) else (problem,):
+        literal, _ = smallest(law, Cell, start)
+        assert (literal.x.shape, literal.recipe.state) == ((1, 1), 1)
+        assert 709.78 < np.prod(abs(numbers(literal))) <= 720
+
+
+def fails(law, Cell, problem):
+    """Whether the law fails there."""
+    return shrinking.Subject(law, Cell).failure(problem) is not None
+
+
+def test_what_a_cell_raises_shrinks_to_zeros():
+    """A crash needs two rows and no numbers; it stays the same exception."""
+    law, Cell = laws()["weight_gradients"].check, lift(CrashingGRU)
+    literal, error = smallest(law, Cell, Problem(4, 3, 2))
+    assert isinstance(error, ValueError)
+    assert literal.x.shape == (2, 1)
+    assert not numbers(literal).size
+
+
+def test_a_cell_of_one_size_keeps_it():
+    """No smaller one can be asked how its weights would be laid out."""
+    law, Mutant, _ = broken("SignFlipped")
+
+    def fixed(input_features, state_size):
+        if (input_features, state_size) != (2, 3):
+            raise ValueError("this network has 2 inputs and 3 units")
+        return Mutant(2, 3)
+
+    literal, _ = smallest(law.check, fixed, Problem(4, 2, 3, seed=1))
+    assert (literal.x.shape, literal.recipe.state) == ((1, 2), 3)
+    assert len(numbers(literal)) <= 6
+
+
+def test_a_literal_problem_is_where_shrinking_may_start():
+    """What it has ended in stays as it is."""
+    law, Cell, problem = broken("SignFlipped")
+    literal, _ = smallest(law.check, Cell, problem)
+    assert repr(smallest(law.check, Cell, literal)[0]) == repr(literal)
+
+
+def test_a_cell_that_cannot_be_made_keeps_its_recipe():
+    """There are no arrays to shrink."""
+
+    def never(input_features, state_size):
+        raise OSError("no weights file")
+
+    problem, error = smallest(laws()["weight_gradients"].check, never, Problem(2, 3, 4))
+    assert isinstance(problem, Problem)
+    assert str(error) == "no weights file"
+
+
+def test_a_call_that_takes_too_long_is_no_smaller_case(monkeypatch):
+    """It is not the failure that is shrunk."""
+
+    def law(Cell, problem):
+        while True:
+            pass
+
+    monkeypatch.setattr(shrinking, "LONGEST", 0.01)
+    assert shrinking.Subject(law, None).failure(Problem()) is None
+
+
+def test_shrinking_is_not_counted():
+    """The tally of the run is left alone."""
+    law, Cell, problem = broken("SignFlipped")
+    with counting(Tally()) as tally:
+        smallest(law.check, Cell, problem)
+    assert tally.examples == 0
+
+
+def test_the_same_failure_ends_in_the_same_case():
+    """Twice the same arrays."""
+    law, Cell, problem = broken("DerivativeMissing")
+    assert repr(smallest(law.check, Cell, problem)[0]) == repr(smallest(law.check, Cell, problem)[0])
+
+
+def test_a_problem_that_does_not_fail_again_is_returned():
+    """Then there is no error."""
+    from cellcheck.cells import RNN
+
+    assert smallest(laws()["weight_gradients"].check, RNN, Problem()) == (Problem(), None)
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (Block("b", "shape (2,)", "shape (1,)", note="shape"), "shape"),
+        (Block("y", np.array([np.nan]), "finite", index=(0,)), "nan"),
+        (Block("flags", "overflow", "none"), "word"),
+        (Block("W", np.array([1.0]), np.array([2.0]), index=(0,)), "value"),
+    ],
+)
+def test_kinds_of_failure_are_told_apart(block, expected):
+    """A shape never shrinks into a value."""
+    assert kind(block) == expected
+
+
+def test_vanishing_numbers_do_not_stand_for_visible_ones():
+    """An error of 1e-200 is no counterexample where the original was 1."""
+
+    def failure(got, expected):
+        block = Block("W", got, expected, abs(got - expected), 1e-300, "violated")
+        return Failure(Violation([block]))
+
+    assert failure(2.0, 1.0).stands_for(failure(3.0, 1.0))
+    assert not failure(2e-200, 1e-200).stands_for(failure(3.0, 1.0))
+    assert not failure(0.1, 0.0).stands_for(failure(3.0, 1.0))
+
+
+def test_smaller_shapes_come_first():
+    """Fewest numbers first, and never the shape itself."""
+    found = shapes(Problem(2, 1, 2))
+    assert found[0] == {"batch": 1, "features": 1, "state": 1, "steps": 1}
+    assert {"batch": 2, "features": 1, "state": 2, "steps": 1} not in found

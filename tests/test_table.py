@@ -1,0 +1,82 @@
+"""The table that ends a run: narrow, short names, reasons grouped, nothing left out."""
+
+from cellcheck.properties.certificate import table
+
+NOTHING = {"reason": "", "examples": 9, "blocks": {"certified": 9}, "worst": 0.5, "power": {}}
+
+
+def results(cell, **verdicts):
+    """One result per law, of three groups. verdicts: of laws that did not hold, with the reason."""
+    laws = [
+        ("gradients", "weight_gradients"),
+        ("gradients", "input_gradients"),
+        ("sequences", "a"),
+        ("sequences", "b"),
+        ("purity", "p"),
+    ]
+    for group, law in laws:
+        verdict, reason = verdicts.get(law, ("held", ""))
+        yield {**NOTHING, "cell": cell, "group": group, "law": law, "verdict": verdict, "reason": reason}
+
+
+def test_a_guest_is_called_by_its_class_and_its_file_named_once():
+    """Two cells of one long path; two of the same name keep their paths."""
+    path = "some/where/far/away/in/a/folder/cells.py"
+    text = table.lines([*results(f"{path}:A"), *results(f"{path}:B")])
+    assert text[0] == f"{path}: A, B"
+    assert sum(path in line for line in text) == 1
+    assert table.short_names(["x.py:A", "y.py:A"]) == {"x.py:A": "x.py:A", "y.py:A": "y.py:A"}
+
+
+def test_a_whole_group_is_named_once_and_cells_alike_share_a_line():
+    """`sequences group`, not each of its laws."""
+    step = ("not verified", "a step cell")
+    text = table.lines([r for cell in ("RNN", "GRU") for r in results(cell, a=step, b=step)])
+    assert "RNN, GRU: not verified: a step cell (sequences group)" in text
+
+
+def test_no_line_is_wide():
+    """Twenty reasons, every kind of verdict: 100 columns."""
+    many = [
+        {
+            **NOTHING,
+            "cell": "LSTM",
+            "group": "layout",
+            "law": f"a_law_with_quite_a_long_name_{k}",
+            "verdict": verdict,
+            "reason": "why",
+        }
+        for k, verdict in enumerate(["hazard", "expected", "incomplete", "not verified", "broken"] * 4)
+    ]
+    assert max(map(len, table.lines([*results("LSTM"), *many]))) <= table.WIDTH
+
+
+def test_absent_gradients_and_lost_laws_are_said():
+    """Half of the gradients absent; a law that did not run to its end."""
+    text = table.lines(
+        list(results("A", input_gradients=("not verified", "no input gradients"), p=("incomplete", "its worker crashed")))
+    )
+    assert "A: gradients of x NOT verified; of weights held" in text
+    assert "A: incomplete: its worker crashed (p)" in text
+    assert "incomplete" in text[0]
+
+
+def test_a_tiny_share_of_the_bound_is_not_spelled_out():
+    """2.8e-299 of the bound is no figure for people."""
+    assert table.lines([{**NOTHING, "cell": "A", "group": "g", "law": "l", "verdict": "held", "worst": 2.8e-299}])[1].endswith(
+        "<0.01"
+    )
+
+
+def test_a_vacuous_law_is_told_as_not_verified():
+    """It is broken for the reason that it has seen too little, not by the cell."""
+    text = table.lines(list(results("A", p=("broken", "vacuous: of 9 examples certified W 0"))))
+    assert "A: not verified: vacuous: of 9 examples certified W 0 (p)" in text
+
+
+def test_a_cell_of_which_little_was_asked_is_warned_of():
+    """Fewer than half of the laws, but for those of sequences."""
+    unasked = dict.fromkeys(["weight_gradients", "input_gradients"], ("not verified", "no gradients"))
+    steps = dict.fromkeys("ab", ("not verified", "a step cell"))
+    assert "A: warning: only 1 of 3 laws could be asked" in table.lines(list(results("A", **unasked, **steps)))
+    assert not any("warning" in line for line in table.lines(list(results("A", **steps))))
