@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
+from cellcheck.cells import lift
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.limits import Hang, limited
-from cellcheck.properties.verdicts.run import array_names
 from cellcheck.running import Run, observed
 
 FLOAT32 = 2.0**29  # how much larger a rounding is, and so the one bound, than in float64
@@ -102,11 +102,11 @@ def _chosen(Cell, error):
     """What was declared as a choice, if that is all that is wrong: float32 inside, or clipping that cannot be undone."""
     if not isinstance(error, Violation):
         return None
-    cell = Cell(2, 3)
-    choices, names = getattr(cell, "choices", {}), set(array_names(cell))
+    cell = lift(Cell)(2, 3)
+    choices, names = cell.spec.choices, set(cell.spec.array_names)
     if "float32" in choices and all(b.error <= b.bound * FLOAT32 for b in error.blocks):
         return "declared: computes in float32 inside"
-    if "clip" not in choices or getattr(cell, "takes_upstream", True):
+    if "clip" not in choices or cell.spec.takes_upstream:
         return None
     only = all(set(b.name.split()) & names and _clipped(b, choices["clip"]) for b in error.blocks)
     return f"declared: clips its gradients at {choices['clip']}" if only else None

@@ -30,7 +30,7 @@ def test_vjp_is_linear(Cell, problem):
 
 def _small(cell, x):
     """A power of two by which gradients may shrink without leaving the numbers that the cell computes with."""
-    return x.dtype.type(2.0 ** (np.finfo(np.float32 if "float32" in getattr(cell, "choices", {}) else x.dtype).minexp // 25))
+    return x.dtype.type(2.0 ** (np.finfo(np.float32 if "float32" in cell.spec.choices else x.dtype).minexp // 25))
 
 
 @given(problem=problems())
@@ -58,7 +58,7 @@ def test_sum_output_is_additive_over_rows(Cell, problem):
         return {"sum": total(p)}
 
     def parts(p):
-        return {"sum": sum(total(p.rows([k])) for k in range(p.x.shape[-2]))}
+        return {"sum": sum(total(p.rows([k])) for k in range(p.batch))}
 
     require(agree(Cell, problem, whole, parts, bound.size_of_sum))
 
@@ -72,7 +72,7 @@ def test_weight_gradient_is_the_sum_over_rows(Cell, problem):
         return vjp(Cell, p, lambda u, v: u, ["weights"])
 
     def parts(p):
-        rows = [vjp(Cell, p.rows([k]), lambda u, v: u, ["weights"]) for k in range(p.x.shape[-2])]
+        rows = [vjp(Cell, p.rows([k]), lambda u, v: u, ["weights"]) for k in range(p.batch)]
         return {name: sum(row[name] for row in rows) for name in rows[0]}
 
     require(agree(Cell, problem, whole, parts, bound.size))

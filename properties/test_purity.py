@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cellcheck.properties.verdicts.blocks import Block, identical, same
-from cellcheck.properties.verdicts.run import PARTS, array_names, claimed, differentiated, outcome, output_names
+from cellcheck.properties.verdicts.run import PARTS, claimed, differentiated, outcome
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
 from cellcheck.strategies.problem import with_weights
@@ -18,14 +18,14 @@ def test_apply_is_repeatable(Cell, problem):
     """apply(x, s) = apply(x, s), bit by bit, when asked again."""
     cell, x, state = problem.build(Cell)
     first = [np.array(y) for y in cell.apply(x, *state)]
-    require(map(identical, output_names(cell), cell.apply(x, *state), first))
+    require(map(identical, cell.spec.output_names, cell.apply(x, *state), first))
 
 
 @given(problem=problems())
 def test_vjp_is_repeatable(Cell, problem):
     """vjp(u) = vjp(u), bit by bit, when asked again after vjp(v); a cell may refuse to answer twice."""
     cell, x, state = problem.build(Cell)
-    u, v = problem.upstreams(2, cell.apply(x, *state))
+    u, v = problem.upstreams(2, cell.apply(x, *state), cell.spec)
     first = differentiated(cell, u)
     try:
         again = [differentiated(cell, w) for w in (v, u)][-1]
@@ -40,7 +40,7 @@ def test_vjp_is_repeatable(Cell, problem):
 def test_a_second_vjp_is_answered(Cell, problem):
     """apply(x, s); vjp(u); vjp(v) raises nothing."""
     cell, x, state = problem.build(Cell)
-    u, v = problem.upstreams(2, cell.apply(x, *state))
+    u, v = problem.upstreams(2, cell.apply(x, *state), cell.spec)
     cell.vjp(*u)
     require(Block(name, "an answer", "an answer") for name in differentiated(cell, v))
 
@@ -49,10 +49,10 @@ def test_a_second_vjp_is_answered(Cell, problem):
 def test_what_is_given_stays_as_it_is(Cell, problem):
     """x, s, W and u are the same after apply(x, s) and vjp(u) as before."""
     cell, x, state = problem.build(Cell)
-    names = [*array_names(cell), *(f"upstream of {name}" for name in output_names(cell))]
+    names = [*cell.spec.array_names, *(f"upstream of {name}" for name in cell.spec.output_names)]
     given = [*cell.weights, x, *state]
     before = [np.array(a) for a in given]
-    [u] = problem.upstreams(1, cell.apply(x, *state))
+    [u] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
     before += [np.array(a) for a in u]
     cell.vjp(*u)
     require(map(identical, names, [*given, *u], before))
@@ -94,7 +94,7 @@ def test_two_cells_are_independent(Cell, problem):
     two = replace(_negated(one), weights=[-w for w in one.weights])
     alone = [outcome(p.build(Cell)[0], p) for p in (one, two)]
     cells = [p.build(Cell)[0] for p in (one, two)]
-    outputs = [dict(zip(output_names(c), map(np.array, c.apply(p.x, *p.state)))) for c, p in zip(cells, (one, two))]
+    outputs = [dict(zip(c.spec.output_names, map(np.array, c.apply(p.x, *p.state)))) for c, p in zip(cells, (one, two))]
     gradients = [differentiated(c, p.given[0]) for c, p in zip(cells, (one, two))]
     require(block for k in range(2) for block in same({**outputs[k], **gradients[k]}, alone[k]))
 
@@ -108,7 +108,7 @@ def test_outputs_are_the_callers(Cell, problem):
     outputs = cell.apply(x, *state)
     before, expected = [np.array(y) for y in outputs], differentiated(cell, problem.given[0])
     cell.apply(-x, *(-s for s in state))
-    kept = list(map(identical, output_names(cell), outputs, before))
+    kept = list(map(identical, cell.spec.output_names, outputs, before))
     for y in cell.apply(x, *state):
         _spoil(y)
     require([*kept, *same(differentiated(cell, problem.given[0]), expected)])
@@ -124,7 +124,7 @@ def test_inputs_are_the_callers(Cell, problem):
     outputs = cell.apply(x, *state)
     for a in (x, *state):
         _spoil(a)
-    found = {name: np.array(y) for name, y in zip(output_names(cell), outputs)}
+    found = {name: np.array(y) for name, y in zip(cell.spec.output_names, outputs)}
     require(same({**found, **differentiated(cell, problem.given[0])}, fresh))
 
 
@@ -144,7 +144,7 @@ def test_gradients_are_the_callers(Cell, problem):
     kept = list(map(identical, names, gradients, before))
     for g in gradients:
         _spoil(g)
-    own = map(identical, [f"upstream of {name}" for name in output_names(cell)], given, u)
+    own = map(identical, [f"upstream of {name}" for name in cell.spec.output_names], given, u)
     require([*kept, *own, *map(identical, names, _raw(cell, cell.vjp(*map(np.copy, u))).values(), before)])
 
 
@@ -170,18 +170,18 @@ def _negated(p):
 
 def _others(cell, p):
     """Problems that this instance may have seen before: negated, of more rows and of one, of more steps and of one."""
-    found, rows = [_negated(p)], list(range(p.x.shape[-2]))
-    if cell.batch is None:
+    found, rows = [_negated(p)], list(range(p.batch))
+    if cell.spec.batch is None:
         found += [p.rows(rows + rows), p.rows(rows[:1])]
-    if cell.sequence:
-        steps = list(range(len(p.x)))
+    if cell.spec.sequence:
+        steps = list(range(p.steps))
         found += [p.span(steps + steps), p.span(steps[:1])]
     return found
 
 
 def _raw(cell, gradients):
     """The gradients by name, as the cell returned them."""
-    return {name: np.asarray(g) for name, (g, _) in zip(array_names(cell), claimed(cell, gradients, PARTS)) if g is not None}
+    return {name: np.asarray(g) for name, (g, _) in zip(cell.spec.array_names, claimed(cell, gradients, PARTS)) if g is not None}
 
 
 def _spoil(array):

@@ -7,7 +7,7 @@ import pytest
 from cellcheck.properties.oracles import agree
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import identical, same
-from cellcheck.properties.verdicts.run import apply, array_names, both, claimed, output_names, vjp
+from cellcheck.properties.verdicts.run import apply, both, claimed, joined, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
 from hypothesis import given, reject
@@ -24,7 +24,7 @@ def test_a_sequence_is_its_steps(Cell, problem):
         for t in range(len(x)):
             *state, _ = map(np.array, cell.apply(x[t : t + 1], *state))
             ys.append(state[-1][None])
-        return dict(zip(output_names(cell), (*state, np.concatenate(ys))))
+        return dict(zip(cell.spec.output_names, (*state, np.concatenate(ys))))
 
     require(agree(Cell, problem, lambda p: apply(Cell, p), one_by_one, bound.size_of_outputs))
 
@@ -38,12 +38,12 @@ def test_a_sequence_may_be_split(Cell, problem):
         (cell, x, state), k = p.build(Cell), _cut(Cell, p)
         *state, early = map(np.array, cell.apply(x[:k], *state))
         *state, late = cell.apply(x[k:], *state)
-        return dict(zip(output_names(cell), (*state, np.concatenate([early, late]))))
+        return dict(zip(cell.spec.output_names, (*state, np.concatenate([early, late]))))
 
     require(agree(Cell, problem, lambda p: apply(Cell, p), split, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals", "x", "state")
+@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams")
 @given(problem=problems())
 def test_vjp_of_a_sequence_may_be_split(Cell, problem):
     """vjp over x = vjp over x[:k] of what vjp over x[k:] returns for the state between; dW is their sum."""
@@ -56,7 +56,7 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
         late = second.vjp(*d_state, d_ys[k:])
         early = first.vjp(*late[2], d_ys[:k])
         weights = [a + b for a, b in zip(early[0], late[0])]
-        return dict(zip(array_names(first), (*weights, np.concatenate([early[1], late[1]]), *early[2])))
+        return dict(zip(first.spec.array_names, (*weights, np.concatenate([early[1], late[1]]), *early[2])))
 
     require(agree(Cell, problem, lambda p: vjp(Cell, p), split, bound.size))
 
@@ -72,9 +72,9 @@ def test_no_steps_leave_the_state(Cell, problem):
     passed = claimed(cell, cell.vjp(*p.given[0]), ["state"])[-len(state) :]
     require(
         [
-            *map(identical, output_names(cell), new, state),
+            *map(identical, cell.spec.output_names, new, state),
             identical("shape of ys", np.shape(ys), (0, *state[-1].shape)),
-            *(identical(name, d, wanted) for name, (d, _), wanted in zip(cell.state_names, passed, d_state)),
+            *(identical(name, d, wanted) for name, (d, _), wanted in zip(cell.spec.state_names, passed, d_state)),
         ]
     )
 
@@ -90,9 +90,7 @@ def test_each_ragged_row_equals_its_solo_run(Cell, problem):
 
     def alone(p):
         runs = [both(Cell, p.rows([k]).span(slice(n))) for k, n in enumerate(_lengths(p))]
-        padded = [{**run, **{name: _padded(run[name], len(p.x)) for name in ("x", "ys")}} for run in runs]
-        fixed = array_names(p.build(Cell)[0])[: len(p.weights)]
-        return {n: sum(r[n] for r in padded) if n in fixed else np.concatenate([r[n] for r in padded], axis=-2) for n in runs[0]}
+        return joined(p.spec, [{**run, **{name: _padded(run[name], p.steps) for name in ("x", "ys")}} for run in runs])
 
     require(agree(Cell, _unasked(problem.literal(Cell)), together, alone, bound.size_of_a_run))
 
@@ -126,7 +124,7 @@ def test_outputs_of_padding_are_zero(Cell, problem):
 
 def _cut(Cell, p):
     """Where to split: any step, the ends included if the cell takes an empty sequence; a single step can then not be split."""
-    fewest = getattr(Cell(p.recipe.features, p.recipe.state), "fewest_steps", 0)
+    fewest = p.build(Cell)[0].spec.fewest_steps
     places = range(fewest, len(p.x) - fewest + 1)
     if not places:
         reject()
@@ -135,12 +133,12 @@ def _cut(Cell, p):
 
 def _lengths(p):
     """The lengths of the rows of a literal problem."""
-    return p.lengths(*p.x.shape[:2])
+    return p.lengths(p.steps, p.batch)
 
 
 def _alive(p):
-    """Which (step, row, 0) comes before the end of its row."""
-    return np.arange(len(p.x))[:, None, None] < _lengths(p)[:, None]
+    """Which (step, row, ...) comes before the end of its row, to be broadcast against x or ys."""
+    return np.arange(p.steps)[:, None, None] < _lengths(p)[:, None]
 
 
 def _unasked(p):

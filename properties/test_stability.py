@@ -8,7 +8,7 @@ from cellcheck.properties.oracles import agree
 from cellcheck.properties.oracles.parked import probes
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import finite, unflagged, within
-from cellcheck.properties.verdicts.run import apply, vjp
+from cellcheck.properties.verdicts.run import apply, rows, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
 from hypothesis import given
@@ -44,11 +44,11 @@ def test_nan_stays_in_its_row(Cell, problem):
 
     def others(p):
         run = {**apply(Cell, p), **vjp(Cell, p, parts=["x", "state"])}
-        return {name: a[..., 1:, :] for name, a in run.items()}
+        return rows(p.spec, run, slice(1, None))
 
     def poisoned(p):
         x = p.x.copy()
-        x[..., :1, :] = np.nan
+        x[(slice(None),) * p.spec.sequence + (0,)] = np.nan
         return others(replace(p, x=x))
 
     problem = problem.literal(Cell)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cellcheck.properties.oracles import agree
 from cellcheck.properties.verdicts import bound
-from cellcheck.properties.verdicts.run import apply, array_names, both, vjp
+from cellcheck.properties.verdicts.run import apply, both, joined, rows, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
 from hypothesis import given
@@ -37,8 +37,7 @@ def test_each_row_equals_its_solo_run(Cell, problem):
         return both(Cell, p, ["x", "state"])
 
     def alone(p):
-        rows = [together(p.rows([k])) for k in range(p.x.shape[-2])]
-        return {name: np.concatenate([row[name] for row in rows], axis=-2) for name in rows[0]}
+        return joined(p.spec, [together(p.rows([k])) for k in range(p.batch)])
 
     require(agree(Cell, problem, together, alone, bound.size_of_a_run))
 
@@ -60,6 +59,6 @@ def test_an_omitted_state_is_zero(Cell, problem):
 
 def _permuted(Cell, p, order):
     """The run on rows in another order, its rows put back."""
-    rows, cell = order(np.arange(p.x.shape[-2])), p.build(Cell)[0]
-    fixed = {"sum", *array_names(cell)[: len(cell.weights)]}
-    return {name: a if name in fixed else a[..., np.argsort(rows), :] for name, a in both(Cell, p.rows(rows)).items()}
+    index = order(np.arange(p.batch))
+    run = both(Cell, p.rows(index))
+    return {**run, **rows(p.spec, run, np.argsort(index))}

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cellcheck.cells import CELLS, LSTM
+from cellcheck.cells import CELLS, LSTM, lift
 from cellcheck.properties.certificate import Collector, certificate, write
 from cellcheck.properties.certificate.data import expected_blocks
 from cellcheck.properties.certificate.drawings import figure
@@ -239,7 +239,7 @@ def test_every_block_of_a_shipped_cell_agrees_to_1e_9(Shipped):
     for seed in range(12):
         problem = Problem(2, 3, 2, steps=2, seed=seed, scale=1.0)
         tally.add(block for part in ("weights", "x", "state") for block in gradients(Shipped, problem, part))
-    wanted = [name for name, _ in expected_blocks(Shipped(2, 3))]
+    wanted = [name for name, _ in expected_blocks(lift(Shipped).spec())]
     assert {name: tally.power[name] <= 1e-9 and tally.verdicts[name]["certified"] >= 10 for name in wanted} == dict.fromkeys(
         wanted, True
     )
@@ -259,7 +259,7 @@ def test_the_typical_pre_activation_is_what_is_drawn(regime):
     """`typical` is within a factor of 2 of the root mean square of [x, h] W + b."""
     problem = Problem(60, 6, 40, seed=3, scale=30.0, regime=regime)
     cell, x, (_, h) = problem.build(LSTM)
-    drawn = np.sqrt(np.mean((np.concatenate([x, h], axis=1) @ cell.W + cell.b) ** 2))
+    drawn = np.sqrt(np.mean((np.concatenate([x, h], axis=1) @ cell.guest.W + cell.guest.b) ** 2))
     assert drawn / 2 <= regimes.typical(6, 40, 30.0, regime) <= 2 * drawn
 
 

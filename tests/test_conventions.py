@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from cellcheck.cells import GRU, LSTM, RNN, Unroll, lift
 from cellcheck.cells.adapters import adapt
-from cellcheck.properties.intake import conventions
-from cellcheck.properties.intake.conventions import GATES, MATCH, gates_of, search, step
+from cellcheck.properties.intake.conventions import GATES, gates_of, search, step
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.oracles import gradients
 from cellcheck.properties.oracles.equations import equations
@@ -129,7 +128,7 @@ def test_what_matches_none_is_said_with_the_nearest():
     """The equation law stays unasked, and the line has the largest difference."""
     found = cleared("guest.py:Guest", undeclared(Peephole))
     assert found.notes[0].startswith("computes none of the known conventions; nearest is the LSTM equations")
-    assert "largest difference 0." in found.notes[0] and found.Cell(2, 3).kind is None
+    assert "largest difference 0." in found.notes[0] and found.Cell.spec().kind is None
 
 
 def tanh_of(make, states="h", fails_beyond=np.inf):
@@ -163,7 +162,7 @@ def test_what_cannot_be_compared_is_of_no_known_convention(guest):
     """Nothing is claimed of it."""
     make, said = UNKNOWN[guest]
     found = cleared("guest.py:Guest", make)
-    assert found.notes[0].startswith(said) and found.Cell(2, 3).kind is None
+    assert found.notes[0].startswith(said) and found.Cell.spec().kind is None
 
 
 class Swapped(LSTM):
@@ -258,13 +257,12 @@ def test_a_memory_that_is_not_taken_is_said():
     """It is found by starting from c = 0, and makes no law of equations."""
     found = cleared("guest.py:Forgetful", Forgetful)
     assert found.notes[0].startswith("computes the LSTM equations, gates f i o g, [x, h], one bias, from c = 0 in each call")
-    assert found.Cell(2, 3).memory and found.Cell(2, 3).kind is None
+    assert found.Cell.spec().memory and found.Cell.spec().kind is None
 
 
 @pytest.mark.parametrize("variant", [{}, {"update": "old"}, {"reset": "before"}, {"reset": "before", "update": "old"}], ids=str)
 def test_two_evaluations_of_a_gru_agree(variant):
     """The search and the law of equations were written apart, and say the same of every variant."""
     cell, x, state = Problem(3, 4, 2, scale=1.0).build(lift(GRU, variant=variant))
-    gates = gates_of(cell.weights, cell.weight_blocks, cell.transposed)
+    gates = gates_of(cell.weights, cell.spec.weight_blocks, cell.spec.transposed)
     assert np.allclose(step("GRU", variant, gates, x, state)[0], equations(cell, x, state)[0], rtol=0, atol=1e-12)
-    assert conventions.MATCH == MATCH

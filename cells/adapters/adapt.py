@@ -47,7 +47,7 @@ class Plan:
         self.scalar = next((name for name in SCALARS if name in self.forward.given), None)
         self.updates = "rate" in self.backward.taken or rate != RATE
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
-        self.outputs = self._outputs()
+        self.outputs, self.blind = self._outputs()
         self.takes_upstream = bool(self.reverse) and (not self.scalar or f"d{self.scalar}" in self.backward.taken)
         self.declared = options
 
@@ -63,9 +63,12 @@ class Plan:
         return found
 
     def _outputs(self):
-        """The outputs that the guest returns and, if there is a backward, takes an upstream for; h' may be the last of ys."""
+        """The outputs that the guest returns, and those of them that its backward takes no upstream for.
+
+        h' may be the last of ys.
+        """
         if self.scalar:
-            return (self.scalar,)
+            return (self.scalar,), ()
         given = [*self.states, *["ys"] * self.axes.sequence]
         if self.axes.sequence and "ys" in self.forward.given and self.states:
             here = {*self.forward.given, self.states[-1]}
@@ -74,12 +77,12 @@ class Plan:
         taken = {name[1:] for name in self.backward.taken} if self.reverse else here
         if "ys" in taken and self.states:
             taken = {*taken, self.states[-1]}
-        outputs = tuple(name for name in given if name in here and name in taken)
+        outputs = tuple(name for name in given if name in here)
         if not outputs:
             raise ValueError(
                 f"signature {self.forward.text!r}: wanted one of {', '.join((*given, *SCALARS))} among what is returned"
             )
-        return outputs
+        return outputs, tuple(name for name in outputs if name not in taken)
 
 
 class Adapted:
@@ -88,8 +91,9 @@ class Adapted:
     def __init__(self, plan, features, state):
         self.plan, self.input_features, self.state_size = plan, features, state
         self.subject = plan.make(features, state)
-        self.state_names, self.outputs, self.gist = plan.states, plan.outputs, bool(plan.scalar)
-        self.sequence, self.batch, self.takes_upstream = plan.axes.sequence, plan.axes.batch, plan.takes_upstream
+        self.state_names, self.sequence, self.batch, self.no_gradient = plan.states, plan.axes.sequence, plan.axes.batch, plan.blind
+        self.lifted_as = {"outputs": plan.outputs, "scalar": plan.scalar}
+        self.lifted_as |= {"takes_upstream": plan.takes_upstream, "targets": plan.targets}
         for name, value in plan.declared.items():
             setattr(self, name, value(features, state) if name == "weight_blocks" and callable(value) else value)
         if plan.dtype:
@@ -126,7 +130,7 @@ class Adapted:
             raise ValueError(f"{len(d_outputs)} upstream gradients given, but the outputs are {', '.join(plan.outputs)}")
         if not plan.reverse:
             return self._gradients(self._kept, d_outputs[0][()])
-        upstream, scale = dict(zip(plan.outputs, d_outputs)), 1.0
+        upstream, scale = {name: d for name, d in zip(plan.outputs, d_outputs) if name not in plan.blind}, 1.0
         if (
             plan.updates and plan.rate != RATE and plan.takes_upstream
         ):  # a fixed rate: a large upstream makes the change of a weight exact
@@ -137,7 +141,7 @@ class Adapted:
             direct = self._into_ys(upstream)
         values = {**self._kept, **self._values(*self._inputs)}
         for name, d in upstream.items():
-            values[f"d{name}"] = d[()] if self.gist else plan.axes.to_guest(d)
+            values[f"d{name}"] = d[()] if plan.scalar else plan.axes.to_guest(d)
         if plan.updates:
             given = self._updating(plan.backward, plan.reverse, values, scale)
         else:
@@ -167,7 +171,7 @@ class Adapted:
         return Gradients(weights if "weights" in self.gradients else None, x, state)
 
     def _output(self, name, x, state, given):
-        if self.gist:
+        if self.plan.scalar:
             return np.asarray(given[name])
         if name in given:
             return self.plan.axes.to_ours(name, given[name], name == "ys")

@@ -7,10 +7,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from cellcheck.cells import lift
 from cellcheck.properties.intake.capabilities import NEEDS, missing
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.oracles.gradients import regions_of
-from cellcheck.properties.verdicts.run import array_names
 from cellcheck.strategies import regimes
 
 VERSION = 1
@@ -45,7 +45,7 @@ def _cell(label, Cell, about, results, known):
     of = {(r["group"], r["law"]): r for r in results}
     rows = [_law(law, of.get((law.group, law.name))) for law in known]
     count = Counter(row["verdict"] for row in rows)
-    instance = Cell(2, 3)
+    instance = lift(Cell)(2, 3)
     blocks = _power(Cell, instance, of)
     return {
         "name": label.rpartition(":")[2],
@@ -94,17 +94,17 @@ def _share(blocks):
     return blocks.get("certified", 0) / judged if judged else None
 
 
-def expected_blocks(cell):
+def expected_blocks(spec):
     """Name and part of every derivative that a cell might offer: one per gate of each weight, one for x and for each state."""
-    parts = ["weights"] * len(cell.weights) + ["x"] + ["state"] * len(cell.state_names)
-    return [(region.name, parts[region.k]) for region in regions_of(cell, array_names(cell), range(len(parts)))]
+    parts = ["weights"] * len(spec.weights) + ["x"] * len(spec.inputs) + ["state"] * len(spec.states)
+    return [(region.name, parts[region.k]) for region in regions_of(spec, range(len(parts)))]
 
 
 def _power(Cell, cell, of):
     """Per block how closely the certified examples agreed; what no law looked at is there as well, with the reason."""
     seen = {name: found for (group, _), r in of.items() if group == "gradients" for name, found in r.get("power", {}).items()}
     rows = []
-    for name, part in expected_blocks(cell):
+    for name, part in expected_blocks(cell.spec):
         found = seen.get(name, {})
         counts = {verdict: found.get(verdict, 0) for verdict in ("certified", "inconclusive", "trivial", "violated")}
         reason = "" if found else missing(Cell, (part,)) or _unjudged(part, of)
@@ -122,15 +122,15 @@ def _unjudged(part, of):
 def _capabilities(cell):
     offers = {need: bool(has(cell)) for need, (has, _) in NEEDS.items()}
     return {
-        "kind": cell.kind,
-        "sequence": bool(cell.sequence),
-        "states": list(cell.state_names),
-        "gradients": list(cell.gradients),
-        "batch": cell.batch,
-        "dtypes": [getattr(d, "__name__", str(d)) for d in cell.dtypes],
-        "weights": array_names(cell)[: len(cell.weights)],
-        "choices": {key: str(value) for key, value in (getattr(cell, "choices", None) or {}).items()},
-        "variant": {key: str(value) for key, value in (getattr(cell, "variant", None) or {}).items()},
+        "kind": cell.spec.kind,
+        "sequence": bool(cell.spec.sequence),
+        "states": list(cell.spec.state_names),
+        "gradients": list(cell.spec.gradients),
+        "batch": cell.spec.batch,
+        "dtypes": [getattr(d, "__name__", str(d)) for d in cell.spec.dtypes],
+        "weights": cell.spec.array_names[: len(cell.weights)],
+        "choices": {key: str(value) for key, value in cell.spec.choices.items()},
+        "variant": {key: str(value) for key, value in cell.spec.variant.items()},
         "offers": offers,
     }
 
@@ -144,7 +144,7 @@ def _regimes(cell, results):
                 total[dimension][_taken(cell, dimension, value)] += n
     found = {}
     for dimension, values in regimes.REACHABLE.items():
-        if (dimension == "steps" and not cell.sequence) or not total[dimension]:
+        if (dimension == "steps" and not cell.spec.sequence) or not total[dimension]:
             continue
         names = list(dict.fromkeys(_taken(cell, dimension, f"{v:g}" if isinstance(v, float) else str(v)) for v in values))
         found[dimension] = {name: total[dimension][name] for name in names}
@@ -153,10 +153,10 @@ def _regimes(cell, results):
 
 def _taken(cell, dimension, value):
     """What the cell is given where it cannot take any batch or any number of steps."""
-    if dimension == "batch" and cell.batch:
-        return str(cell.batch)
+    if dimension == "batch" and cell.spec.batch:
+        return str(cell.spec.batch)
     if dimension == "steps":
-        return str(max(min(int(value), getattr(cell, "most_steps", None) or int(value)), getattr(cell, "fewest_steps", 0)))
+        return str(max(min(int(value), cell.spec.most_steps or int(value)), cell.spec.fewest_steps))
     return value
 
 

@@ -256,17 +256,18 @@ def _nearer(best, candidate, runs):
 
 
 def _difference(found, cell, x, state, outputs):
-    """The largest difference between what the cell returned and what a Convention, or a cell's own declaration, computes."""
-    blocks = found.weight_blocks(FEATURES, STATE) if isinstance(found, Convention) else found.weight_blocks
-    gates, swapped = gates_of(cell.weights, blocks, found.transposed), getattr(found, "swapped", False)
+    """The largest difference between what the cell returned and what a Convention, or its own CellSpec, computes."""
+    searched = isinstance(found, Convention)
+    blocks = found.weight_blocks(FEATURES, STATE) if searched else found.weight_blocks
+    gates, swapped, spec = gates_of(cell.weights, blocks, found.transposed), searched and found.swapped, cell.spec
     names = ("c", "h") if found.kind == "LSTM" else ("h",)
     if len(state) != len(names):  # what it does not take it starts from zero
         state = [*[np.zeros((x.shape[-2], STATE)) for _ in names], *state][-len(names) :]
-    new = step(found.kind, found.variant, gates, x[0] if cell.sequence else x, state[::-1] if swapped else state)
+    new = step(found.kind, found.variant, gates, x[0] if spec.sequence else x, state[::-1] if swapped else state)
     placed = new[::-1] if swapped else new
-    named = dict(zip(cell.state_names if len(cell.state_names) == len(names) else names, placed)) | {"ys": new[-1][None]}
-    wanted = cell.outputs or [*cell.state_names, *["ys"] * cell.sequence]
-    expected = [new[-1].sum()] if cell.gist else [named.get(name, np.nan) for name in wanted]
+    taken = spec.state_names if len(spec.states) == len(names) else names
+    named = {**{f"{name}'": s for name, s in zip(taken, placed)}, "ys": new[-1][None]}
+    expected = [new[-1].sum()] if spec.scalar else [named.get(name, np.nan) for name in spec.output_names]
     if [np.shape(e) for e in expected] != [np.shape(y) for y in outputs]:
         return np.inf
     difference = max(np.max(np.abs(y - e), initial=0.0) for y, e in zip(outputs, expected))
@@ -286,13 +287,13 @@ def gates_of(weights, blocks, transposed):
 def declared_difference(Cell):
     """How far a cell is from the kind and blocks that it declares, at the probes; 0 where it cannot be asked."""
     runs = [run for run in (_run(Cell, problem) for problem in PROBES) if run]
-    return max((_difference(run[0], *run) for run in runs), default=0.0)
+    return max((_difference(run[0].spec, *run) for run in runs), default=0.0)
 
 
 def swaps(cell, found):
     """In words, which two gates of its declaration a cell exchanges, against what was found; "" if it is not so simple."""
     pairs = set()
-    for weight, declared, actual in zip(cell.weights, cell.weight_blocks, found.weight_blocks(FEATURES, STATE)):
+    for weight, declared, actual in zip(cell.weights, cell.spec.weight_blocks, found.weight_blocks(FEATURES, STATE)):
         entries = np.arange(weight.size).reshape(weight.shape)
         gate_at = {entries[index].tobytes(): gate for (_, gate), index in actual.items()}
         pairs |= {frozenset((gate, gate_at.get(entries[index].tobytes(), gate))) for (_, gate), index in declared.items()}

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from cellcheck.cells import CELLS, lift
 from cellcheck.cells.contract import Cell
+from cellcheck.cells.spec import SIZES as SPEC_SIZES
+from cellcheck.cells.spec import allowed
 from cellcheck.properties.intake import conventions
 from cellcheck.properties.intake.loading import GuestError, load
 from cellcheck.properties.verdicts.limits import Hang, limited
-from cellcheck.properties.verdicts.run import array_names, output_names
 from cellcheck.strategies import Problem
 
 SIZES = ((1, 1), (2, 3))  # (features, state), at batch 1
+PROBES = [Problem(3, 2, 3, steps=4, seed=seed, scale=0.5) for seed in (1, 2, 3)]  # where every weight should have an effect
 KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 SECONDS = 30
@@ -57,10 +59,13 @@ def cleared(text, Guest):
     with _watched(notes), np.errstate(all="ignore"):
         try:
             with limited(SECONDS):
-                for features, state in SIZES:
-                    fewest = _checked(Guest, features, state)
+                sizes = _sizes(Guest)
+                for pair in dict.fromkeys(tuple(allowed(sizes, name, n) for name, n in zip(SPEC_SIZES, p)) for p in SIZES):
+                    fewest = _checked(Guest, *pair)
+                _check_live(lift(Guest), notes)
                 declared = {"fewest_steps": fewest} if fewest else {}
                 notes += ["takes no empty sequence"] * bool(fewest)
+                notes += _blind(lift(Guest).spec())
                 found, said = _convention(lift(Guest, **declared))
         except Refusal as refusal:
             raise GuestError(f"--cell {text}: {refusal}") from None
@@ -73,29 +78,40 @@ class Refusal(Exception):
     """What is wrong with a guest, without its name."""
 
 
+def _sizes(Guest):
+    """The declared sizes of a class or factory, each checked."""
+    sizes = lift(Guest).sizes if hasattr(Guest, "sizes") else {}
+    if not sizes:
+        _tried(f"constructing it with (features, state) = {SIZES[0]}", lambda: Guest(*SIZES[0]))
+        sizes = lift(Guest).sizes
+    for name, values in sizes.items():
+        least = 0 if name == "steps" else 1
+        if name not in SPEC_SIZES or not values or not all(isinstance(n, (int, np.integer)) and n >= least for n in values):
+            raise Refusal(f"sizes is {sizes!r}; give whole numbers for any of {', '.join(SPEC_SIZES)}")
+    return sizes
+
+
 def _checked(Guest, features, state):
     """Raise Refusal unless the guest honours the contract at these sizes; returns the fewest steps that it takes."""
-    sizes = f"({features}, {state})"
-    guest = _tried(f"constructing it with (features, state) = {sizes}", lambda: Guest(features, state))
+    guest = _tried(f"constructing it with (features, state) = {(features, state)}", lambda: Guest(features, state))
     _check_weights(guest)
     _check_methods(guest)
-    cell = _tried("reading its declarations", lambda: lift(lambda *_: guest)(features, state))
+    Cell = lift(Guest)
+    cell = _tried("reading its declarations", lambda: Cell(features, state))
     _check_declarations(cell, features, state)
-    fewest = _fewest_steps(Guest, features, state) if cell.sequence else 0
+    fewest = _fewest_steps(Cell, features, state) if cell.spec.sequence else 0
     problem = Problem(1, features, state, steps=2, seed=1, scale=0.5)
-    cell, x, s = _tried("filling its weights in place", lambda: problem.build(lift(Guest)))
-    given = ", ".join(f"{n} {a.shape}" for n, a in zip(array_names(cell)[len(cell.weights) :], (x, *s)))
-    called = f"{'apply' if hasattr(cell.guest, 'apply') else 'forward'}({given})"
+    cell, x, s = _tried("filling its weights in place", lambda: problem.build(Cell))
+    given = ", ".join(f"{n} {a.shape}" for n, a in zip(cell.spec.array_names[len(cell.weights) :], (x, *s)))
+    called = f"{'apply' if cell.spec.full else 'forward'}({given})"
     outputs = _tried(called, lambda: cell.apply(x, *s))
-    _check_outputs(cell, called, outputs, state, len(x) if cell.sequence else None)
-    if not cell.forward_only:
-        [upstream] = problem.upstreams(1, outputs)
-        name = "vjp" if hasattr(cell.guest, "vjp") else "backward"
+    _check_outputs(cell, called, outputs, x)
+    if not cell.spec.forward_only:
+        [upstream] = problem.upstreams(1, outputs, cell.spec)
+        name = "vjp" if cell.spec.full else "backward"
         shown = ", ".join(str(u.shape) for u in upstream) if name == "vjp" else "a scalar"
         _check_gradients(cell, f"{name}({shown})", _tried(f"{name}({shown})", lambda: cell.vjp(*upstream)), (x, *s))
-    if (features, state) == SIZES[-1]:  # at size 1 a softmax is constant
-        _check_live(Guest, outputs, problem)
-    _check_complex(Guest, cell, problem)
+    _check_complex(Cell, cell, problem)
     return fewest
 
 
@@ -131,29 +147,42 @@ def _check_methods(guest):
 
 
 def _check_declarations(cell, features, state):
-    if cell.kind not in (*KINDS, None):
-        raise Refusal(f"kind is {cell.kind!r}; wanted one of {', '.join(KINDS)}, or None")
-    unknown = set(cell.gradients) - set(Cell.gradients)
+    if cell.spec.kind not in (*KINDS, None):
+        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join(KINDS)}, or None")
+    unknown = set(cell.spec.gradients) - set(Cell.gradients)
     own = getattr(cell.guest, "gradients", ())
     if unknown or isinstance(own, str):
         raise Refusal(f"gradients is {own!r}; wanted a tuple out of {', '.join(Cell.gradients)}")
-    if not isinstance(cell.choices, dict) or set(cell.choices) - {"clip", "mean", "truncated", "float32"}:
-        raise Refusal(f"choices is {cell.choices!r}; wanted a dict out of clip, mean, truncated and float32")
-    if cell.batch not in (None, 1):
-        raise Refusal(f"batch is {cell.batch!r}; wanted None (any number of rows) or 1")
-    if not cell.dtypes or any(np.dtype(d).kind != "f" for d in cell.dtypes):
-        raise Refusal(f"dtypes is {cell.dtypes!r}; wanted numpy.float64, numpy.float32 or both")
-    if not all(isinstance(name, str) for name in cell.state_names):
-        raise Refusal(f"state_names is {cell.state_names!r}; wanted names, the output last")
-    if cell.weight_blocks is not None:
+    if not isinstance(cell.spec.choices, dict) or set(cell.spec.choices) - {"clip", "mean", "truncated", "float32"}:
+        raise Refusal(f"choices is {cell.spec.choices!r}; wanted a dict out of clip, mean, truncated and float32")
+    _check_new_declarations(cell)
+    if cell.spec.batch not in (None, 1):
+        raise Refusal(f"batch is {cell.spec.batch!r}; wanted None (any number of rows) or 1")
+    if not cell.spec.dtypes or any(np.dtype(d).kind != "f" for d in cell.spec.dtypes):
+        raise Refusal(f"dtypes is {cell.spec.dtypes!r}; wanted numpy.float64, numpy.float32 or both")
+    if not all(isinstance(name, str) for name in cell.spec.state_names):
+        raise Refusal(f"state_names is {cell.spec.state_names!r}; wanted names, the output last")
+    if cell.spec.weight_blocks is not None:
         _check_blocks(cell, features, state)
 
 
+def _check_new_declarations(cell):
+    spec, guest = cell.spec, cell.guest
+    if not isinstance(spec.deterministic, bool):
+        raise Refusal(f"deterministic is {spec.deterministic!r}; give True or False")
+    if spec.precision is not None and not (isinstance(spec.precision, float) and 0 < spec.precision < 1):
+        raise Refusal(f"precision is {spec.precision!r}; give a unit roundoff, such as 2.0**-24")
+    known = {*spec.array_names, *(name.strip("'") for name in spec.output_names)}
+    blind = getattr(guest, "no_gradient", ())
+    if isinstance(blind, str) or set(blind) - known:
+        raise Refusal(f"no_gradient is {blind!r}; give a tuple of names out of {', '.join(sorted(known))}")
+
+
 def _check_blocks(cell, features, state):
-    blocks = cell.weight_blocks
+    blocks = cell.spec.weight_blocks
     if not isinstance(blocks, (list, tuple)) or len(blocks) != len(cell.weights):
         raise Refusal(f"weight_blocks has {len(blocks)} entries for {len(cell.weights)} weights; wanted a dict for each")
-    gates = conventions.GATES.get(cell.kind) or {gate for known in conventions.GATES.values() for gate in known}
+    gates = conventions.GATES.get(cell.spec.kind) or {gate for known in conventions.GATES.values() for gate in known}
     for k, (weight, where) in enumerate(zip(cell.weights, blocks)):
         for (source, gate), index in where.items():
             if source not in SOURCES or gate not in gates:
@@ -161,24 +190,28 @@ def _check_blocks(cell, features, state):
                 raise Refusal(f"weight_blocks[{k}] names {(source, gate)}; {wanted}")
             shape = np.shape(_tried(f"weights[{k}][weight_blocks[{k}][{source!r}, {gate!r}]]", lambda w=weight, i=index: w[i]))
             wanted = (state,) if source.startswith("bias") else (features if source == "x" else state, state)
-            wanted = wanted[::-1] if cell.transposed else wanted
+            wanted = wanted[::-1] if cell.spec.transposed else wanted
             if shape != wanted and not (source.startswith("bias") and sorted(shape) == sorted((1, state))):
                 raise Refusal(f"weight_blocks[{k}][{source!r}, {gate!r}] picks an array {shape}; wanted {wanted}")
 
 
-def _check_outputs(cell, called, outputs, state, steps):
-    if cell.gist:
+def _check_outputs(cell, called, outputs, x):
+    spec = cell.spec
+    if spec.scalar:
         [y] = outputs if len(outputs) == 1 else [None]
         if y is None or y.dtype.kind != "f" or y.shape != ():
             what = f"{len(outputs)} arrays" if y is None else f"an array {y.shape}" if y.dtype.kind == "f" else f"dtype {y.dtype}"
+            what = "None" if y is not None and y.dtype == object and y.ndim == 0 and y[()] is None else what
             raise Refusal(f"{called} returned {what}; wanted a scalar, the sum of the new hidden state")
-    names = output_names(cell)
+    names = spec.output_names
     if len(outputs) != len(names):
         raise Refusal(f"{called} returned {len(outputs)} arrays; wanted {len(names)}: {', '.join(names)}")
-    for name, y in zip(names, outputs):
-        wanted = () if cell.gist else (steps, 1, state) if name == "ys" else (1, state)
-        if y.shape != wanted:
-            raise Refusal(f"{called} returned {name} of shape {y.shape}; wanted {wanted}")
+    rows = x.shape[spec.sequence]
+    for name, y, wanted in zip(names, outputs, spec.outputs):
+        axis = spec.batch_axis(name)
+        shape = (*([] if axis is None else [rows] if axis == 0 else [len(x), rows]), *wanted.shape)
+        if y.shape != shape:
+            raise Refusal(f"{called} returned {name} of shape {y.shape}; wanted {shape}")
         if y.dtype.kind != "f":
             raise Refusal(f"{called} returned {name} of dtype {y.dtype}; wanted floats")
         if not np.isfinite(y).all():
@@ -187,7 +220,7 @@ def _check_outputs(cell, called, outputs, state, steps):
 
 def _check_gradients(cell, called, gradients, inputs):
     weights, x, state = gradients
-    if "weights" in cell.gradients:
+    if "weights" in cell.spec.gradients:
         if not isinstance(weights, (list, tuple)):
             raise Refusal(
                 f"{called} gives {type(weights).__name__} for the weights; wanted a list with one gradient for each weight"
@@ -196,58 +229,94 @@ def _check_gradients(cell, called, gradients, inputs):
             raise Refusal(
                 f"{called} gives {len(weights)} gradients for {len(cell.weights)} weights; wanted one for each, same order"
             )
-    if "state" in cell.gradients and (not isinstance(state, (list, tuple)) or len(state) != len(cell.state_names)):
+    if "state" in cell.spec.gradients and (not isinstance(state, (list, tuple)) or len(state) != len(cell.spec.state_names)):
         what = f"{len(state)} arrays" if isinstance(state, (list, tuple)) else type(state).__name__
-        raise Refusal(f"{called} gives {what} for the states; wanted a tuple, one each for {', '.join(cell.state_names)}")
-    if "x" in cell.gradients and x is None:
+        raise Refusal(f"{called} gives {what} for the states; wanted a tuple, one each for {', '.join(cell.spec.state_names)}")
+    if "x" in cell.spec.gradients and x is None:
         raise Refusal(f"{called} gives None for x; declare gradients without x if it has no such gradient")
-    claims = [*(weights if "weights" in cell.gradients else cell.weights), x if "x" in cell.gradients else inputs[0]]
-    claims += list(state if "state" in cell.gradients else inputs[1:])
-    for name, array, claim in zip(array_names(cell), (*cell.weights, *inputs), claims):
+    claims = [*(weights if "weights" in cell.spec.gradients else cell.weights), x if "x" in cell.spec.gradients else inputs[0]]
+    claims += list(state if "state" in cell.spec.gradients else inputs[1:])
+    for name, array, claim in zip(cell.spec.array_names, (*cell.weights, *inputs), claims):
         shape, wanted = np.shape(claim), array.shape
         if claim is not None and shape != wanted and shape != (1, *wanted):  # (batch, ...) is a bug that laws report
             raise Refusal(f"{called} gives a gradient {shape} for {name}; wanted {wanted}, the shape of {name}")
 
 
-def _check_live(Guest, outputs, problem):
-    """Writing into `weights` must move the outputs."""
-    cell, x, s = problem.build(lift(Guest))
-    for w in cell.weights:
-        w += 0.25
-    moved = _tried("applying it after its weights were written", lambda: cell.apply(x, *s))
-    if all(np.array_equal(a, b) for a, b in zip(outputs, moved)):
+def _check_live(Cell, notes):
+    """Writing into each of `weights` must move the outputs; one that has no effect and a zero gradient is noted."""
+    moved, claimed = set(), set()
+    for problem in PROBES:
+        cell, x, s = problem.build(Cell)
+        outputs = [np.array(y) for y in _tried("applying it to a batch", lambda c=cell, x=x, s=s: c.apply(x, *s))]
+        claims = None
+        if "weights" in cell.spec.gradients:
+            [upstream] = problem.upstreams(1, outputs, cell.spec)
+            with contextlib.suppress(Exception):  # the laws report it
+                claims = [np.array(g, dtype=float) for g in cell.vjp(*upstream)[0]]
+        claimed |= {k for k, g in enumerate(claims or []) if np.any(g)}
+        for k, (w, v) in enumerate(zip(cell.weights, problem.directions(cell.weights))):
+            before = w.copy()
+            w += 0.25 * v
+            after = _tried("applying it after its weights were written", lambda c=cell, x=x, s=s: c.apply(x, *s))
+            moved |= {k} if not all(np.array_equal(a, b) for a, b in zip(outputs, after)) else set()
+            w[...] = before
+    names = cell.spec.array_names
+    if not moved:
         raise Refusal("writing into weights changes nothing that it returns; wanted the live arrays, not copies")
+    for k in range(len(cell.weights)):
+        if k not in moved and k in claimed:
+            raise Refusal(
+                f"writing into weights[{k}] ({names[k]}) changes nothing that it returns, but it has a gradient; "
+                "put the live array into weights, not a copy"
+            )
+        if k not in moved:
+            notes.append(f"{names[k]} has no effect on what it returns")
 
 
-def _check_complex(Guest, cell, problem):
-    if cell.complex is not True:
+def _check_complex(Cell, cell, problem):
+    if cell.spec.complex is not True:
         return
-    cell, x, s = problem.build(lift(Guest))
+    cell, x, s = problem.build(Cell)
     outputs = _tried("apply on complex x, as complex = True promises,", lambda: cell.apply(x + 0j, *s))
     if not all(np.iscomplexobj(y) for y in outputs):
         raise Refusal("complex = True, but apply returns real numbers for complex x; wanted complex ones, or complex = None")
 
 
-def _fewest_steps(Guest, features, state):
-    """1 where a sequence guest cannot take an empty sequence, or makes no arrays or no numbers of it, else 0."""
-    declared = getattr(Guest(features, state), "fewest_steps", 0)
-    if declared:
-        return declared
+def _fewest_steps(Cell, features, state):
+    """1 where a sequence guest cannot take an empty sequence, or makes no arrays or no numbers of it, else 0.
+
+    One that answers with states, but with wrong ones, takes it: the laws say what is wrong.
+    """
+    cell, x, s = Problem(1, features, state, steps=0, seed=1).build(Cell)
+    if cell.spec.fewest_steps or len(x):
+        return cell.spec.fewest_steps
     try:
-        cell, x, s = Problem(1, features, state, steps=0, seed=1).build(lift(Guest))
         outputs = cell.apply(x, *s)
-        _check_outputs(cell, "apply", outputs, state, 0)
-        if not cell.forward_only:
+        named = dict(zip(cell.spec.output_names, outputs))
+        finals = [(named.get(f"{name}'"), a) for name, a in zip(cell.spec.state_names, s)]
+        if any(np.shape(y) == a.shape and not np.array_equal(y, a) for y, a in finals if y is not None):
+            return 0
+        _check_outputs(cell, "apply", outputs, x)
+        if not cell.spec.forward_only:
             _check_gradients(cell, "vjp", cell.vjp(*map(np.zeros_like, outputs)), (x, *s))
     except Exception:
         return 1
     return 0
 
 
+def _blind(spec):
+    """A line about outputs that take no upstream."""
+    blind = [y.name for y in spec.outputs if not y.differentiable]
+    return [f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are"] if blind else []
+
+
 def _convention(Cell):
     """What the search unlocks, and a line about it."""
-    cell = Cell(conventions.FEATURES, conventions.STATE)
-    if cell.kind and cell.weight_blocks:
+    sizes = (conventions.FEATURES, conventions.STATE)
+    if any(allowed(Cell.sizes, name, n) != n for name, n in zip(SPEC_SIZES, sizes)):
+        return {}, [f"convention not verified: the search needs {sizes[0]} features and {sizes[1]} units, which sizes leave out"]
+    cell = Cell(*sizes)
+    if cell.spec.kind and cell.spec.weight_blocks:
         return {}, _contradictions(Cell, cell)
     found = conventions.search(Cell)
     if found is None:
@@ -255,13 +324,13 @@ def _convention(Cell):
     if found.difference > conventions.MATCH:
         return {}, [f"computes none of the known conventions; nearest is {found} (largest difference {found.difference:.1g})"]
     if found.swapped:
-        names = ", ".join(reversed(cell.state_names))
-        raise Refusal(f"its states are ordered {', '.join(cell.state_names)}, the output first; wanted the output last: {names}")
-    if found.kind == "LSTM" and len(cell.state_names) < 2:
+        names = ", ".join(reversed(cell.spec.state_names))
+        raise Refusal(f"its states are ordered {', '.join(cell.spec.state_names)}, the output first; wanted the output last: {names}")
+    if found.kind == "LSTM" and len(cell.spec.state_names) < 2:
         told = f"computes {found}, from c = 0 in each call: convention not verified, since it does not take c"
         return {"memory": True}, [told]
-    if cell.kind and cell.kind != found.kind:
-        raise Refusal(f"kind is {cell.kind!r}, but it computes {found}")
+    if cell.spec.kind and cell.spec.kind != found.kind:
+        raise Refusal(f"kind is {cell.spec.kind!r}, but it computes {found}")
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 
@@ -272,8 +341,8 @@ def _contradictions(Cell, cell):
         return []
     found = conventions.search(Cell)
     if found is None or found.difference > conventions.MATCH:
-        return [f"declares {cell.kind}, but computes something else (largest difference {gap:.1g})"]
-    return [f"declares {cell.kind}, but computes {found}{conventions.swaps(cell, found)}"]
+        return [f"declares {cell.spec.kind}, but computes something else (largest difference {gap:.1g})"]
+    return [f"declares {cell.spec.kind}, but computes {found}{conventions.swaps(cell, found)}"]
 
 
 def _tried(doing, call):

@@ -21,16 +21,16 @@ def equations(cell, x, state):
     A guest may declare a `variant` of them: {"forget": 1.0} is added to f, {"reset": "before"} the product with the weights of h,
     {"update": "old"} exchanges u and 1 - u.
     """
-    step, ys = partial(KINDS[cell.kind], **getattr(cell, "variant", {})), []
-    gates = {(s, g): _block(cell, s, g) for s in SOURCES for g in GATES[cell.kind]}
+    step, ys = partial(KINDS[cell.spec.kind], **cell.spec.variant), []
+    gates = {(s, g): _block(cell, s, g) for s in SOURCES for g in GATES[cell.spec.kind]}
     zeros = np.zeros((x.shape[-2], len(gates["h", "candidate"])))
-    state = tuple(s.astype(Wide) for s in state or [zeros] * len(STATES[cell.kind]))
+    state = tuple(s.astype(Wide) for s in state or [zeros] * len(STATES[cell.spec.kind]))
     with np.errstate(all="ignore"):
-        for row in x.astype(Wide) if cell.sequence else [x.astype(Wide)]:
+        for row in x.astype(Wide) if cell.spec.sequence else [x.astype(Wide)]:
             state = step(gates, row, *state)
             ys.append(state[-1])
         outputs = [s.astype(x.dtype) for s in state]
-        if cell.sequence:
+        if cell.spec.sequence:
             outputs.append(np.array(ys, dtype=x.dtype).reshape(len(x), *state[-1].shape))
     return tuple(outputs)
 
@@ -84,10 +84,10 @@ def _parts(weights, gate, x, h):
 
 def _block(cell, source, gate):
     """The weights from a source to a gate: (fan_in, state), or (state,) of a bias; a bias that the cell does not have is 0."""
-    for weight, blocks in zip(cell.weights, cell.weight_blocks):
+    for weight, blocks in zip(cell.weights, cell.spec.weight_blocks):
         if (source, gate) in blocks:
             block = np.asarray(weight)[blocks[source, gate]].astype(Wide)
-            return block.reshape(-1) if source.startswith("bias") else block.T if cell.transposed else block
+            return block.reshape(-1) if source.startswith("bias") else block.T if cell.spec.transposed else block
     if not source.startswith("bias"):
-        raise LookupError(f"weight_blocks of a {cell.kind} name no block {(source, gate)}")
+        raise LookupError(f"weight_blocks of a {cell.spec.kind} name no block {(source, gate)}")
     return Wide(0)

@@ -14,7 +14,7 @@ from cellcheck.properties.oracles.memory import LARGE, copied, give_back, taken
 from cellcheck.properties.oracles.shadow import NoOracle, shadow
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import Block, certifies, misshapen
-from cellcheck.properties.verdicts.run import array_names, claimed
+from cellcheck.properties.verdicts.run import claimed
 
 AGREES = 1e-3  # of what certifies: certified at once, no sensitivity could make this a violation worth the name
 HOPELESS = 1e3  # beyond this many bounds, more draws change nothing
@@ -57,15 +57,15 @@ def judged(cell, x, state, problem, hand, parts):
 
 def prepared(cell, x, state, problem, hand, parts):
     """(the Judge of these parts, no blocks), or (None, the blocks of the shapes that are wrong)."""
-    arrays, names = [copied(a, complex) for a in (*cell.weights, x, *state)], array_names(cell)
+    arrays, names = [copied(a, complex) for a in (*cell.weights, x, *state)], cell.spec.array_names
     function = Function(cell, hand.rebinds)
-    if np.float64 not in cell.dtypes:  # differencing float32 tells nothing
+    if np.float64 not in cell.spec.dtypes:  # differencing float32 tells nothing
         known = shadow(cell, x, state)
         function, hand = (
             Function(known or cell, bool(known)),
             Handshake(True, (ComplexStep if known else NoOracle,) * len(arrays)),
         )
-    [upstream] = problem.upstreams(1, cell.apply(x, *state))
+    [upstream] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
     given = cell.vjp(*(u.copy() for u in upstream))
     claims = claimed(cell, given, parts)
     asked = [k for k, (_, wanted) in enumerate(claims) if wanted and arrays[k].size]
@@ -73,12 +73,12 @@ def prepared(cell, x, state, problem, hand, parts):
     if any(wrong):
         return None, [block for block in wrong if block]
     values = {k: copied(claims[k][0]) for k in asked}
-    judge = Judge(function, hand, arrays, upstream, values, x.dtype)
-    judge.regions = regions_of(cell, names, asked)
+    judge = Judge(cell.spec, function, hand, arrays, upstream, values, x.dtype)
+    judge.regions = regions_of(cell.spec, asked)
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
     judge.names = names
-    judge.offered = [g for g, _ in claimed(cell, given, cell.gradients) if g is not None]
-    judge.chained = cell.sequence or cell.kind is None
+    judge.offered = [g for g, _ in claimed(cell, given, cell.spec.gradients) if g is not None]
+    judge.chained = cell.spec.sequence or cell.spec.kind is None
     return judge, []
 
 
@@ -91,22 +91,21 @@ class Judge:
     offered: list  # all gradients
     chained: bool  # a sequence, or unknown equations: a matrix may be behind another
 
-    def __init__(self, function, hand, arrays, upstream, claims, dtype):
+    def __init__(self, spec, function, hand, arrays, upstream, claims, dtype):
         """arrays: the point; upstream: one array per output; claims: by the index of their array; dtype: of the cell's arithmetic."""
         self.function, self.hand, self.claims = function, hand, claims
         self.oracles: dict[type, ComplexStep | Chebyshev] = {}
         self.entries: dict[int, np.ndarray] = {}  # the derivatives by single entries that were found so far
         self.upstream = tuple(np.asarray(u, dtype=float) for u in upstream)
         self.arrays = [a.astype(float, copy=False) for a in arrays]
-        n = len(function.cell.weights)
-        self.unit, self.certifies = bound.unit(dtype), certifies(dtype)
-        self.terms = self.arrays[n].shape[-1] + (self.arrays[n + 1].shape[-1] if len(arrays) > n + 1 else 0)
+        self.spec, self.unit, self.certifies = spec, spec.unit(dtype), certifies(dtype)
+        self.terms = spec.features + spec.state * bool(spec.states)
 
     @cached_property
     def size(self):
         """F of the bound, but for the direction."""
         n = len(self.function.cell.weights)
-        return bound.size(self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream)
+        return bound.size(self.spec, self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream)
 
     def aligned(self):
         """The verdicts on the regions, along |v| with the signs of the claims: together where that is certain, else one by one."""
@@ -146,7 +145,7 @@ class Judge:
         for j, e in enumerate(sizes):
             oracle = oracles[self.regions[j].k]
             if isinstance(oracle, ComplexStep) and (claims[j] == 0 or e is not None):
-                groups.setdefault((oracle.name, e is not None and (top - e) // REACH), []).append(j)
+                groups.setdefault((oracle.name, "zero" if e is None else (top - e) // REACH), []).append(j)
         return [members for members in groups.values() if len(members) > 1]
 
     def _together(self, signed, parts, claims, members):
@@ -232,7 +231,7 @@ class Judge:
         """
         n = len(self.function.cell.weights)
         largest = max((np.max(np.abs(g), initial=0.0) for g in (*self.claims.values(), *self.offered)), default=0.0)
-        size = bound.size_of_steps(self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, float(largest))
+        size = bound.size_of_steps(self.spec, self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, float(largest))
         start = sum(np.abs(scale * v).sum() for *_, v, scale in parts_of(direction))
         return float(size * (start + Chebyshev(self.function, self.upstream, self.unit).moves(self.arrays, direction)))
 
@@ -327,9 +326,9 @@ def _inner(a, b):
     return np.vdot(a, b) if whole else (a[..., None, :] @ b[..., None]).sum()
 
 
-def regions_of(cell, names, asked):
+def regions_of(spec, asked):
     """What of the arrays `asked` gets a verdict of its own: each gate of a weight with declared blocks, else all of an array."""
-    blocks, regions = cell.weight_blocks or (), []
+    blocks, names, regions = spec.weight_blocks or (), spec.array_names, []
     for k in asked:
         gates: dict[str, list] = {}
         for (_, gate), index in (blocks[k] if k < len(blocks) else {}).items():

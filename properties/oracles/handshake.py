@@ -40,11 +40,11 @@ def handshake(Cell):
 
 def _greet(Cell, problem):
     cell, x, state = problem.build(Cell)
-    [upstream] = problem.upstreams(1, cell.apply(x, *state))
+    [upstream] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
     arrays = [np.array(a, dtype=float) for a in (*cell.weights, x, *state)]
     function = Function(cell, rebinds=_rebinds(cell, arrays))
     chebyshev = Chebyshev(function, upstream, unit=float(np.finfo(x.dtype).eps) / 2)
-    ladder = [o(function, upstream) for o in LADDER if function.rebinds and cell.complex is not False]
+    ladder = [o(function, upstream) for o in LADDER if function.rebinds and cell.spec.complex is not False]
     oracles = []
     for k, v in enumerate(problem.directions(arrays)):
         real = (ask(arrays, {k: v}) for ask in (chebyshev.quotient, chebyshev.value))  # the second is for noisy cells

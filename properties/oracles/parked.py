@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from cellcheck.cells import lift
 from cellcheck.properties.oracles.decimals import EXACT
 from cellcheck.strategies.preactivations import extremes, switches
 
@@ -75,7 +76,7 @@ def _exact(name, z):
 
 def probes(Cell, problem):
     """Every activation of the cell's kind that its gates can isolate, at pre-activations made from the problem's biases."""
-    for case in CASES[Cell(1, 1).kind]:
+    for case in CASES[lift(Cell).spec().kind]:
         cell, x, state = problem.build(Cell)
         if case.scale == 1 or _place(cell, "candidate", ("bias_h",)):
             yield _probe(case, cell, x, state)
@@ -136,5 +137,5 @@ def special(dtype):
 
 def _place(cell, gate, sources=("bias", "bias_x")):
     """Which weight, and where in it, holds the bias of a gate: (k, index); None if the cell has no such bias."""
-    places = ((k, blocks[s, gate]) for k, blocks in enumerate(cell.weight_blocks) for s in sources if (s, gate) in blocks)
+    places = ((k, blocks[s, gate]) for k, blocks in enumerate(cell.spec.weight_blocks) for s in sources if (s, gate) in blocks)
     return next(places, None)

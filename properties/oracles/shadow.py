@@ -8,7 +8,6 @@ import numpy as np
 from cellcheck.properties.intake.conventions import gates_of, step
 from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.equations import STATES
-from cellcheck.properties.verdicts.run import output_names
 
 AGREES = {4: 1e-4, 8: 1e-9}  # by the bytes of a float: how closely outputs of size 1 agree
 
@@ -19,9 +18,9 @@ class Shadow:
     def __init__(self, cell):
         """cell: one that has kind and weight_blocks."""
         self.weights = [np.array(w, dtype=float) for w in cell.weights]
-        self.kind, self.variant, self.transposed = cell.kind, getattr(cell, "variant", {}), cell.transposed
-        self.weight_blocks, self.names, self.sequence = cell.weight_blocks, output_names(cell), cell.sequence
-        self.gist = getattr(cell, "gist", False)
+        self.kind, self.variant, self.transposed = cell.spec.kind, cell.spec.variant, cell.spec.transposed
+        self.weight_blocks, self.names, self.sequence = cell.spec.weight_blocks, cell.spec.output_names, cell.spec.sequence
+        self.n_states = max(len(cell.spec.states), len(STATES[self.kind]))
 
     def apply(self, x, *state):
         """The outputs of the cell."""
@@ -46,7 +45,7 @@ class NoOracle(Chebyshev):
 
 def shadow(cell, x, state):
     """The Shadow of a cell, or None: its equations are not known, or it computes something else at these inputs."""
-    if isinstance(cell, Shadow) or not (cell.kind and cell.weight_blocks):
+    if isinstance(cell, Shadow) or not (cell.spec.kind and cell.spec.weight_blocks):
         return None
     twin = Shadow(cell)
     beside = (x + x.dtype.type(0.25), *(s - s.dtype.type(0.125) for s in state))  # where all is zero, everything agrees

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from cellcheck.properties.shrinking.shrinking import entry, kind
 from cellcheck.properties.verdicts.blocks import Violation
-from cellcheck.properties.verdicts.run import array_names, output_names
 
 FEW = 24  # arrays with at most this many entries are printed in the terminal
 
@@ -63,11 +62,11 @@ class Case:
         """(name, array) of everything that is given: weights, x, states, and the upstreams that are not zero."""
         try:
             cell, x, state = self.problem.build(self.Cell)
-            found = list(zip(array_names(cell), (*cell.weights, x, *state)))
+            found = list(zip(cell.spec.array_names, (*cell.weights, x, *state)))
         except Exception:
             return []
         for prefix, given in zip(("d_", "second d_"), getattr(self.problem, "given", [])):
-            found += [(prefix + n.strip("'"), u) for n, u in zip(output_names(cell), given) if prefix == "d_" or np.any(u)]
+            found += [(prefix + n.strip("'"), u) for n, u in zip(cell.spec.output_names, given) if prefix == "d_" or np.any(u)]
         return found
 
     def blames(self):
@@ -87,10 +86,10 @@ class Case:
             cell, x, _ = self.problem.build(self.Cell)
         except Exception:
             return said[0]
-        names = array_names(cell)
+        names = cell.spec.array_names
         if (
             array in names[: len(cell.weights)]
-            and cell.weight_blocks
+            and cell.spec.weight_blocks
             and len(block.index) == np.ndim(cell.weights[names.index(array)])
         ):
             source, gate = gate_at(cell, names.index(array), block.index) or ("", gate)
@@ -111,7 +110,7 @@ def _gate(gate):
 
 def gate_at(cell, k, index):
     """(source, gate) of the block of weight k that holds this entry, or None."""
-    for block, where in cell.weight_blocks[k].items():
+    for block, where in cell.spec.weight_blocks[k].items():
         mask = np.zeros(np.shape(cell.weights[k]), bool)
         mask[where] = True
         if mask[tuple(index)]:

@@ -11,7 +11,6 @@ from cellcheck.properties.reports.recording import leaves, recorded
 from cellcheck.properties.reports.relation import relation
 from cellcheck.properties.shrinking.shrinking import entry, kind
 from cellcheck.properties.verdicts.blocks import Violation
-from cellcheck.properties.verdicts.run import array_names
 
 HEAD = '''"""{title}
 
@@ -125,7 +124,7 @@ class Writer(Calls):
         """got is one entry of a large gradient; expected is a number."""
         cell, _, _ = self.case.problem.build(self.case.Cell)
         last, path = self._gradient(block.array, len(cell.weights))
-        found = None if getattr(cell, "choices", None) else dict(leaves(self.tape.calls[last].result)).get(path)
+        found = None if cell.spec.choices else dict(leaves(self.tape.calls[last].result)).get(path)
         if not isinstance(block.got, float) or not block.index or found is None or found[block.index] != block.got:
             return None
         place = f"{at(last, path)}{list(block.index)}"
@@ -163,8 +162,8 @@ class Writer(Calls):
     def _shape(self, block):
         """The shape of one gradient."""
         cell, x, state = self.case.problem.build(self.case.Cell)
-        names = array_names(cell)
-        if block.name not in names or cell.gradients == () or getattr(cell, "choices", None):
+        names = cell.spec.array_names
+        if block.name not in names or cell.spec.gradients == () or cell.spec.choices:
             return None
         k = names.index(block.name)
         last, path = self._gradient(k, len(cell.weights))

@@ -33,50 +33,55 @@ def drawing(most):
         DRAWS.reset(token)
 
 
-def unit(dtype):
-    """The unit roundoff: 2^-53 for float64, 2^-24 for float32."""
-    return float(np.finfo(dtype).eps) / 2
-
-
-def size(weights, x, state, upstream, carried=0.0):
+def size(spec, weights, x, state, upstream, carried=0.0):
     """F without sum|v|: (Y + carried) max(1, |x|, |state|) max(1, |W|) (1 + |state|), maxima over entries.
 
     Y is the largest row or column sum of |upstream|, summed over outputs and steps; a scalar upstream stands for one of its
     value at every unit of every row.
     """
     top = max((_top(s) for s in state), default=0.0)
-    rows = state[0].shape if state else (1, 1)
-    total = np.zeros(rows)
-    for u in upstream:
-        total = total + np.abs(u.astype(float)).reshape(-1, *rows if np.ndim(u) else (1, 1)).sum(axis=0)
-    Y = max(_top(total.sum(axis=0)), _top(total.sum(axis=1))) + carried
+    rows = x.shape[spec.sequence]
+    width = state[0].size // max(rows, 1) if state else 1
+    by_width: dict[int, np.ndarray] = {}  # outputs of one width share their columns
+    for name, u in zip(spec.output_names, upstream):
+        u = np.abs(u.astype(float))
+        if spec.batch_axis(name) is None:
+            u = np.full((rows, width), float(u))
+        elif spec.batch_axis(name):
+            u = u.sum(axis=0)
+        u = u.reshape(rows, -1)
+        by_width[u.shape[1]] = by_width.get(u.shape[1], 0.0) + u
+    row = _top(sum((u.sum(axis=1) for u in by_width.values()), np.zeros(rows)))
+    Y = max(row, sum(_top(u.sum(axis=0)) for u in by_width.values())) + carried
     return Y * max(1.0, _top(x), top) * max(1.0, *map(_top, weights)) * (1 + top)
 
 
-def size_of_steps(weights, x, state, upstream, largest):
-    """F of any step of a sequence, or of any matrix behind another: what is handed back is at most a row or column of |W| times a
-    gradient, or times the upstream.
+def size_of_steps(spec, weights, x, state, upstream, largest):
+    """F of any step of a sequence, or of any matrix behind another: what is handed back is at most a row or column of |W| times
+    a gradient, or times the upstream.
 
     largest: of all the gradients that the cell claims.
     """
     wide = max((_top(np.abs(w).sum(axis=k)) for w in weights for k in range(w.ndim)), default=0.0)
-    return size(weights, x, state, upstream, wide * (largest + max(map(_top, upstream), default=0.0)))
+    return size(spec, weights, x, state, upstream, wide * (largest + max(map(_top, upstream), default=0.0)))
 
 
-def size_of_sum(weights, x, state, upstream):
+def size_of_sum(spec, weights, x, state, upstream):
     """F of the sum of all outputs: that of a single one for each of them."""
-    return size_of_outputs(weights, x, state, upstream) * float(np.prod(x.shape[:-1])) * (state[0].shape[-1] if state else 1)
+    rows = float(np.prod(x.shape[: 1 + spec.sequence]))
+    units = state[0].size // max(len(state[0]), 1) if state else 1
+    return size_of_outputs(spec, weights, x, state, upstream) * rows * max(units, 1)
 
 
-def size_of_outputs(weights, x, state, upstream):
+def size_of_outputs(spec, weights, x, state, upstream):
     """F of a single output: 1 + |state|, and 1 more for each step of a sequence, since c' <= c + 1; each step rounds it once more."""
-    steps = len(x) if x.ndim == 3 else 0
+    steps = len(x) if spec.sequence else 0
     return max(1, steps) * (1 + max((_top(s) for s in state), default=0.0) + steps)
 
 
-def size_of_a_run(weights, x, state, upstream):
+def size_of_a_run(spec, weights, x, state, upstream):
     """F of outputs and gradients together."""
-    return size(weights, x, state, upstream) + size_of_sum(weights, x, state, upstream)
+    return size(spec, weights, x, state, upstream) + size_of_sum(spec, weights, x, state, upstream)
 
 
 def _top(a):

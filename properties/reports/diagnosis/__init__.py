@@ -29,7 +29,7 @@ def diagnose(case):
             told, wrong = examined(case.Cell, PLAIN)
             told = told or (() if wrong else examined(case.Cell, own)[0])
             if (
-                not told and grown(case.Cell, PLAIN).cell.sequence
+                not told and grown(case.Cell, PLAIN).cell.spec.sequence
             ):  # some mistakes show plainly in long sequences, some in a single step
                 longer = examined(case.Cell, replace(LONG, steps=recipe.steps))[0] if recipe.steps > SIZES["steps"] else ()
                 told = longer or examined(case.Cell, replace(PLAIN, steps=1))[0]
@@ -67,14 +67,14 @@ def examined(Cell, problem):
     if told:
         return tuple(told), True
     told, right = _tried(lambda: equation_faults(g), ((), True))
-    if told and not g.cell.sequence:
+    if told and not g.cell.spec.sequence:
         return tuple(told), True
-    if g.cell.sequence and (told := told or (_tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
+    if g.cell.spec.sequence and (told := told or (_tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
         return tuple(told), True
     numeric = _tried(lambda: numeric_faults(g))
     if not right and numeric:
         return tuple(numeric), True
-    told, good = _tried(lambda: gradient_faults(g), ((), True)) if g.cell.gradients else ((), True)
+    told, good = _tried(lambda: gradient_faults(g), ((), True)) if g.cell.spec.gradients else ((), True)
     return tuple(told or numeric), bool(told or numeric) or not (right and good)
 
 

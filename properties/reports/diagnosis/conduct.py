@@ -18,7 +18,7 @@ def conduct_faults(g):
 
 def outputs(g):
     """A sequence of outputs of the wrong shape."""
-    if not g.cell.sequence or g.gist:
+    if not g.cell.spec.sequence or g.gist:
         return []
     cell, x, state = g.p.build(g.Cell)
     try:
@@ -66,7 +66,7 @@ def _smaller(g):
 def shapes(g):
     """A gradient of another shape than its array, and what it needs to be right."""
     cell, x, state = g.p.build(g.Cell)
-    claims = claimed(cell, cell.vjp(*g.p.upstreams(1, cell.apply(x, *state))[0]), cell.gradients)
+    claims = claimed(cell, cell.vjp(*g.p.upstreams(1, cell.apply(x, *state), cell.spec)[0]), cell.spec.gradients)
     for name, array, (claim, wanted) in zip(g.names, (*cell.weights, x, *state), claims):
         if not wanted or np.shape(claim) == array.shape:
             continue
@@ -95,7 +95,7 @@ def changed(g):
     told = _differences(given, before, "apply")
     if told:
         return told
-    [u] = g.p.upstreams(1, outputs)
+    [u] = g.p.upstreams(1, outputs, g.cell.spec)
     given |= {f"the upstream of {name}": a for name, a in zip(g.outputs, u)}
     before |= {f"the upstream of {name}": np.array(a) for name, a in zip(g.outputs, u)}
     if not g.gist:
@@ -215,20 +215,20 @@ def shared(g):
 
 def averaged(g):
     """A loss that is the mean over the rows."""
-    if not g.gist or g.cell.batch:
+    if not g.gist or g.cell.spec.batch:
         return []
     [name], batch = g.outputs, g.p.x.shape[-2]
     alone = sum(g.ran(g.p.rows([r]))[name] for r in range(batch))
     if not close(batch * g.ran()[name], alone):
         return []
-    loss = getattr(g.cell, "outputs", None) == ("loss",)
+    loss = g.cell.spec.scalar == "loss"
     said = f"the {'loss' if loss else name} is the mean over the {batch} rows instead of the sum"
     return [f'{said}; if that is on purpose, declare choices={{"mean": True}}' if loss else said]
 
 
 def rows(g):
     """Rows that are another thing in a batch than alone."""
-    if g.gist or g.cell.batch:
+    if g.gist or g.cell.spec.batch:
         return []
     together, batch = g.ran(), g.p.x.shape[-2]
     alone = [g.ran(g.p.rows([r])) for r in range(batch)]

@@ -11,7 +11,7 @@ from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, g
 
 def equation_faults(g):
     """Sentences about the outputs of a cell that declares its kind, [] if right or like no twist; and whether right."""
-    if not (g.kind and g.blocks) or getattr(g.cell, "variant", {}):
+    if not (g.kind and g.blocks) or g.cell.spec.variant:
         return [], True
     p = g.p if g.p.x.ndim == 2 else replace(g.p, x=g.p.x[:1], given=[(*u[:-1], u[-1][:1]) for u in g.p.given])
     cell, x, state = p.build(g.Cell)
@@ -19,7 +19,7 @@ def equation_faults(g):
 
     def returned(new):
         """Of all states and, of a sequence, ys, what the cell returns."""
-        every = dict(zip([f"{name}'" for name in cell.state_names] + ["ys"] * cell.sequence, new))
+        every = dict(zip([f"{name}'" for name in cell.spec.state_names] + ["ys"] * cell.spec.sequence, new))
         return [new[-1].sum()] if g.gist else [every[name] for name in g.outputs]
 
     right = returned(equations(cell, x, state))
@@ -30,12 +30,12 @@ def equation_faults(g):
         if off.size > 1 and np.ptp(off) <= 1e-3 * np.max(np.abs(off)) and np.any(off):
             return [f"{name} is off by a constant: {figure(np.mean(off))} at all {off.size} entries"], False
     x = x[0] if x.ndim == 3 else x
-    blocks = {key: np.asarray(b, float) for key, b in gates_of(cell.weights, g.blocks, g.cell.transposed).items()}
+    blocks = {key: np.asarray(b, float) for key, b in gates_of(cell.weights, g.blocks, g.cell.spec.transposed).items()}
     found = []
     for said, step, gates in twists(g.kind, blocks, g):
         with np.errstate(all="ignore"):
             new = step(gates, x, *state)
-        predicted = returned((*new, new[-1][None])[: len(cell.state_names) + cell.sequence])
+        predicted = returned((*new, new[-1][None])[: len(cell.spec.state_names) + cell.spec.sequence])
         if all(close(a, b) or (not np.any(a) and not np.any(b)) for a, b in zip(outputs, predicted)):
             off, to = max(map(gap, outputs, right)), max(map(gap, outputs, predicted))
             found.append(f"{said}: this gives the outputs to {figure(to)}, the declared equations miss them by {figure(off)}")

@@ -23,7 +23,7 @@ def gradient_faults(g):
     if cut := exchanged(g, claims, truth):
         return cut, False
     told = whole(g, claims, truth, wrong) or (
-        through_time(g, claims, truth) or cut_off(g, claims, truth) if g.cell.sequence else []
+        through_time(g, claims, truth) or cut_off(g, claims, truth) if g.cell.spec.sequence else []
     )
     if told:
         return told, False

@@ -7,7 +7,7 @@ import numpy as np
 from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.function import Function, rebound
 from cellcheck.properties.oracles.handshake import handshake
-from cellcheck.properties.verdicts.run import array_names, outcome, output_names
+from cellcheck.properties.verdicts.run import outcome
 from cellcheck.strategies import Problem
 
 SIZES = {"batch": 3, "features": 4, "state": 5, "steps": 4}  # at (1, 1, 1) transposed, scaled and swapped are all the same
@@ -38,9 +38,9 @@ class Grown:
         """Cell: the factory; problem: a recipe or a literal problem, of full size."""
         self.Cell, self.p = Cell, problem.literal(Cell)
         self.cell, _, _ = self.p.build(Cell)
-        self.names, self.outputs = array_names(self.cell), output_names(self.cell)
-        self.kind, self.blocks = self.cell.kind, self.cell.weight_blocks
-        self.n, self.gist = len(self.cell.weights), bool(getattr(self.cell, "gist", False))
+        self.names, self.outputs = self.cell.spec.array_names, self.cell.spec.output_names
+        self.kind, self.blocks = self.cell.spec.kind, self.cell.spec.weight_blocks
+        self.n, self.gist = len(self.cell.weights), bool(self.cell.spec.scalar)
 
     @cached_property
     def upstream(self):
@@ -49,7 +49,7 @@ class Grown:
 
     def offered(self):
         """Names of the arrays of which the cell offers gradients."""
-        parts = self.cell.gradients
+        parts = self.cell.spec.gradients
         here = ["weights"] * self.n + ["x"] + ["state"] * len(self.p.state)
         return [name for name, part in zip(self.names, here) if part in parts]
 

@@ -87,7 +87,7 @@ def unlike_steps(g):
 
 def empty(g):
     """A sequence of no steps."""
-    if getattr(g.cell, "fewest_steps", 0):
+    if g.cell.spec.fewest_steps:
         return []
     p = g.p.span(slice(0))
     try:
@@ -105,7 +105,7 @@ def empty(g):
 
 def later(g):
     """A length beyond which steps are dropped."""
-    if getattr(g.cell, "most_steps", None):
+    if g.cell.spec.most_steps:
         return []
     p = replace(g.p.recipe, steps=12).literal(g.Cell)
     whole = g.ran(p)
@@ -118,7 +118,7 @@ def later(g):
 
 def ragged(g):
     """Rows that end early."""
-    guest = getattr(g.cell, "guest", g.cell)
+    guest = g.cell.guest
     if "lengths" not in signature(guest.apply).parameters:
         return []
     T, batch = len(g.p.x), g.p.x.shape[1]
