@@ -9,7 +9,18 @@ from cellcheck.cells.contract import Cell, Gradients
 from cellcheck.cells.spec import DEFAULTS, PARTS, ArraySpec, CellSpec, allowed
 
 SMALL = 2.0**-100  # an upstream so small that no clipping is reached, and a power of two, so that nothing is rounded
-PUBLIC = ("kind", "batch", "complex", "transposed", "variant", "choices", "fewest_steps", "most_steps", "precision", "deterministic")
+PUBLIC = (
+    "kind",
+    "batch",
+    "complex",
+    "transposed",
+    "variant",
+    "choices",
+    "fewest_steps",
+    "most_steps",
+    "precision",
+    "deterministic",
+)
 ATTEMPTS = ((2, 3), (1, 1), (2, 2), (4, 4), (8, 8), (4, 3), (1, 2))  # sizes at which a cell of unknown sizes is first built
 
 
@@ -140,7 +151,11 @@ def describe(guest, features, state, declared):
     scalar = private.get("scalar", None if full else "sum")
     names = said("state_names", None)
     names = tuple(_parameters_after_x(guest) if names is None else names)
-    blind, sequence, dtype = tuple(said("no_gradient", ())), bool(said("sequence", False)), np.asarray(guest.weights[0]).dtype.type
+    blind, sequence, dtype = (
+        tuple(said("no_gradient", ())),
+        bool(said("sequence", False)),
+        np.asarray(guest.weights[0]).dtype.type,
+    )
     shapes = said("state_shapes", {})
     shapes = shapes if isinstance(shapes, dict) else dict(zip(names, shapes))
     last = tuple(said("output_shape", shapes.get(names[-1] if names else "", (state,))))
@@ -175,6 +190,8 @@ def describe(guest, features, state, declared):
         found["weight_blocks"] = found["weight_blocks"](features, state)
     if isinstance(found.get("choices"), dict):
         found["most_steps"] = found["choices"].get("truncated", found.get("most_steps"))
+        if "float32" in found["choices"]:
+            found["precision"] = found.get("precision") or 2.0**-24
     return CellSpec(**found)
 
 
@@ -220,5 +237,3 @@ def _scaled(part, factor):
         return [_scaled(a, factor) for a in part]
     part = np.asarray(part)
     return (part * factor).astype(part.dtype, copy=False)
-
-

@@ -106,6 +106,15 @@ class CellSpec:
         parts = [("weights", self.weights), ("x", self.inputs), ("state", self.states)]
         return [part in self.gradients and a.differentiable for part, arrays in parts for a in arrays]
 
+    def takes(self, name, n):
+        """Whether a size by this name may be n: any number may, unless sizes are declared."""
+        return n in self.sizes.get(name, (n,))
+
+    def splits(self):
+        """The numbers of steps at which a sequence of declared steps may be cut: (whole, first part); None if any may."""
+        steps = self.sizes.get("steps")
+        return [(n, k) for n in steps for k in steps if n - k in steps] if steps else None
+
     def batch_axis(self, name):
         """The axis of the rows in the array of this name, as an input, a state, an output or its gradient; None if it has none."""
         if name in [w.name for w in self.weights] or name == self.scalar:

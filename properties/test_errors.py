@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cellcheck.properties.verdicts.blocks import Block, same
+from cellcheck.properties.oracles import alike, unchanged
+from cellcheck.properties.verdicts.blocks import Block
 from cellcheck.properties.verdicts.run import both, differentiated, outcome
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
@@ -71,7 +72,7 @@ def test_wrong_upstreams_are_refused(Cell, problem):
     problem = problem.literal(Cell)
     cell = problem.build(Cell)[0]
     before = outcome(cell, problem)
-    require([*(_refusal("vjp", cell.vjp, u) for u in wrong(problem)), *same(outcome(cell, problem), before)])
+    require([*(_refusal("vjp", cell.vjp, u) for u in wrong(problem)), *unchanged(Cell, problem, outcome(cell, problem), before)])
 
 
 @pytest.mark.promise
@@ -86,7 +87,7 @@ def test_a_refusal_changes_nothing(Cell, problem):
     if any(block.verdict == "violated" for block in refused):
         require(refused)
     gradients = differentiated(cell, problem.given[0])
-    require(same(gradients, {name: before[name] for name in gradients}))
+    require(unchanged(Cell, problem, gradients, {name: before[name] for name in gradients}))
 
 
 @pytest.mark.promise
@@ -96,7 +97,7 @@ def test_vjp_before_apply_is_refused(Cell, problem):
     """vjp(u) raises where nothing was applied, and apply and vjp work afterwards."""
     problem = problem.literal(Cell)
     cell, fresh = problem.build(Cell)[0], both(Cell, problem)
-    require([_refusal("vjp", cell.vjp, problem.given[0]), *same(outcome(cell, problem), fresh)])
+    require([_refusal("vjp", cell.vjp, problem.given[0]), *alike(Cell, problem, outcome(cell, problem), fresh)])
 
 
 @pytest.mark.promise
@@ -109,7 +110,7 @@ def test_wrong_lengths_are_refused(Cell, problem):
     before, whole = outcome(cell, problem), np.full(batch, steps)
     wrong = [whole - steps - 1, whole + 1, whole + 0.5, np.append(whole, steps)]
     tried = [_refusal("apply", lambda lengths: cell.apply(problem.x, *problem.state, lengths=lengths), [bad]) for bad in wrong]
-    require([*tried, *same(outcome(cell, problem), before)])
+    require([*tried, *unchanged(Cell, problem, outcome(cell, problem), before)])
 
 
 def _refused(Cell, problem, wrong):
@@ -117,7 +118,10 @@ def _refused(Cell, problem, wrong):
     problem = problem.literal(Cell)
     cell = problem.build(Cell)[0]
     before = outcome(cell, problem)
-    return [*(_refusal("apply", cell.apply, (p.x, *p.state)) for p in wrong(problem)), *same(outcome(cell, problem), before)]
+    return [
+        *(_refusal("apply", cell.apply, (p.x, *p.state)) for p in wrong(problem)),
+        *unchanged(Cell, problem, outcome(cell, problem), before),
+    ]
 
 
 def _refusal(name, call, arguments):

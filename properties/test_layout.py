@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cellcheck.cells import lift
-from cellcheck.properties.oracles import agree
+from cellcheck.properties.oracles import agree, unchanged
 from cellcheck.properties.verdicts import bound
-from cellcheck.properties.verdicts.blocks import Block, same
+from cellcheck.properties.verdicts.blocks import Block
 from cellcheck.properties.verdicts.run import apply, both, joined, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
@@ -77,13 +77,13 @@ def test_float32_gradients(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("rows", "own targets")
+@pytest.mark.needs("rows", "own targets", "no row")
 @given(problem=problems())
 def test_an_empty_batch_adds_nothing(Cell, problem):
     """[apply(X), apply(X[:0])] = apply(X), vjp(X).weights + vjp(X[:0]).weights = vjp(X).weights."""
     problem = problem.literal(Cell)
     whole, empty = both(Cell, problem), both(Cell, problem.rows(slice(0)))
-    require(same(joined(problem.spec, [whole, empty]), whole))
+    require(unchanged(Cell, problem, joined(problem.spec, [whole, empty]), whole))
 
 
 def _agree_when_laid(Cell, problem, lay):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cellcheck.properties.oracles import alike, unchanged
 from cellcheck.properties.verdicts.blocks import Block, identical, same
 from cellcheck.properties.verdicts.run import PARTS, claimed, differentiated, outcome
 from cellcheck.properties.verdicts.tally import require
@@ -15,15 +16,17 @@ from hypothesis import given
 
 @given(problem=problems())
 def test_apply_is_repeatable(Cell, problem):
-    """apply(x, s) = apply(x, s), bit by bit, when asked again."""
+    """apply(x, s) = apply(x, s), bit by bit, when called again."""
+    problem = problem.literal(Cell)
     cell, x, state = problem.build(Cell)
-    first = [np.array(y) for y in cell.apply(x, *state)]
-    require(map(identical, cell.spec.output_names, cell.apply(x, *state), first))
+    first, again = ({n: np.array(y) for n, y in zip(cell.spec.output_names, cell.apply(x, *state))} for _ in range(2))
+    require(unchanged(Cell, problem, again, first))
 
 
 @given(problem=problems())
 def test_vjp_is_repeatable(Cell, problem):
-    """vjp(u) = vjp(u), bit by bit, when asked again after vjp(v); a cell may refuse to answer twice."""
+    """vjp(u) = vjp(u), bit by bit, when called again after vjp(v); a cell may refuse a second call."""
+    problem = problem.literal(Cell)
     cell, x, state = problem.build(Cell)
     u, v = problem.upstreams(2, cell.apply(x, *state), cell.spec)
     first = differentiated(cell, u)
@@ -31,7 +34,7 @@ def test_vjp_is_repeatable(Cell, problem):
         again = [differentiated(cell, w) for w in (v, u)][-1]
     except Exception:
         return require([])
-    require(same(again, first))
+    require(unchanged(Cell, problem, again, first))
 
 
 @pytest.mark.promise
@@ -64,7 +67,7 @@ def test_the_last_apply_counts(Cell, problem):
     problem = problem.literal(Cell)
     fresh, cell = outcome(problem.build(Cell)[0], problem), problem.build(Cell)[0]
     cell.apply(-problem.x, *(-s for s in problem.state))
-    require(same(outcome(cell, problem), fresh))
+    require(alike(Cell, problem, outcome(cell, problem), fresh))
 
 
 @given(problem=problems())
@@ -74,7 +77,7 @@ def test_a_used_cell_equals_a_fresh_one(Cell, problem):
     fresh, cell = outcome(problem.build(Cell)[0], problem), problem.build(Cell)[0]
     for other in _others(cell, problem):
         outcome(cell, other)
-    require(same(outcome(cell, problem), fresh))
+    require(alike(Cell, problem, outcome(cell, problem), fresh))
 
 
 @given(problem=problems())
@@ -84,7 +87,8 @@ def test_changed_weights_count(Cell, problem):
     before = replace(problem, weights=[-w for w in problem.weights])
     cell = before.build(Cell)[0]
     outcome(cell, before)
-    require(same(outcome(with_weights(cell, problem.weights), problem), outcome(problem.build(Cell)[0], problem)))
+    found = outcome(with_weights(cell, problem.weights), problem)
+    require(alike(Cell, problem, found, outcome(problem.build(Cell)[0], problem)))
 
 
 @given(problem=problems())
@@ -96,7 +100,7 @@ def test_two_cells_are_independent(Cell, problem):
     cells = [p.build(Cell)[0] for p in (one, two)]
     outputs = [dict(zip(c.spec.output_names, map(np.array, c.apply(p.x, *p.state)))) for c, p in zip(cells, (one, two))]
     gradients = [differentiated(c, p.given[0]) for c, p in zip(cells, (one, two))]
-    require(block for k in range(2) for block in same({**outputs[k], **gradients[k]}, alone[k]))
+    require(block for k, p in enumerate((one, two)) for block in alike(Cell, p, {**outputs[k], **gradients[k]}, alone[k]))
 
 
 @pytest.mark.promise
@@ -111,7 +115,7 @@ def test_outputs_are_the_callers(Cell, problem):
     kept = list(map(identical, cell.spec.output_names, outputs, before))
     for y in cell.apply(x, *state):
         _spoil(y)
-    require([*kept, *same(differentiated(cell, problem.given[0]), expected)])
+    require([*kept, *unchanged(Cell, problem, differentiated(cell, problem.given[0]), expected)])
 
 
 @pytest.mark.promise
@@ -125,7 +129,7 @@ def test_inputs_are_the_callers(Cell, problem):
     for a in (x, *state):
         _spoil(a)
     found = {name: np.array(y) for name, y in zip(cell.spec.output_names, outputs)}
-    require(same({**found, **differentiated(cell, problem.given[0])}, fresh))
+    require(alike(Cell, problem, {**found, **differentiated(cell, problem.given[0])}, fresh))
 
 
 @pytest.mark.promise
@@ -145,7 +149,8 @@ def test_gradients_are_the_callers(Cell, problem):
     for g in gradients:
         _spoil(g)
     own = map(identical, [f"upstream of {name}" for name in cell.spec.output_names], given, u)
-    require([*kept, *own, *map(identical, names, _raw(cell, cell.vjp(*map(np.copy, u))).values(), before)])
+    again = unchanged(Cell, problem, _raw(cell, cell.vjp(*map(np.copy, u))), dict(zip(names, before)))
+    require([*kept, *own, *again])
 
 
 @pytest.mark.promise
@@ -170,12 +175,11 @@ def _negated(p):
 
 def _others(cell, p):
     """Problems that this instance may have seen before: negated, of more rows and of one, of more steps and of one."""
-    found, rows = [_negated(p)], list(range(p.batch))
-    if cell.spec.batch is None:
-        found += [p.rows(rows + rows), p.rows(rows[:1])]
-    if cell.spec.sequence:
-        steps = list(range(p.steps))
-        found += [p.span(steps + steps), p.span(steps[:1])]
+    found, spec = [_negated(p)], cell.spec
+    if spec.batch is None:
+        found += [p.rows([k % p.batch for k in range(n)]) for n in spec.sizes.get("batch", (2 * p.batch, 1)) if p.batch and n]
+    if spec.sequence:
+        found += [p.span([k % p.steps for k in range(n)]) for n in spec.sizes.get("steps", (2 * p.steps, 1)) if p.steps and n]
     return found
 
 

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cellcheck.properties.oracles import agree
+from cellcheck.properties.oracles import agree, unchanged
 from cellcheck.properties.verdicts import bound
-from cellcheck.properties.verdicts.blocks import identical, same
+from cellcheck.properties.verdicts.blocks import identical
 from cellcheck.properties.verdicts.run import apply, both, claimed, joined, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
 from hypothesis import given, reject
 
 
-@pytest.mark.needs("sequence", "finals")
+@pytest.mark.needs("sequence", "finals", "single step")
 @given(problem=problems())
 def test_a_sequence_is_its_steps(Cell, problem):
     """ys[t] = h'(t), where (..., h'(t)) = apply(x[t], apply(x[t-1], ... apply(x[0], s))); the final states are the last."""
@@ -29,13 +29,13 @@ def test_a_sequence_is_its_steps(Cell, problem):
     require(agree(Cell, problem, lambda p: apply(Cell, p), one_by_one, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals")
+@pytest.mark.needs("sequence", "finals", "splits")
 @given(problem=problems())
 def test_a_sequence_may_be_split(Cell, problem):
     """apply(x, s) = apply(x[k:], apply(x[:k], s)), its ys one after the other."""
 
     def split(p):
-        (cell, x, state), k = p.build(Cell), _cut(Cell, p)
+        (cell, x, state), k = p.build(Cell), _cut(p)
         *state, early = map(np.array, cell.apply(x[:k], *state))
         *state, late = cell.apply(x[k:], *state)
         return dict(zip(cell.spec.output_names, (*state, np.concatenate([early, late]))))
@@ -43,13 +43,13 @@ def test_a_sequence_may_be_split(Cell, problem):
     require(agree(Cell, problem, lambda p: apply(Cell, p), split, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams")
+@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams", "splits")
 @given(problem=problems())
 def test_vjp_of_a_sequence_may_be_split(Cell, problem):
     """vjp over x = vjp over x[:k] of what vjp over x[k:] returns for the state between; dW is their sum."""
 
     def split(p):
-        (first, x, state), second, k = p.build(Cell), p.build(Cell)[0], _cut(Cell, p)
+        (first, x, state), second, k = p.build(Cell), p.build(Cell)[0], _cut(p)
         *between, _ = first.apply(x[:k], *state)
         second.apply(x[k:], *between)
         *d_state, d_ys = p.given[0]
@@ -79,7 +79,7 @@ def test_no_steps_leave_the_state(Cell, problem):
     )
 
 
-@pytest.mark.needs("sequence", "lengths", "x", "state")
+@pytest.mark.needs("sequence", "lengths", "x", "state", "any steps", "single row")
 @given(problem=problems())
 def test_each_ragged_row_equals_its_solo_run(Cell, problem):
     """apply(X, S, lengths=l)[k] = apply(X[:l[k], k], S[k]) and its vjp, for each row k; dW is the sum over rows."""
@@ -100,7 +100,7 @@ def test_each_ragged_row_equals_its_solo_run(Cell, problem):
 def test_padding_is_of_no_consequence(Cell, problem):
     """apply(X, S, lengths=l) and its vjp do not depend on X[t, k] for t >= l[k]."""
     p = _unasked(problem.literal(Cell))
-    require(same(_padded_with(Cell, p, 1 - 2 * p.x), _padded_with(Cell, p, p.x)))
+    require(_padding_changes_nothing(Cell, p, 1 - 2 * p.x))
 
 
 @pytest.mark.promise
@@ -109,7 +109,7 @@ def test_padding_is_of_no_consequence(Cell, problem):
 def test_padding_of_any_size_is_of_no_consequence(Cell, problem):
     """apply(X, S, lengths=l) and its vjp are the same where X[t, k] for t >= l[k] is the largest float."""
     p = _unasked(problem.literal(Cell))
-    require(same(_padded_with(Cell, p, np.finfo(p.x.dtype).max), _padded_with(Cell, p, p.x)))
+    require(_padding_changes_nothing(Cell, p, np.finfo(p.x.dtype).max))
 
 
 @pytest.mark.promise
@@ -118,14 +118,15 @@ def test_padding_of_any_size_is_of_no_consequence(Cell, problem):
 def test_outputs_of_padding_are_zero(Cell, problem):
     """apply(X, S, lengths=l): ys[t, k] = 0 for t >= l[k], and no upstream that is given for it has an effect."""
     p = problem.literal(Cell)
-    asked, unasked = both(Cell, p, lengths=_lengths(p)), both(Cell, _unasked(p), lengths=_lengths(p))
-    require(same(asked, {**unasked, "ys": np.where(_alive(p), unasked["ys"], 0)}))
+    lengths = _lengths(p)
+    asked, unasked = both(Cell, p, lengths=lengths), both(Cell, _unasked(p), lengths=lengths)
+    require(unchanged(Cell, p, asked, {**unasked, "ys": np.where(_alive(p), unasked["ys"], 0)}, lengths=lengths))
 
 
-def _cut(Cell, p):
+def _cut(p):
     """Where to split: any step, the ends included if the cell takes an empty sequence; a single step can then not be split."""
-    fewest = p.build(Cell)[0].spec.fewest_steps
-    places = range(fewest, len(p.x) - fewest + 1)
+    declared, fewest = p.spec.splits(), p.spec.fewest_steps
+    places = range(fewest, p.steps - fewest + 1) if declared is None else [k for n, k in declared if n == p.steps]
     if not places:
         reject()
     return places[p.recipe.seed % len(places)]
@@ -149,6 +150,11 @@ def _unasked(p):
 def _padded(a, steps):
     """The array with zeros up to this many steps."""
     return np.concatenate([a, np.zeros((steps - len(a), *a.shape[1:]), a.dtype)])
+
+
+def _padding_changes_nothing(Cell, p, padding):
+    """The blocks of a run with this in the place of padding against a run of the problem itself."""
+    return unchanged(Cell, p, _padded_with(Cell, p, padding), _padded_with(Cell, p, p.x), lengths=_lengths(p))
 
 
 def _padded_with(Cell, p, padding):

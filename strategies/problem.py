@@ -162,7 +162,9 @@ class Problem:
     def _upstream(self, rng, outputs, spec):
         seen = [y.differentiable for y in spec.outputs]
         size, differentiable = REGIMES[self.regime].upstream, [k for k in range(len(outputs)) if k >= len(seen) or seen[k]]
-        chosen = {"last": differentiable[-1:], "first": differentiable[:1], "second": differentiable[:2][-1:]}.get(self.upstream, differentiable)
+        chosen = {"last": differentiable[-1:], "first": differentiable[:1], "second": differentiable[:2][-1:]}.get(
+            self.upstream, differentiable
+        )
         arrays = [size * rng.standard_normal(y.shape) * (k in chosen) for k, y in enumerate(outputs)]
         if self.upstream == "one-hot":
             arrays = [np.zeros(y.shape) for y in outputs]

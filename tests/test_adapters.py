@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cellcheck.cells import lift
 from cellcheck.cells.adapters import adapt
 from cellcheck.cells.adapters.axes import Axes
-from cellcheck.cells import lift
 from cellcheck.properties import test_symmetries
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.oracles import gradients

@@ -68,7 +68,9 @@ ARRAYS = {
     "saturated gates": saturated,
     "gates at exactly zero": lambda cell, x, c, h: not (np.concatenate([x, h], axis=1) @ cell.guest.W + cell.guest.b).all(),
     "nonzero biases": lambda cell, x, c, h: cell.guest.b.all(),
-    "tied gates": lambda cell, x, c, h: len(np.unique((np.concatenate([x, h], axis=1) @ cell.guest.W + cell.guest.b)[0])) < cell.guest.b.size,
+    "tied gates": lambda cell, x, c, h: (
+        len(np.unique((np.concatenate([x, h], axis=1) @ cell.guest.W + cell.guest.b)[0])) < cell.guest.b.size
+    ),
 }
 
 

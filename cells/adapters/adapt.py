@@ -91,7 +91,12 @@ class Adapted:
     def __init__(self, plan, features, state):
         self.plan, self.input_features, self.state_size = plan, features, state
         self.subject = plan.make(features, state)
-        self.state_names, self.sequence, self.batch, self.no_gradient = plan.states, plan.axes.sequence, plan.axes.batch, plan.blind
+        self.state_names, self.sequence, self.batch, self.no_gradient = (
+            plan.states,
+            plan.axes.sequence,
+            plan.axes.batch,
+            plan.blind,
+        )
         self.lifted_as = {"outputs": plan.outputs, "scalar": plan.scalar}
         self.lifted_as |= {"takes_upstream": plan.takes_upstream, "targets": plan.targets}
         for name, value in plan.declared.items():

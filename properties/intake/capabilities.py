@@ -69,6 +69,14 @@ NEEDS = {  # the first that is missing is the reason
     "outputs": (lambda cell: not cell.spec.scalar, "no outputs but their sum"),
     "output": (lambda cell: cell.spec.scalar != "loss", "a loss, which may overflow by itself"),
     "rows": (lambda cell: cell.spec.batch is None, "takes a single row"),
+    "single row": (lambda cell: cell.spec.takes("batch", 1), "declares batches without that of a single row"),
+    "no row": (lambda cell: cell.spec.takes("batch", 0), "declares batches without that of no rows"),
+    "single step": (lambda cell: cell.spec.takes("steps", 1), "declares steps without a single one"),
+    "any steps": (lambda cell: not cell.spec.sizes.get("steps"), "declares its numbers of steps"),
+    "splits": (
+        lambda cell: cell.spec.splits() is None or bool(cell.spec.splits()),
+        "declares steps of which no two add up to a third",
+    ),
     "own targets": (_targets_follow, "its targets depend on where in the batch a row is"),
     "plain": (lambda cell: not cell.spec.variant, "declares a variant of its kind"),
     "bias": (_biased, "declares no bias of its gates"),
@@ -77,8 +85,11 @@ NEEDS = {  # the first that is missing is the reason
     "float32": (lambda cell: {np.float32, np.float64} <= set(cell.spec.dtypes), "not both float32 and float64"),
     "copy": (_copies, "cannot be copied, and so not be given weights of another type"),
     "finals": (_returns_its_states, "does not take and return every state"),
-    "empty": (lambda cell: not cell.spec.fewest_steps, "takes no empty sequence"),
-    "kind": (lambda cell: bool(cell.spec.kind and cell.spec.weight_blocks), "convention not verified: declares no kind and weight_blocks"),
+    "empty": (lambda cell: not cell.spec.fewest_steps and cell.spec.takes("steps", 0), "takes no empty sequence"),
+    "kind": (
+        lambda cell: bool(cell.spec.kind and cell.spec.weight_blocks),
+        "convention not verified: declares no kind and weight_blocks",
+    ),
 }
 
 

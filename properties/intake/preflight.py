@@ -325,7 +325,9 @@ def _convention(Cell):
         return {}, [f"computes none of the known conventions; nearest is {found} (largest difference {found.difference:.1g})"]
     if found.swapped:
         names = ", ".join(reversed(cell.spec.state_names))
-        raise Refusal(f"its states are ordered {', '.join(cell.spec.state_names)}, the output first; wanted the output last: {names}")
+        raise Refusal(
+            f"its states are ordered {', '.join(cell.spec.state_names)}, the output first; wanted the output last: {names}"
+        )
     if found.kind == "LSTM" and len(cell.spec.state_names) < 2:
         told = f"computes {found}, from c = 0 in each call: convention not verified, since it does not take c"
         return {"memory": True}, [told]

@@ -98,7 +98,7 @@ class Judge:
         self.entries: dict[int, np.ndarray] = {}  # the derivatives by single entries that were found so far
         self.upstream = tuple(np.asarray(u, dtype=float) for u in upstream)
         self.arrays = [a.astype(float, copy=False) for a in arrays]
-        self.spec, self.unit, self.certifies = spec, spec.unit(dtype), certifies(dtype)
+        self.spec, self.unit, self.certifies = spec, spec.unit(dtype), certifies(spec.unit(dtype))
         self.terms = spec.features + spec.state * bool(spec.states)
 
     @cached_property
@@ -231,7 +231,9 @@ class Judge:
         """
         n = len(self.function.cell.weights)
         largest = max((np.max(np.abs(g), initial=0.0) for g in (*self.claims.values(), *self.offered)), default=0.0)
-        size = bound.size_of_steps(self.spec, self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, float(largest))
+        size = bound.size_of_steps(
+            self.spec, self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, float(largest)
+        )
         start = sum(np.abs(scale * v).sum() for *_, v, scale in parts_of(direction))
         return float(size * (start + Chebyshev(self.function, self.upstream, self.unit).moves(self.arrays, direction)))
 

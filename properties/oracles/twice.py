@@ -21,19 +21,21 @@ def agree(Cell, problem, got, expected, size):
     return _judged(problem, one, other, (got, expected), size)
 
 
-def unchanged(problem, Cell, got, expected, **options):
-    """The blocks of an exact law: two dicts of named arrays from runs of one cell that must be equal bit by bit.
+def alike(Cell, problem, got, expected, **options):
+    """The blocks of two runs of a cell on one literal problem, dicts of named arrays, under the bound of a run.
 
-    If the cell declares deterministic = False, its sums come in any order: then the bound of a run takes the place of equality.
-    options: further arguments of apply in these runs.
+    The runs may be those of two objects, whose arrays lie elsewhere: a product of the same numbers may then be rounded in
+    another way. options: further arguments of apply in these runs.
     """
-    if problem.spec.deterministic:
-        return same(got, expected)
+    return _judged(problem, got, expected, (lambda p: both(Cell, p, **options),), bound.size_of_a_run)
 
-    def run(p):
-        return both(Cell, p, **options)
 
-    return _judged(problem, got, expected, (run,), bound.size_of_a_run)
+def unchanged(Cell, problem, got, expected, **options):
+    """The blocks of two runs that must be equal bit by bit: one object, one memory.
+
+    If the cell declares deterministic = False, its sums come in any order: then they must be `alike`.
+    """
+    return same(got, expected) if problem.spec.deterministic else alike(Cell, problem, got, expected, **options)
 
 
 def _judged(problem, one, other, runs, size):
@@ -44,7 +46,7 @@ def _judged(problem, one, other, runs, size):
         unit = problem.spec.unit(problem.x.dtype)
         total = tuple(sum(np.abs(u) for u in arrays) for arrays in zip(*problem.given))
         floor = bound.FACTOR * unit * size(problem.spec, problem.weights, problem.x, problem.state, total) + bound.TINY
-        blocks = [within(name, one[name], value, _at_least(floor, unit, value)) for name, value in other.items()]
+        blocks = [within(name, one[name], value, _at_least(floor, unit, value), unit=unit) for name, value in other.items()]
         if any(np.shape(one[name]) != np.shape(value) for name, value in other.items()):
             return blocks
         for draws in bound.DRAWS.get():
@@ -53,7 +55,7 @@ def _judged(problem, one, other, runs, size):
             moves = [_moves(problem, run, unit, draws) for run in runs]
             change = {name: reduce(np.maximum, (m[name] for m in moves)) for name in other}
             blocks = [
-                within(name, one[name], value, _at_least(floor + bound.FACTOR * change[name], unit, value))
+                within(name, one[name], value, _at_least(floor + bound.FACTOR * change[name], unit, value), unit=unit)
                 for name, value in other.items()
             ]
     return blocks

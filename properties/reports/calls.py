@@ -115,7 +115,9 @@ class Calls:
         cell, _, _ = self.case.problem.build(self.case.Cell)
         outputs = [name.strip("'") for name in cell.spec.output_names]
         names = (
-            [f"d_{name}" for name in outputs] if call.method in ("vjp", "backward") else cell.spec.array_names[len(cell.weights) :]
+            [f"d_{name}" for name in outputs]
+            if call.method in ("vjp", "backward")
+            else cell.spec.array_names[len(cell.weights) :]
         )
         j = path[2] if isinstance(path[2], int) else len(names)
         wish = names[j] if j < len(names) else "a"

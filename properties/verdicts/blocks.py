@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 
-def certifies(dtype):
-    """How closely a certified block agrees at least, relative to the expected value: 1e-9, or 1e-4 in float32."""
-    return 1e-9 if np.finfo(dtype).eps < 1e-10 else 1e-4
+def certifies(unit):
+    """How closely a certified block agrees at least, relative to the expected value: 1e-9, 1e-4 in float32, 1e-2 below that.
+
+    unit: the unit roundoff of what is compared.
+    """
+    return 1e-9 if unit < 1e-10 else 1e-4 if unit < 1e-6 else 1e-2
 
 
 LOST = "NaN on both sides: for the stability laws to judge"
@@ -91,8 +94,11 @@ def same(got, expected):
     return [identical(name, got[name], expected[name]) for name in expected]
 
 
-def within(name, got, expected, bound, note=""):
-    """The block of an inexact law: |got - expected| <= bound entry by entry; a NaN on one side only is within nothing."""
+def within(name, got, expected, bound, note="", unit=0.0):
+    """The block of an inexact law: |got - expected| <= bound entry by entry; a NaN on one side only is within nothing.
+
+    unit: the unit roundoff of the cell, if that is more than the dtype says.
+    """
     wrong = misshapen(name, got, np.shape(expected))
     if wrong:
         return wrong
@@ -110,7 +116,7 @@ def within(name, got, expected, bound, note=""):
     at = bound if np.ndim(bound) == 0 else np.broadcast_to(bound, error.shape)[k] if error.size else 0.0
     worst = (float(error[k]), float(at)) if error.size else (0.0, 0.0)
     scale = np.max(np.abs(expected), initial=0.0)
-    close = certifies(np.result_type(got, np.float32)) * scale
+    close = certifies(max(unit, np.finfo(np.result_type(got, np.float16)).eps / 2)) * scale
     verdict = "trivial" if not np.any(expected) else "certified" if worst[0] <= close else "inconclusive"
     return Block(name, got, expected, *worst, verdict, note=note)
 
