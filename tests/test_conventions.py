@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from cellcheck.cells import GRU, LSTM, RNN, Unroll, lift
 from cellcheck.cells.adapters import adapt
-from cellcheck.properties.intake import conventions
-from cellcheck.properties.intake.conventions import GATES, MATCH, gates_of, search, step
+from cellcheck.properties.intake.conventions import GATES, gates_of, search, step
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.oracles import gradients
 from cellcheck.properties.oracles.equations import equations
@@ -267,4 +266,3 @@ def test_two_evaluations_of_a_gru_agree(variant):
     cell, x, state = Problem(3, 4, 2, scale=1.0).build(lift(GRU, variant=variant))
     gates = gates_of(cell.weights, cell.weight_blocks, cell.transposed)
     assert np.allclose(step("GRU", variant, gates, x, state)[0], equations(cell, x, state)[0], rtol=0, atol=1e-12)
-    assert conventions.MATCH == MATCH

@@ -119,7 +119,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
 MUTANTS = {mutant.name: mutant for mutant in CATALOGUE}
 
 
-@pytest.mark.parametrize("name", [name for name in NAMED if name in MUTANTS])
+@pytest.mark.parametrize("name", NAMED)
 def test_planted_fault_is_named_first(name):
     """The first sentence about a mutant names its fault, and gives a number for it."""
     told, wrong = examined(MUTANTS[name].cls, PLAIN)
@@ -128,14 +128,14 @@ def test_planted_fault_is_named_first(name):
     assert any(character.isdigit() for character in told[0]) or "error" in told[0].lower()
 
 
-@pytest.mark.parametrize("name", [name for name in PROMISED if name in MUTANTS])
+@pytest.mark.parametrize("name", PROMISED)
 def test_broken_promise_is_named(name):
     """Which array, which call."""
     told = promise_faults(grown(MUTANTS[name].cls, PLAIN), MUTANTS[name].law)
     assert PROMISED[name] in told[0]
 
 
-@pytest.mark.parametrize("name", [name for name in SILENT if name in MUTANTS])
+@pytest.mark.parametrize("name", SILENT)
 def test_nothing_is_said_where_no_mistake_matches(name):
     """Silence rather than a guess."""
     assert examined(MUTANTS[name].cls, PLAIN)[0] == ()
@@ -156,14 +156,6 @@ def test_mistakes_through_time_are_named_without_the_memory(mistake):
     assert MISTAKES[mistake] in told[0]
 
 
-def test_enough_mutants_are_named():
-    """At least 80 % of at least 40, none of them expected to be silent."""
-    named = (NAMED.keys() | PROMISED.keys()) & MUTANTS.keys()
-    assert len(named) >= 40
-    assert len(named) >= 0.8 * (len(named) + len(SILENT))
-    assert not named & set(SILENT)
-
-
 def test_an_accepted_mistake_is_told_by_its_law():
     """A law of errors says what was not refused."""
     block = Block("apply", "a result for (2, 1), (1, 1)", "an exception", float("inf"), 0.0, "violated")
@@ -175,4 +167,6 @@ def test_an_accepted_mistake_is_told_by_its_law():
 def test_the_diagnosis_is_the_same_on_every_run():
     """Nothing in it is drawn."""
     Cell = MUTANTS["InputGateFromInput"].cls
-    assert examined.__wrapped__(Cell, PLAIN) == examined.__wrapped__(Cell, PLAIN)
+    first = examined.__wrapped__(Cell, PLAIN)
+    grown.cache_clear()
+    assert examined.__wrapped__(Cell, PLAIN) == first

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -201,8 +202,7 @@ class Report:
 
 def test_many_failures_of_one_cause_read_as_one(told, tmp_path):
     """The cause once, laws under it, most telling first; all but one failure cut to two lines; a README beside the reports."""
-    case, _ = told["BiasMeanForSum"]
-    case.path = tmp_path / "weight_gradients.md"
+    case = replace(told["BiasMeanForSum"][0], path=tmp_path / "weight_gradients.md")
     found = {**overview.finding(case), "path": str(case.path)}
     rows = [
         {"cell": "a.py:B", "law": law, "group": group, "verdict": verdict, "finding": found}
