@@ -10,6 +10,7 @@ from cellcheck.cells import lift
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
+from cellcheck.properties.reports.raised import internal
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.running import Run, observed
@@ -43,9 +44,9 @@ def judge(item, call, report):
     """Put the verdict on the report: a broken law in few lines, a guest's broken promise as a hazard, numbers for the table."""
     run, law, cell = item.stash.get(RUN, Run()), item.originalname.removeprefix("test_"), item.callspec.id
     verdict, reason = _verdict(item, call, report, run, law, cell)
-    if report.failed and verdict != "broken":
+    if report.failed and verdict not in ("broken", "incomplete"):
         report.outcome, report.wasxfail = "skipped", reason
-    elif verdict == "broken":
+    elif verdict in ("broken", "incomplete"):
         report.outcome = "failed"
         if item.config.get_verbosity() < 2 or not report.longrepr:
             report.longrepr = reason
@@ -72,6 +73,8 @@ def _verdict(item, call, report, run, law, cell):
     if isinstance(error, Hang):
         config.stash.setdefault(HUNG, set()).add(cell)  # nor is it asked again for a report
         return "broken", f"{cell} breaks the law {law}: it {error} at {(run.failure or {}).get('problem')}"
+    if fault := internal(error):
+        return "incomplete", f"{cell}: {law}: {fault}"
     if reason := _chosen(item.callspec.params["Cell"], error):
         return "not verified", reason
     promise = item.get_closest_marker("promise") and config.option.cell and not config.option.strict
@@ -83,12 +86,11 @@ def told(item, run, law, cell, error):
     equation, failure = " ".join(item.obj.__doc__.split()).rstrip("."), run.failure or {}
     problem, error = run.smallest or (failure.get("problem"), error)
     group, directory = item.path.stem.removeprefix("test_"), item.config.option.reports
-    home, root = item.config.invocation_params.dir, item.config.rootpath
-    elsewhere = "" if home == root else f"{root}/"
-    run.case = Case(cell, law, group, equation, run.law, item.callspec.params["Cell"], problem, error, elsewhere)
+    home = item.config.invocation_params.dir
+    run.case = Case(cell, law, group, equation, run.law, item.callspec.params["Cell"], problem, error, home)
     try:
         with limited():
-            return reported(run.case, directory and home / directory, home)
+            return reported(run.case, directory and home / directory)
     except (Exception, SystemExit, Hang) as other:  # whatever a wild guest does while it is asked for more
         return f"{cell} breaks the law {law}: {_named(error)} at {problem} (no report: {_named(other)})"
 

@@ -101,10 +101,13 @@ def pytest_runtest_makereport(item, call):
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter):
     """First what many broken laws have in common, last the table of what was verified."""
-    collector = terminalreporter.config.collector
+    collector, config = terminalreporter.config.collector, terminalreporter.config
+    unwritten = []
     if results := collector.results:
+        home, directory = config.invocation_params.dir, config.option.reports
+        unwritten = [*overview.settle(results, home / directory, home)] if directory else []
         overview.told(terminalreporter, results)
     yield
-    if said := [*(table.lines(results) if results else ()), *collector.written()]:
+    if said := [*(table.lines(results) if results else ()), *unwritten, *collector.written()]:
         terminalreporter.section("cellcheck")
         terminalreporter.write_line("\n".join(said))

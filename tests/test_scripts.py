@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from cellcheck.cells import LSTM, RNN, Unroll, lift
@@ -40,11 +41,12 @@ ONE_OF_MANY = Mutant(
 ONE, LARGE = Problem(1, 1, 1), Problem(2, 5, 9, seed=1, scale=1.0)
 
 
-def failed(law, Cell, problem, label="a.py:B"):
+def failed(law, Cell, problem, label="a.py:B", home=Path()):
     """The Case of a law, or of a function that is asked in its place, on this very problem."""
     check = getattr(law, "check", law)
     error = shrinking.Subject(check, Cell).failure(problem).error
-    return Case(label, getattr(law, "name", "l"), getattr(law, "group", "g"), "a = b", check, Cell, problem.literal(Cell), error)
+    names = getattr(law, "name", "l"), getattr(law, "group", "g")
+    return Case(label, *names, "a = b", check, Cell, problem.literal(Cell), error, home)
 
 
 @pytest.mark.parametrize("name", TOLD)
@@ -61,8 +63,8 @@ def test_script_of_a_located_entry_reads_that_entry(tmp_path):
     """The law has seen a directional derivative; the script prints one entry, and knows when it is right."""
     folder = tmp_path / "OneOfMany"
     guest_of(folder, ONE_OF_MANY, broken=True)
-    case = failed(laws()["weight_gradients"], ONE_OF_MANY.cls, LARGE, "OneOfMany/guest.py:OneOfMany")
-    assert "W[13, 8], candidate, weights of h: got " in reported(case, folder / "reports", tmp_path)
+    case = failed(laws()["weight_gradients"], ONE_OF_MANY.cls, LARGE, "OneOfMany/guest.py:OneOfMany", tmp_path)
+    assert "W[13, 8], candidate, weights of h: got " in reported(case, folder / "reports")
     file = case.path.with_suffix(".py")
     assert "got = float(out2[0][0][13, 8])" in file.read_text(encoding="utf-8")
     assert codes_of([file]) == {str(file): 1}
@@ -93,7 +95,7 @@ def test_script_of_a_gist_calls_forward_and_backward(name, tmp_path):
     problems = [Problem(3, 2, 3, seed=seed, regime="large inputs") for seed in range(99)]
     start = next(p for p in problems if shrinking.Subject(law.check, Cell).failure(p))
     case = failed(law, Cell, shrinking.smallest(law.check, Cell, start)[0], f"{gist.__file__}:{name}")
-    reported(case, tmp_path, tmp_path)
+    reported(case, tmp_path)
     file = case.path.with_suffix(".py")
     assert "cell.forward(x, h)" in file.read_text(encoding="utf-8")
     assert codes_of([file]) == {str(file): 1}

@@ -81,7 +81,7 @@ def test_declared_sizes_are_kept_and_each_is_reached():
         {p.state for p in fitted} == {2, 4, 8} and {p.features for p in fitted} == {4} and {p.batch for p in fitted} == {1, 2, 5}
     )
     assert [p.fitted(Even) for p in fitted] == fitted
-    cell, x, (h,) = Problem(3, 3, 3).build(Even)
+    _, x, (h,) = Problem(3, 3, 3).build(Even)
     assert x.shape[1] == 4 and h.shape[1] in (2, 4, 8)
 
 

@@ -112,11 +112,3 @@ def test_laws_beyond_six_of_one_cause_are_named_in_one_line():
 def test_whoever_asks_for_more_gets_the_single_reports_whole():
     """pytest -v."""
     assert told([result("a"), result("b")], verbosity=1)[1] == [True, True]
-
-
-def test_no_overview_is_written_where_the_reports_are_gone(tmp_path):
-    """Nor is their folder made anew."""
-    gone = tmp_path / "gone"
-    lines, _ = told([result(law, path=str(gone / f"{law}.md")) for law in "ab"])
-    assert lines[-1].strip() == f"reports: {gone / 'README.md'}"
-    assert not gone.exists()

@@ -59,7 +59,11 @@ class Collector:
             strict = bool(self.config.option.strict or not self.config.option.cell)
             run |= {"strict": strict, "workers": self.workers}
             whole = certificate(self.config.cells, self.config.about, self.results, run)
-            yield from (f"certificate: {write(path, whole)}" for path in self.paths)
+            for path in self.paths:
+                try:
+                    yield f"certificate: {write(path, whole)}"
+                except OSError as error:
+                    yield f"certificate: {path} is not written: {error.strerror}"
 
     def _expect(self, nodeids):
         for nodeid in nodeids:

@@ -14,6 +14,7 @@ from cellcheck.cells.activations import sigmoid, tanh
 from cellcheck.strategies import Problem
 
 GATES = {"RNN": ("candidate",), "LSTM": ("input", "forget", "output", "candidate"), "GRU": ("reset", "update", "candidate")}
+STATES = {"RNN": ("h",), "LSTM": ("c", "h"), "GRU": ("h",)}
 KIND_OF = {1: "RNN", 3: "GRU", 4: "LSTM"}
 LETTERS = {"input": "i", "forget": "f", "output": "o", "reset": "r", "update": "u"}
 FEATURES, STATE = 4, 3  # sizes at which every role has its own shape
@@ -116,26 +117,42 @@ def letters(kind, order):
 
 def step(kind, variant, gates, x, state):
     """The next state, in any float or complex dtype. gates: (source, gate) -> block, (fan_in, state) or (state,)."""
+    return tuple(tensors(kind, variant, gates, x, state)[f"{name}'"] for name in STATES[kind])
+
+
+def tensors(kind, variant, gates, x, state):
+    """Every tensor of a step by name, (batch, state): z of each gate, its activation, the new state.
+
+    RNN: z, h'. LSTM: i f o g, c', tanh(c'), h'. GRU: r u n, x W_n and h W_n (its halves of z of n, the reset gate not applied), h'.
+    """
 
     def part(gate):
         a, s = x @ gates["x", gate], state[-1] @ gates["h", gate]
         return a + gates.get(("bias", gate), 0) + gates.get(("bias_x", gate), 0), s + gates.get(("bias_h", gate), 0)
 
+    t = dict(zip(STATES[kind], state))
     if kind == "RNN":
-        return (tanh(sum(part("candidate"))),)
-    if kind == "LSTM":
-        i, f, o, g = (sum(part(gate)) for gate in GATES["LSTM"])
-        c = sigmoid(f + variant.get("forget", 0.0)) * state[0] + sigmoid(i) * tanh(g)
-        return c, sigmoid(o) * tanh(c)
-    h = state[-1]
-    r, u = (sigmoid(sum(part(gate))) for gate in ("reset", "update"))
-    a, s = part("candidate")
-    if variant.get("reset") == "before":
-        bias = gates.get(("bias_h", "candidate"), 0)
-        n = tanh(a + (r * h) @ gates["h", "candidate"] + bias)
+        t["z"] = sum(part("candidate"))
+        t["h'"] = tanh(t["z"])
+    elif kind == "LSTM":
+        for gate, letter, act in zip(GATES["LSTM"], "ifog", (sigmoid, sigmoid, sigmoid, tanh)):
+            t[f"z {letter}"] = sum(part(gate)) + (variant.get("forget", 0.0) if gate == "forget" else 0.0)
+            t[letter] = act(t[f"z {letter}"])
+        t["c'"] = t["f"] * t["c"] + t["i"] * t["g"]
+        t["tanh(c')"] = tanh(t["c'"])
+        t["h'"] = t["o"] * t["tanh(c')"]
     else:
-        n = tanh(a + r * s)
-    return (u * h + (1 - u) * n if variant.get("update") == "old" else u * (n - h) + h,)
+        t |= {"z r": sum(part("reset")), "z u": sum(part("update"))}
+        t |= {"r": sigmoid(t["z r"]), "u": sigmoid(t["z u"])}
+        t["x W_n"], t["h W_n"] = part("candidate")
+        reset = t["r"] * t["h W_n"]
+        if variant.get("reset") == "before":
+            reset = (t["r"] * t["h"]) @ gates["h", "candidate"] + gates.get(("bias_h", "candidate"), 0)
+        t["z n"] = t["x W_n"] + reset
+        t["n"] = tanh(t["z n"])
+        u = 1 - t["u"] if variant.get("update") == "old" else t["u"]
+        t["h'"] = u * (t["n"] - t["h"]) + t["h"]
+    return t
 
 
 def search(Cell):
@@ -260,7 +277,7 @@ def _difference(found, cell, x, state, outputs):
     searched = isinstance(found, Convention)
     blocks = found.weight_blocks(FEATURES, STATE) if searched else found.weight_blocks
     gates, swapped, spec = gates_of(cell.weights, blocks, found.transposed), searched and found.swapped, cell.spec
-    names = ("c", "h") if found.kind == "LSTM" else ("h",)
+    names = STATES[found.kind]
     if len(state) != len(names):  # what it does not take it starts from zero
         state = [*[np.zeros((x.shape[-2], STATE)) for _ in names], *state][-len(names) :]
     new = step(found.kind, found.variant, gates, x[0] if spec.sequence else x, state[::-1] if swapped else state)

@@ -204,7 +204,7 @@ class Writer(Calls):
         self._calls(len(calls), guarded=True)
         drew = self.tape.drew or any(self.tape.calls[n].drew for n in calls)
         got, expected = (
-            ("what follows", case_error(self.case))
+            ("what follows", "no exception")
             if block is None
             else (entry(block.got, block.index), entry(block.expected, block.index))
         )
@@ -243,9 +243,7 @@ class Writer(Calls):
         self.lines = []
         self._call(n, indent="    ")
         *before, call = self.lines
-        expected = (
-            case_error(self.case) if not isinstance(self.tape.calls[n].error, FloatingPointError) else "no floating-point flag"
-        )
+        expected = "no exception" if not isinstance(self.tape.calls[n].error, FloatingPointError) else "no floating-point flag"
         return [
             *[line.removeprefix("    ") for line in before if not line.startswith("    with")],
             "",
@@ -261,12 +259,11 @@ class Writer(Calls):
 
 
 _END = """
-worst = np.argmax(np.where(np.abs(got - expected) <= bound, 0, 1)) if np.shape(got) == np.shape(expected) else None
 print("got      ", np.asarray(got).tolist())
 print("expected ", np.asarray(expected).tolist())
 print("bound    ", bound)
 sys.exit(bool(np.shape(got) != np.shape(expected) or not np.all(np.abs(got - expected) <= bound)))
-""".strip().splitlines()[1:]
+""".strip().splitlines()
 
 _FLAT = """
 def flat(value):
@@ -287,11 +284,6 @@ seen = []
 _RECORDED = """
 same = all(len(a) == len(b) and all(map(equal, a, b)) for a, b in zip(seen, recorded))
 """
-
-
-def case_error(case):
-    """What is expected where a cell raises."""
-    return "no exception"
 
 
 def _words(value):

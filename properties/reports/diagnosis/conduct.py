@@ -172,7 +172,8 @@ def cached(g):
                 f"the {what} {name} depends on what the same cell was called "
                 f"with before, by {figure(np.max(np.abs(value - used[name])))}"
             ]
-    for word, p in (("more rows", g.p.rows([0, 1, 2, 0])), ("fewer rows", g.p.rows([0]))):
+    batch = g.p.x.shape[-2]
+    for word, p in (("more rows", g.p.rows([*range(batch), 0])), ("fewer rows", g.p.rows([0]))):
         cell = g.p.build(g.Cell)[0]
         outcome(cell, g.p)
         try:
