@@ -1,7 +1,7 @@
 """The directional derivative of a real-only function, by Chebyshev interpolation: no subtraction of near-equal values."""
 
 import numpy as np
-from cellcheck.properties.oracles.complex_step import parts_of
+from cellcheck.properties.oracles.complex_step import length, moved, parts_of
 
 NODES = 20
 HALVINGS = 12
@@ -23,6 +23,7 @@ class Chebyshev:
     """
 
     name = "Chebyshev"
+    beside = (1e-4, 1e-6, 1e-8)  # how far from the point a kink is looked for
 
     def __init__(self, function, upstream, unit=2.0**-53):
         """function: a Function; upstream: one array per output; unit: roundoff of the cell's own arithmetic."""
@@ -47,26 +48,26 @@ class Chebyshev:
 
     def quotient(self, arrays, direction):
         """The plain central difference, good to a few digits for two evaluations."""
-        t = 1e-5 / _length(direction)
+        t = 1e-5 / length(direction)
         return (self._at(arrays, direction, t) - self._at(arrays, direction, -t)) / (2 * t)
 
     def moves(self, arrays, direction):
         """sum|d outputs / dt| over all outputs of all steps, by plain differences."""
-        t = 1e-5 / _length(direction)
-        left, right = (self.function(_moved(arrays, direction, s)) for s in (-t, t))
+        t = 1e-5 / length(direction)
+        left, right = (self.function(moved(arrays, direction, s)) for s in (-t, t))
         with np.errstate(all="ignore"):
             return float(sum(np.abs(np.asarray(b) - a).sum() for a, b in zip(left, right))) / (2 * t)
 
     def bend(self, arrays, direction, t):
         """sum|u| |slope to the right - slope to the left|, by plain differences over t for the largest entry."""
-        t /= _length(direction)
-        left, here, right = (self.function(_moved(arrays, direction, s)) for s in (-t, 0.0, t))
+        t /= length(direction)
+        left, here, right = (self.function(moved(arrays, direction, s)) for s in (-t, 0.0, t))
         with np.errstate(all="ignore"):
             return float(sum(np.abs(u * (a - 2 * b + c)).sum() for u, a, b, c in zip(self.upstream, left, here, right))) / t
 
     def blur(self, arrays, direction, t):
         """How much of such a bend rounding may have made."""
-        return self._noise(arrays, self.function(arrays)) * _length(direction) / t
+        return self._noise(arrays, self.function(arrays)) * length(direction) / t
 
     def error(self):
         """The oracle's own error at the last value: truncation and noise."""
@@ -82,19 +83,19 @@ class Chebyshev:
         wide = max((np.abs(w).sum(axis=k).max(initial=0.0) for w in arrays[:n] for k in range(w.ndim)), default=0.0)
         entry = max((np.max(np.abs(a), initial=0.0) for a in arrays[n:]), default=0.0)
         inputs = 1 + sum(np.abs(a).sum(axis=-1).max(initial=0.0) for a in arrays[n:])
-        first = _length(direction) * (inputs * any(k < n for k in direction) + wide * any(k >= n for k in direction))
+        first = length(direction) * (inputs * any(k < n for k in direction) + wide * any(k >= n for k in direction))
         product, slope = 1 + entry + wide * max(1.0, entry), 0.0
         for _ in range(100):
             radius = 0.5 / ((first + slope * wide) * product)
-            tried = self.function(_moved(arrays, direction, radius / 64))
-            moved = max((np.max(np.abs(z - y), initial=0.0) for y, z in zip(center, tried)), default=0.0)
-            if not moved * 64 / radius > 2 * slope + first:
+            tried = self.function(moved(arrays, direction, radius / 64))
+            far = max((np.max(np.abs(z - y), initial=0.0) for y, z in zip(center, tried)), default=0.0)
+            if not far * 64 / radius > 2 * slope + first:
                 break
-            slope = moved * 64 / radius
+            slope = far * 64 / radius
         return radius
 
     def _at(self, arrays, direction, t):
-        outputs = self.function(_moved(arrays, direction, t))
+        outputs = self.function(moved(arrays, direction, t))
         with np.errstate(all="ignore"):
             return sum(float((u * np.asarray(y)).sum()) for u, y in zip(self.upstream, outputs))
 
@@ -106,15 +107,3 @@ class Chebyshev:
             nudged = [[a * (1 + 2 * self.unit * rng.choice((-1, 1), a.shape)) for a in arrays] for _ in range(3)]
         moves = [abs(self._at(n, {}, 0.0) - self._at(arrays, {}, 0.0)) for n in nudged]
         return max(floor, *moves)
-
-
-def _length(direction):
-    """The largest entry of a direction."""
-    return max((np.max(np.abs(v), initial=0.0) * scale for *_, v, scale in parts_of(direction)), default=1.0)
-
-
-def _moved(arrays, direction, t):
-    moved = [a.copy() if k in direction else a for k, a in enumerate(arrays)]
-    for k, index, v, scale in parts_of(direction):
-        moved[k][index] += t * scale * v
-    return moved

@@ -209,7 +209,7 @@ class Judge:
         if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):
             return replace(block, verdict="inconclusive", bound=np.inf, note=f"{oracle.name}, lost in noise")
         if block.error > block.bound and not self._refuted(oracle, block, direction):
-            if self._kinked(direction, block.error):
+            if self._kinked(oracle, direction, block.error):
                 return replace(block, verdict="inconclusive", bound=np.inf, note="a kink, and so no derivative")
             return replace(block, verdict="violated")
         return replace(block, verdict="certified" if block.error <= self.certifies * abs(value) else "inconclusive")
@@ -260,18 +260,18 @@ class Judge:
         slack = block.bound + real.error()
         return np.isfinite(value) and abs(block.got - value) <= slack < abs(block.expected - value)
 
-    def _kinked(self, direction, error):
+    def _kinked(self, oracle, direction, error):
         """Whether the slopes to the left and to the right differ, by as much from nearer: a tie of relu has no derivative.
 
         What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink.
         """
-        real = Chebyshev(self.function, self.upstream, self.unit)
-        for t in (1e-4, 1e-6, 1e-8):
-            far = real.bend(self.arrays, direction, t)
-            if far > error / 10:
-                near = real.bend(self.arrays, direction, t / 16)
-                if abs(near - far) < far / 10 and near > 100 * real.blur(self.arrays, direction, t / 16):
-                    return True
+        for judge in (oracle, Chebyshev(self.function, self.upstream, self.unit)):
+            for t in judge.beside:
+                far = judge.bend(self.arrays, direction, t)
+                if far > error / 10:
+                    near = judge.bend(self.arrays, direction, t / 16)
+                    if abs(near - far) < far / 10 and near > 100 * judge.blur(self.arrays, direction, t / 16):
+                        return True
         return False
 
     def _oracle(self, direction):
