@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cellcheck.cells import lift
 from cellcheck.properties.oracles import agree
 from cellcheck.properties.oracles.parked import probes
 from cellcheck.properties.verdicts import bound
@@ -60,30 +61,32 @@ def test_nan_stays_in_its_row(Cell, problem):
     require(agree(Cell, problem, poisoned, others, bound.size))
 
 
-@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals", "undropped")
 @given(problem=problems())
 def test_activations_of_the_cell(Cell, problem):
     """|sigmoid - exact|, |tanh - exact| <= max(8 ulp, 2 eps) through the cell, every other gate parked at +-1000."""
-    require(_accurate(p, p.value, p.exact_value, 2 * np.finfo(p.z.dtype).eps / p.scale) for p in probes(Cell, problem))
+    require(_accurate(Cell, p, p.value, p.exact_value, 2 * np.finfo(p.z.dtype).eps / p.scale) for p in probes(Cell, problem))
 
 
 @pytest.mark.promise
-@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals", "undropped")
 @given(problem=problems())
 def test_activations_of_the_cell_keep_their_tails(Cell, problem):
     """|sigmoid - exact|, |tanh - exact| <= 8 ulp through the cell, however small they are."""
-    require(_accurate(p, p.value, p.exact_value, 0.0) for p in probes(Cell, problem))
+    require(_accurate(Cell, p, p.value, p.exact_value, 0.0) for p in probes(Cell, problem))
 
 
 @pytest.mark.promise
-@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals", "undropped")
 @given(problem=problems())
 def test_derivatives_of_the_cell_keep_their_tails(Cell, problem):
     """|sigmoid' - exact|, |tanh' - exact| <= 8 ulp through the cell's vjp, however small they are."""
-    require(_accurate(p, p.slope, p.exact_slope, 0.0) for p in probes(Cell, problem) if p.slope is not None)
+    require(_accurate(Cell, p, p.slope, p.exact_slope, 0.0) for p in probes(Cell, problem) if p.slope is not None)
 
 
-def _accurate(probe, got, exact, slack):
-    """The block of one activation: |got - exact| <= max(ULPS ulp, slack)."""
-    block = within(probe.name, got, exact, np.maximum(ULPS * np.spacing(np.abs(exact)), slack))
+def _accurate(Cell, probe, got, exact, slack):
+    """The block of one activation: |got - exact| <= max(ULPS ulp, slack), both in units of the cell's precision."""
+    unit = lift(Cell).spec().unit(probe.z.dtype)
+    coarse = unit / (np.finfo(probe.z.dtype).eps / 2)
+    block = within(probe.name, got, exact, coarse * np.maximum(ULPS * np.spacing(np.abs(exact)), slack), unit=unit)
     return replace(block, note=f"z = {probe.z[block.index]:.17g}") if block.index else block

@@ -25,6 +25,13 @@ PROBES = [Problem(3, 2, 3, steps=4, seed=seed, scale=0.5) for seed in (1, 2, 3)]
 KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 SECONDS = 30
+CHOICES = {  # what each may be
+    "clip": (lambda v: isinstance(v, (int, float)) and v > 0, "the limit, a positive number"),
+    "mean": (lambda v: isinstance(v, bool), "True or False"),
+    "truncated": (lambda v: isinstance(v, int) and v >= 1, "a number of steps"),
+    "float32": (lambda v: isinstance(v, bool), "True or False"),
+    "dropout": (lambda v: v in ("elements", "units"), "'elements' (a mask for each row) or 'units' (one mask for all rows)"),
+}
 
 
 @dataclass
@@ -153,8 +160,12 @@ def _check_declarations(cell, features, state):
     own = getattr(cell.guest, "gradients", ())
     if unknown or isinstance(own, str):
         raise Refusal(f"gradients is {own!r}; wanted a tuple out of {', '.join(Cell.gradients)}")
-    if not isinstance(cell.spec.choices, dict) or set(cell.spec.choices) - {"clip", "mean", "truncated", "float32"}:
-        raise Refusal(f"choices is {cell.spec.choices!r}; wanted a dict out of clip, mean, truncated and float32")
+    if not isinstance(cell.spec.choices, dict) or set(cell.spec.choices) - set(CHOICES):
+        raise Refusal(f"choices is {cell.spec.choices!r}; give a dict out of {', '.join(CHOICES)}")
+    for name, value in cell.spec.choices.items():
+        right, wanted = CHOICES[name]
+        if not right(value):
+            raise Refusal(f"choices has {name} = {value!r}; give {wanted}")
     _check_variant(cell.spec)
     _check_new_declarations(cell)
     if cell.spec.batch not in (None, 1):

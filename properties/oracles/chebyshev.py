@@ -1,7 +1,7 @@
 """The directional derivative of a real-only function, by Chebyshev interpolation: no subtraction of near-equal values."""
 
 import numpy as np
-from cellcheck.properties.oracles.complex_step import length, moved, parts_of
+from cellcheck.properties.oracles.complex_step import length, moved
 
 NODES = 20
 HALVINGS = 12
