@@ -96,9 +96,12 @@ class Problem:
 
     def _build(self, Cell):
         cell = Cell(self.features, self.state)
-        spec, rng, regime = cell.spec, np.random.default_rng(self._key(0)), REGIMES[self.regime]
+        spec, rng = cell.spec, np.random.default_rng(self._key(0))
         dtype = self.dtype or spec.dtype
-        info = np.finfo(dtype)  # no product over the steps overflows, and half of the digits of a pre-activation are right
+        regime, info = (
+            _within(REGIMES[self.regime], dtype),
+            np.finfo(dtype),
+        )  # no product over the steps overflows, and half of the digits of a pre-activation are right
         scale = min(self.scale, info.max ** (0.8 / (self.steps + 3)), info.eps**-0.5)
         if spec.scalar == "loss":  # probabilities below 1e-308 have no digits left
             scale = min(scale, SCALES[0])
@@ -161,7 +164,8 @@ class Problem:
 
     def _upstream(self, rng, outputs, spec):
         seen = [y.differentiable for y in spec.outputs]
-        size, differentiable = REGIMES[self.regime].upstream, [k for k in range(len(outputs)) if k >= len(seen) or seen[k]]
+        size = _within(REGIMES[self.regime], outputs[0].dtype).upstream
+        differentiable = [k for k in range(len(outputs)) if k >= len(seen) or seen[k]]
         chosen = {"last": differentiable[-1:], "first": differentiable[:1], "second": differentiable[:2][-1:]}.get(
             self.upstream, differentiable
         )
@@ -256,6 +260,12 @@ class Literal:
 
         given = [tuple(map(move, u)) for u in self.given]
         return replace(self, weights=[*map(move, self.weights)], x=move(self.x), state=tuple(map(move, self.state)), given=given)
+
+
+def _within(regime, dtype):
+    """The regime with sizes of which products stay finite: at most 16 in float16."""
+    most = float(np.finfo(dtype).max) ** 0.25
+    return regime._replace(x=min(regime.x, most), memory=min(regime.memory, most), upstream=min(regime.upstream, most))
 
 
 def _shown(value):

@@ -104,6 +104,7 @@ class Adapted:
         if plan.dtype:
             self.dtypes = (plan.dtype,)
         self.weight_names, self._inputs, self._kept = self._names(), None, {}
+        self._made = np.asarray(self.weights[0]).dtype if self.weights else None
         self.gradients = plan.declared.get("gradients", self._offered())
 
     @property
@@ -117,7 +118,9 @@ class Adapted:
         if len(state) != len(self.state_names):
             raise ValueError(f"{len(state)} states given, but the signature names {', '.join(self.state_names) or 'none'}")
         if plan.dtype and np.asarray(x).dtype.kind != "c":
-            x, *state = (np.asarray(a, plan.dtype) for a in (x, *state))
+            dtype = np.asarray(self.weights[0]).dtype
+            dtype = plan.dtype if dtype == self._made else dtype if dtype.kind == "f" else None  # a copy may hold wider weights
+            x, *state = (np.asarray(a, dtype) for a in (x, *state))
         values = self._values(x, state)
         if plan.updates and not plan.reverse:
             given = self._updating(plan.forward, plan.run, values, 1.0)

@@ -321,7 +321,7 @@ def _convention(Cell):
     found = conventions.search(Cell)
     if found is None:
         return {}, ["convention not verified: the shapes of its weights are those of no RNN, LSTM or GRU"]
-    if found.difference > conventions.MATCH:
+    if found.difference > _match(cell):
         return {}, [f"computes none of the known conventions; nearest is {found} (largest difference {found.difference:.1g})"]
     if found.swapped:
         names = ", ".join(reversed(cell.spec.state_names))
@@ -336,13 +336,18 @@ def _convention(Cell):
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 
+def _match(cell):
+    """How closely the outputs of a convention must agree: in half precision, as closely as it rounds."""
+    return max(conventions.MATCH, 8 * cell.spec.unit(cell.spec.dtype))
+
+
 def _contradictions(Cell, cell):
     """A line where a guest that declares its gates computes those of another order."""
     gap = conventions.declared_difference(Cell)
-    if gap <= conventions.MATCH:
+    if gap <= _match(cell):
         return []
     found = conventions.search(Cell)
-    if found is None or found.difference > conventions.MATCH:
+    if found is None or found.difference > _match(cell):
         return [f"declares {cell.spec.kind}, but computes something else (largest difference {gap:.1g})"]
     return [f"declares {cell.spec.kind}, but computes {found}{conventions.swaps(cell, found)}"]
 

@@ -1,16 +1,30 @@
 """The directional derivative of a real-only function, by Chebyshev interpolation: no subtraction of near-equal values."""
 
+from functools import cache
+from typing import NamedTuple
+
 import numpy as np
 from cellcheck.properties.oracles.complex_step import parts_of
 
-NODES = 20
 HALVINGS = 12
 RESOLVED = 30  # the last coefficients are noise: at most so many times it
-_T = np.cos((2 * np.arange(1, NODES + 1) - 1) * np.pi / (2 * NODES))
-_BASIS = np.cos(np.outer(np.arange(NODES), np.arccos(_T)))  # T_n(t_k)
-_SLOPES = np.arange(NODES) * np.cos((np.arange(NODES) - 1) * np.pi / 2) * (np.arange(NODES) % 2)  # T_n'(0)
-_TO_COEFFICIENTS = _BASIS * 2 / NODES
-_WEIGHTS = _SLOPES @ _TO_COEFFICIENTS
+
+
+class Nodes(NamedTuple):
+    """n Chebyshev points t of [-1, 1], the matrix from values there to coefficients, and the weights of the slope at 0."""
+
+    t: np.ndarray
+    to_coefficients: np.ndarray
+    weights: np.ndarray
+
+
+@cache
+def nodes(n):
+    """The Nodes for n points."""
+    t = np.cos((2 * np.arange(1, n + 1) - 1) * np.pi / (2 * n))
+    to_coefficients = np.cos(np.outer(np.arange(n), np.arccos(t))) * 2 / n  # T_n(t_k)
+    slopes = np.arange(n) * np.cos((np.arange(n) - 1) * np.pi / 2) * (np.arange(n) % 2)  # T_n'(0)
+    return Nodes(t, to_coefficients, slopes @ to_coefficients)
 
 
 class Chebyshev:
@@ -23,6 +37,9 @@ class Chebyshev:
     """
 
     name = "Chebyshev"
+    resolution = 0.0  # how closely it can certify at best
+    points, last = 20, 4  # nodes; coefficients that must have vanished
+    reach = 1.0  # how many such radii to start with
 
     def __init__(self, function, upstream, unit=2.0**-53):
         """function: a Function; upstream: one array per output; unit: roundoff of the cell's own arithmetic."""
@@ -33,17 +50,23 @@ class Chebyshev:
         center = self.function(arrays)
         if not all(np.isfinite(y).all() for y in center):
             return np.nan
-        noise, radius = self._noise(arrays, center), self._radius(arrays, direction, center)
+        n, (t, to_coefficients, weights) = self.points, nodes(self.points)
+        noise, radius = self._noise(arrays, center), self.reach * self._radius(arrays, direction, center)
         for _ in range(HALVINGS):
-            samples = np.array([self._at(arrays, direction, radius * t) for t in _T])
-            coefficients = np.abs(_TO_COEFFICIENTS @ samples)
-            if coefficients[-4:].max() <= RESOLVED * noise:
-                noise = max(noise, coefficients[-4:].max() * (NODES / 2) ** 0.5)  # of which such coefficients are made
-                truncation = 4 * (np.arange(NODES) * coefficients)[-2:].sum()
-                self._error = float(truncation + 8 * np.abs(_WEIGHTS).sum() * noise) / radius
-                return float(_WEIGHTS @ samples) / radius
+            samples = np.array([self._at(arrays, direction, radius * t_k) for t_k in t])
+            coefficients = np.abs(to_coefficients @ samples)
+            if coefficients[-self.last :].max() <= RESOLVED * noise:
+                noise = max(noise, coefficients[-self.last :].max() * (n / 2) ** 0.5)  # of which such coefficients are made
+                truncation = 4 * (np.arange(n) * coefficients)[-2:].sum()
+                self._error = float(truncation + self._amplified(weights) * noise) / radius
+                return float(weights @ samples) / radius
             radius /= 2
         return np.nan
+
+    @staticmethod
+    def _amplified(weights):
+        """By how much the slope magnifies the noise of the samples, at worst."""
+        return 8 * np.abs(weights).sum()
 
     def quotient(self, arrays, direction):
         """The plain central difference, good to a few digits for two evaluations."""
@@ -106,6 +129,19 @@ class Chebyshev:
             nudged = [[a * (1 + 2 * self.unit * rng.choice((-1, 1), a.shape)) for a in arrays] for _ in range(3)]
         moves = [abs(self._at(n, {}, 0.0) - self._at(arrays, {}, 0.0)) for n in nudged]
         return max(floor, *moves)
+
+
+class Differences(Chebyshev):
+    """The same in the low precision of the cell itself, where nothing else knows what it computes: it sees a factor, a sign, a transpose."""
+
+    name = "real differences"
+    resolution = 1e-2
+    points, last, reach = 6, 2, 16.0  # where noise is large, few nodes far apart magnify it least
+
+    @staticmethod
+    def _amplified(weights):
+        """Samples are rounded independently: four standard deviations of their sum."""
+        return 4 * np.sqrt((weights**2).sum())
 
 
 def _length(direction):

@@ -17,6 +17,7 @@ class ComplexStep:
     """d/dt <u, f(p + t v)> at t = 0 as Im <u, f(p + i h v)> / h (Squire and Trapp, SIAM Review 40, 1998)."""
 
     name = "complex step"
+    resolution = 0.0
 
     def __init__(self, function, upstream):
         """function: a Function; upstream: one array per output."""

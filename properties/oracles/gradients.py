@@ -6,12 +6,12 @@ from math import frexp
 from typing import NamedTuple
 
 import numpy as np
-from cellcheck.properties.oracles.chebyshev import Chebyshev
+from cellcheck.properties.oracles.chebyshev import Chebyshev, Differences
 from cellcheck.properties.oracles.complex_step import ComplexStep, parts_of
 from cellcheck.properties.oracles.function import Function
 from cellcheck.properties.oracles.handshake import LADDER, Handshake, handshake
 from cellcheck.properties.oracles.memory import LARGE, copied, give_back, taken
-from cellcheck.properties.oracles.shadow import NoOracle, shadow
+from cellcheck.properties.oracles.shadow import shadow
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import Block, certifies, misshapen
 from cellcheck.properties.verdicts.run import claimed
@@ -59,12 +59,10 @@ def prepared(cell, x, state, problem, hand, parts):
     """(the Judge of these parts, no blocks), or (None, the blocks of the shapes that are wrong)."""
     arrays, names = [copied(a, complex) for a in (*cell.weights, x, *state)], cell.spec.array_names
     function = Function(cell, hand.rebinds)
-    if np.float64 not in cell.spec.dtypes:  # differencing float32 tells nothing
+    if not hand.wide:  # of a cell in low precision: its equations, else differences of its own numbers
         known = shadow(cell, x, state)
-        function, hand = (
-            Function(known or cell, bool(known)),
-            Handshake(True, (ComplexStep if known else NoOracle,) * len(arrays)),
-        )
+        function = Function(known) if known else Function(cell, hand.rebinds, x.dtype)
+        hand = Handshake(True, (ComplexStep if known else Differences,) * len(arrays), bool(known))
     [upstream] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
     given = cell.vjp(*(u.copy() for u in upstream))
     claims = claimed(cell, given, parts)
@@ -99,6 +97,8 @@ class Judge:
         self.upstream = tuple(np.asarray(u, dtype=float) for u in upstream)
         self.arrays = [a.astype(float, copy=False) for a in arrays]
         self.spec, self.unit, self.certifies = spec, spec.unit(dtype), certifies(spec.unit(dtype))
+        low = np.float64 not in spec.dtypes
+        self.noise = 2.0**-53 if low and hand.wide else self.unit  # of what the oracles evaluate
         self.terms = spec.features + spec.state * bool(spec.states)
 
     @cached_property
@@ -195,7 +195,8 @@ class Judge:
             return replace(block, verdict="trivial")
         if not np.isfinite(got):
             return replace(block, verdict="violated")
-        if block.error <= AGREES * self.certifies * abs(value):
+        close = max(self.certifies, oracle.resolution)
+        if block.error <= AGREES * close * abs(value):
             return block
         floor = bound.FACTOR * self.unit * self._magnitude(direction) + bound.TINY + oracle.error()
         block.bound = floor if np.isfinite(floor) else np.inf
@@ -212,7 +213,7 @@ class Judge:
             if self._kinked(direction, block.error):
                 return replace(block, verdict="inconclusive", bound=np.inf, note="a kink, and so no derivative")
             return replace(block, verdict="violated")
-        return replace(block, verdict="certified" if block.error <= self.certifies * abs(value) else "inconclusive")
+        return replace(block, verdict="certified" if block.error <= close * abs(value) else "inconclusive")
 
     def _claimed(self, direction):
         """<claim, v>."""
@@ -235,7 +236,7 @@ class Judge:
             self.spec, self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, float(largest)
         )
         start = sum(np.abs(scale * v).sum() for *_, v, scale in parts_of(direction))
-        return float(size * (start + Chebyshev(self.function, self.upstream, self.unit).moves(self.arrays, direction)))
+        return float(size * (start + Chebyshev(self.function, self.upstream, self.noise).moves(self.arrays, direction)))
 
     def _sensitivity(self, oracle, value, direction, draws):
         """S: the largest move of the derivative when every input moves by `terms` ulps; infinite if it stops being finite."""
@@ -253,7 +254,7 @@ class Judge:
         """
         if isinstance(oracle, Chebyshev):
             return False
-        real = Chebyshev(self.function, self.upstream, self.unit)
+        real = Chebyshev(self.function, self.upstream, self.noise)
         if abs(real.quotient(self.arrays, direction) - block.expected) < abs(block.got - block.expected) / 10:
             return False
         value = real.value(self.arrays, direction)
@@ -265,7 +266,7 @@ class Judge:
 
         What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink.
         """
-        real = Chebyshev(self.function, self.upstream, self.unit)
+        real = Chebyshev(self.function, self.upstream, self.noise)
         for t in (1e-4, 1e-6, 1e-8):
             far = real.bend(self.arrays, direction, t)
             if far > error / 10:
@@ -276,15 +277,18 @@ class Judge:
 
     def _oracle(self, direction):
         """The weakest of the oracles that the arrays of this direction need."""
-        kind = max((self.hand.oracles[k] for k in direction), key=(*LADDER, Chebyshev, NoOracle).index)
+        kind = max((self.hand.oracles[k] for k in direction), key=(*LADDER, Chebyshev, Differences).index)
         if kind not in self.oracles:
-            self.oracles[kind] = self._real() if kind is Chebyshev else kind(self.function, self.upstream)
+            if kind is Differences:
+                self.oracles[kind] = Differences(self.function, self.upstream, self.noise)
+            else:
+                self.oracles[kind] = self._real() if kind is Chebyshev else kind(self.function, self.upstream)
         return self.oracles[kind]
 
     def _real(self):
         """An oracle for a cell that takes real numbers only: the complex step of its shadow, where its equations are known."""
         if self.shadow is None:
-            return Chebyshev(self.function, self.upstream, self.unit)
+            return Chebyshev(self.function, self.upstream, self.noise)
         return ComplexStep(Function(self.shadow), self.upstream)
 
     @cached_property

@@ -48,7 +48,7 @@ CASES = {
 class Probe(NamedTuple):
     """What a cell makes of activation(z) and activation'(z); slope is None where not offered.
 
-    scale: by which the cell saw it, so that its absolute errors are 1 / scale larger here.
+    scale: by which the cell saw it, so that its absolute errors are 1 / scale larger here; unit: the roundoff of the cell.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Probe(NamedTuple):
     value: np.ndarray
     slope: np.ndarray | None
     scale: float
+    unit: float
 
     @property
     def exact_value(self):
@@ -103,7 +104,7 @@ def _probe(case, cell, x, state):
         slope = None if d_state is None else np.reshape(d_state[0], -1)
     else:
         slope = None if weights is None else np.reshape(weights[k][index], -1) / case.scale
-    return Probe(f"{case.activation} of {case.gate}", z, value, slope, case.scale)
+    return Probe(f"{case.activation} of {case.gate}", z, value, slope, case.scale, cell.spec.unit(z.dtype))
 
 
 def park(cell, case, z):
