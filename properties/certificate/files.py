@@ -5,8 +5,6 @@ from pathlib import Path
 
 from cellcheck.properties.certificate.page import page
 
-FORMATS = (".json", ".html")
-
 
 def write(path, certificate):
     """Write the certificate as the ending of `path` says; returns the path. Reports are linked relative to it."""
