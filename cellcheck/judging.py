@@ -80,6 +80,8 @@ class Trial:
         if run.error is None:
             if run.tally.examples and not run.tally.verdicts:
                 return "not verified", "it offers nothing that the law could compare"
+            if not self.subject.shipped and (nothing := run.uncertified()):
+                return "not verified", nothing
             vacuous = run.vacuous() if self.subject.shipped else None
             return ("broken", vacuous) if vacuous else ("held", "")
         if self.subject.hung:

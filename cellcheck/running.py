@@ -45,6 +45,12 @@ class Run:
         thin = [f"{name} {seen['certified']}" for name, seen in self.tally.verdicts.items() if seen["certified"] < wanted]
         return f"vacuous: of {self.tally.examples} examples certified {', '.join(thin)}; wanted {wanted} each" if thin else None
 
+    def uncertified(self):
+        """How much was compared, if nothing of it was certified, or None."""
+        seen = sum(self.tally.verdicts.values(), Counter())
+        counts = ", ".join(f"{seen[verdict]} {verdict}" for verdict in ("inconclusive", "trivial") if seen[verdict])
+        return f"certified nothing in {self.tally.examples} examples ({counts})" if counts and not seen["certified"] else None
+
     def result(self, cell, group, law, verdict, reason):
         """The run as a dict of plain values, for the table. reason: why not verified, or the report of what broke."""
         blocks = sum(self.tally.verdicts.values(), Counter())

@@ -38,9 +38,23 @@ def lines(results):
 
 
 def status(results):
-    """What a run comes to: broken, incomplete, held, or not verified where no law certified anything."""
+    """What a run comes to: broken, incomplete, held, or not verified.
+
+    It is not verified where no law certified anything, or no gradient of a cell that offers some.
+    """
     seen = set(map(verdict_of, results))
+    if not {"broken", "incomplete"} & seen and uncertified(results):
+        return "not verified"
     return next((verdict for verdict in ("broken", "incomplete", "held") if verdict in seen), "not verified")
+
+
+def uncertified(results):
+    """The cells that offer gradients of which none was certified, although laws compared them."""
+    certified = {}
+    for r in results:
+        if r["law"] in PARTS and r["examples"]:
+            certified[r["cell"]] = certified.get(r["cell"], 0) + r["blocks"].get("certified", 0)
+    return [cell for cell, n in certified.items() if not n]
 
 
 def sentence(results):
@@ -56,6 +70,8 @@ def sentence(results):
         "incomplete": f"INCOMPLETE: {laws} without a verdict",
         "not verified": f"NOT VERIFIED: {laws}, and none certified anything",
     }[whole]
+    if bare := uncertified(results) if whole == "not verified" else []:
+        said = f"NOT VERIFIED: {', '.join(short_names(bare).values())} offers gradients, and none of them was certified"
     rest = ", ".join(
         f"{count[verdict]:,} {verdict}{'s' * (verdict == 'hazard' and count[verdict] > 1)}"
         for verdict in VERDICTS.values()
