@@ -185,7 +185,7 @@ def describe(guest, features, state, declared):
     output, last = said("output", None), said("output_shape", None)
     own = isinstance(output, str) or _is_shape(last)
     last = tuple(last) if _is_shape(last) else (state,) if own or not names else shapes.get(names[-1], (state,))
-    shown = private.get("outputs") or (*names, *(["ys"] if sequence else [output or "y"] if own else []))
+    shown = [*_named(said("outputs", ()), ())] or (*names, *(["ys"] if sequence else [output or "y"] if own else []))
     outputs = [
         (f"{name}'" if name in names or name in HIDDEN else name, shapes.get(name, (state,)) if name in names else last)
         for name in shown

@@ -103,8 +103,8 @@ def _sizes(Guest, notes):
         sizes = _described(set(takes))
         if not sizes:
             raise
-        told = ", ".join(f"{name} {', '.join(map(str, values))}" for name, values in sizes.items())
-        notes.append(f"{refusal}; verified with {told} alone")
+        told = " and ".join(f"{name} {', '.join(map(str, values))}" for name, values in sizes.items())
+        notes.append(f"{refusal}; verified with {told.replace('features state', 'as many features as units')} alone")
         return {"sizes": sizes}, max(takes.values())
 
 
@@ -113,7 +113,7 @@ def _described(pairs):
     if not pairs:
         return {}
     if all(features == state for features, state in pairs):
-        return {"features": ("state",), "state": tuple(sorted(state for _, state in pairs))}
+        return {"features": ("state",)}
     values = {name: tuple(sorted({pair[k] for pair in pairs})) for k, name in enumerate(TRIED)}
     whole = pairs == set(product(*values.values()))
     return {name: values[name] for name in TRIED if values[name] != TRIED[name]} if whole else {}
@@ -391,6 +391,8 @@ def _convention(Cell):
     if [*_fitting(Cell, [sizes])] != [sizes]:
         return {}, [f"convention not verified: the search needs {sizes[0]} features and {sizes[1]} units, which sizes leave out"]
     cell = Cell(*sizes)
+    if not cell.spec.plain:
+        return {}, ["convention not verified: its inputs, states or output are not those of an RNN, LSTM or GRU"]
     if cell.spec.kind and cell.spec.weight_blocks:
         return {}, _contradictions(Cell, cell)
     found = conventions.search(Cell)
