@@ -148,7 +148,7 @@ class Times(Base):
 class Tokens(Base):
     """h' = tanh(E[x] + h U), x a token of each row."""
 
-    input_shape, domains = (), {"x": "tokens"}  # noqa: RUF012
+    input_shape, domains = (), {"x": "tokens"}
 
     def apply(self, x, h):
         """h'."""
@@ -170,7 +170,7 @@ class Tokens(Base):
 class Stabilised(Base):
     """The sLSTM, its m' a constant for vjp: what h' seems to owe to m' cancels in any run."""
 
-    state_names, no_gradient, domains = ("c", "n", "m", "h"), ("m",), {"n": "positive"}  # noqa: RUF012
+    state_names, no_gradient, domains = ("c", "n", "m", "h"), ("m",), {"n": "positive"}
 
     def shapes(self, F, S):
         """Gates i f o g of [x, h]."""
