@@ -211,7 +211,7 @@ def describe(guest, features, state, declared):
             ArraySpec(name, np.shape(w), np.asarray(w).dtype.type, domains.get(name), name not in blind)
             for name, w in zip(_weight_names(guest, said("weight_names", None)), guest.weights)
         ),
-        "own_output": own and not scalar,
+        "own_output": own and not scalar and bool(names or outputs[-1][0].strip("'") not in HIDDEN),
         "full": full,
         "scalar": scalar,
         "gradients": tuple(said("gradients", (PARTS if full else PARTS[:1]) if differentiates else ())),

@@ -288,3 +288,96 @@ def test_an_axis_without_a_length_is_refused():
     """In one line."""
     with pytest.raises(ValueError, match="the axis d has no length; give it in sizes, as a number or a function of"):
         adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x C W -> C", None), states={"C": "batch d d"})(2, 3)
+
+
+class Accumulates:
+    """h' = tanh(x W + h U); backward adds to dW and dU, and is given the old h and the new."""
+
+    def __init__(self, features, state):
+        self.W, self.U = np.zeros((features, state)), np.zeros((state, state))
+        self.dW, self.dU = np.zeros_like(self.W), np.zeros_like(self.U)
+
+    def forward(self, x, h):
+        """h'."""
+        return np.tanh(x @ self.W + h @ self.U)
+
+    def backward(self, dh, x, h, new):
+        """dx and dh."""
+        z = dh * (1 - new * new)
+        self.dW += x.T @ z
+        self.dU += h.T @ z
+        return z @ self.W.T, z @ self.U.T
+
+
+def accumulates(backward):
+    """The adapter with this signature of its backward."""
+    return adapt(Accumulates, ("x h -> h", "forward"), (backward, "backward"), weights="W U")
+
+
+def test_accumulators_are_cleared_by_pattern_and_backward_takes_the_new_state():
+    """Without the pattern vjp is not repeatable; with the old state in the place of the new one gradients are wrong."""
+    assert broken(lift(accumulates(".d*=0 dh x h h' -> dx dh dweights=.d*")), n=25) == set()
+    assert broken(lift(accumulates("dh x h h' -> dx dh dweights=.d*")), ["vjp_is_repeatable"])
+    assert broken(lift(accumulates(".d*=0 dh x h h -> dx dh dweights=.d*")), ["weight_gradients"])
+
+
+def nested(wrong=False):
+    """Functions on weights in nested dicts, as jax and flax keep them."""
+
+    def forward(x, h, params):
+        return np.tanh(x @ params["in"]["kernel"] + h @ params["rec"]["kernel"] + params["rec"]["bias"])
+
+    def backward(dh, x, h, new, params):
+        z = dh * (1 - new * new)
+        rec = {"kernel": h.T @ z, "bias": z.sum(axis=0)}
+        return (
+            {"in": {"kernel": x.T @ (dh if wrong else z)}, "rec": rec},
+            z @ params["in"]["kernel"].T,
+            z @ params["rec"]["kernel"].T,
+        )
+
+    def make(F, S):
+        return {"in": {"kernel": np.zeros((F, S))}, "rec": {"kernel": np.zeros((S, S)), "bias": np.zeros(S)}}
+
+    return adapt(make, ("x h weights -> h", forward), ("dh x h h' weights -> dweights dx dh", backward))
+
+
+def test_weights_may_be_in_nested_dicts():
+    """Each is called as its path."""
+    Cell = cleared("guest.py:Guest", nested()).Cell
+    assert [w.name for w in Cell.spec().weights] == ["in.kernel", "rec.kernel", "rec.bias"] and Cell.spec().kind == "RNN"
+    assert broken(Cell, n=25) == set()
+    assert broken(cleared("guest.py:Guest", nested(wrong=True)).Cell, ["weight_gradients"])
+
+
+def keras(wrong=False):
+    """A layer that returns the last h alone and takes none, its axes (batch, steps, features)."""
+
+    def forward(x, W, U):
+        seen = [np.zeros((len(x), len(U)))]
+        for t in range(x.shape[1]):
+            seen.append(np.tanh(x[:, t] @ W + seen[-1] @ U))
+        return seen[-1], seen
+
+    def backward(dh, x, seen, W, U):
+        dx, dW, dU = np.zeros(x.shape), np.zeros(W.shape), np.zeros(U.shape)
+        for t in reversed(range(wrong, x.shape[1])):
+            z = dh * (1 - seen[t + 1] ** 2)
+            dx[:, t], dh = z @ W.T, z @ U.T
+            dW += x[:, t].T @ z
+            dU += seen[t].T @ z
+        return dx, dW, dU
+
+    def make(F, S):
+        return {"W": np.zeros((F, S)), "U": np.zeros((S, S))}
+
+    signatures = ("x W U -> h seen", forward), ("dh x seen W U -> dx dW dU", backward)
+    return adapt(make, *signatures, output="h", axes="batch steps features")
+
+
+def test_a_layer_that_returns_the_last_state_alone_passes():
+    """Its equations are those of its kind from zeros; the twin leaves out the first step."""
+    Cell = cleared("guest.py:Guest", keras()).Cell
+    assert Cell.spec().output_names == ["h'"] and Cell.spec().kind == "RNN" and not Cell.spec().own_output
+    assert laws()["equations_of_the_kind"].applies(Cell) and broken(Cell, n=25) == set()
+    assert broken(cleared("guest.py:Guest", keras(wrong=True)).Cell, ["weight_gradients"])

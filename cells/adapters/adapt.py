@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 from cellcheck.cells.adapters.axes import Axes
-from cellcheck.cells.adapters.signature import Signature, attribute, entries, set_attribute
+from cellcheck.cells.adapters.signature import Signature, attribute, entries, leaves, set_attribute
 from cellcheck.cells.contract import Cell, Gradients
 from cellcheck.cells.lift import HIDDEN
 from cellcheck.cells.spec import SIZES, Domain
@@ -273,6 +273,7 @@ class Adapted:
         values["rate"] = plan.rate
         values.update(weights)
         values["weights"] = self.subject if isinstance(self.subject, (dict, list)) else weights
+        values["names"] = self.weight_names
         if plan.targets:
             values["targets"] = plan.targets(x)
         return values
@@ -296,29 +297,32 @@ class Adapted:
         return lambda *positional, **keywords: function(self.subject, *positional, **keywords)
 
     def _names(self):
-        where = self.plan.weights
-        container = attribute(self.subject, where) if isinstance(where, str) and where.startswith(".") else self.subject
+        container, where = self._container(), self.plan.weights
         if isinstance(container, dict):
-            return list(container)
+            return [name for name, _, _ in leaves(container)]
         if isinstance(container, (list, tuple)):
             return [f"weights[{k}]" for k in range(len(container))]
         return where.split() if isinstance(where, str) else list(where or ())
 
-    def _weights(self):
+    def _container(self):
+        """What holds the weights: a dict, a list, or an object."""
         where = self.plan.weights
-        container = attribute(self.subject, where) if isinstance(where, str) and where.startswith(".") else self.subject
+        return attribute(self.subject, where) if isinstance(where, str) and where.startswith(".") else self.subject
+
+    def _weights(self):
+        container = self._container()
         if isinstance(container, dict):
-            return dict(container)
+            return {name: holder[key] for name, holder, key in leaves(container)}
         if isinstance(container, (list, tuple)):
             return dict(zip(self.weight_names, container))
         return {name: attribute(container, f".{name}") for name in self.weight_names}
 
     def _put(self, name, array):
         """Bind the array as this weight again, where the guest had bound another."""
-        where = self.plan.weights
-        container = attribute(self.subject, where) if isinstance(where, str) and where.startswith(".") else self.subject
+        container = self._container()
         if isinstance(container, dict):
-            container[name] = array
+            holder, key = next((holder, key) for called, holder, key in leaves(container) if called == name)
+            holder[key] = array
         elif isinstance(container, list):
             container[self.weight_names.index(name)] = array
         elif not isinstance(container, tuple):
