@@ -53,13 +53,13 @@ def test_an_omitted_state_is_zero(Cell, problem):
         return {**outputs, "all gradients": np.concatenate([np.zeros(0), *(g.ravel() for g in found.values())])}
 
     def omitted(p):
-        cell, none = p.build(Cell)[0], replace(p, state=())
+        cell, none = p.build(Cell)[0], replace(p, state=p.further)
         fresh = run(cell, none)
         outcome(cell, p)
         return {**fresh, **{f"{name} of a used cell": a for name, a in run(cell, none).items()}}
 
     def zero(p):
-        found = run(p.build(Cell)[0], replace(p, state=tuple(map(np.zeros_like, p.state))))
+        found = run(p.build(Cell)[0], replace(p, state=(*p.further, *map(np.zeros_like, p.states))))
         return {**found, **{f"{name} of a used cell": a for name, a in found.items()}}
 
     require(agree(Cell, problem, omitted, zero, bound.size_of_a_run))

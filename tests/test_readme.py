@@ -1,5 +1,6 @@
 """The README says what is true: its commands, its laws, its failing run, its links."""
 
+import os
 import re
 import subprocess
 import sys
@@ -37,19 +38,9 @@ def test_ci_runs_the_commands_of_the_readme():
 def test_the_failing_run_is_what_is_printed(tmp_path):
     """The README's own cell, verified, prints the README's own report."""
     (tmp_path / "my_rnn.py").write_text(re.search(r"```python\n(import numpy.*?)```", README, re.S)[1])
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        str(ROOT),
-        "-p",
-        "no:cacheprovider",
-        "--cell",
-        "my_rnn.py:MyRNN",
-        "-k",
-        "gradients",
-    ]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-m", "cellcheck", "my_rnn.py:MyRNN", "-k", "gradients"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path.parent / "cache")}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert re.search(r"```text\n(.*?)```", README, re.S)[1] in run.stdout
 
 

@@ -17,7 +17,7 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
     make: (features, state) -> the module, for example torch.nn.LSTMCell. call: (module, x, *state) -> (*new state, and ys for a
     sequence), tensors of our shapes, the output last; it is known for torch's own recurrent modules. states: names, output
     last, () for a module without states; sequence: whether x has steps; both known likewise. dtype: of the parameters and of all
-    that the module is given. declared: any declaration of the contract (kind, weight_blocks, ...).
+    that the module is given, but for whole numbers. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
 
     Parameters that are integers or take no gradient stay as they are, as buffers do. An output that autograd does not reach
     takes no upstream: its values are verified alone. torch runs on one thread meanwhile: for small cells that is ten times faster.
@@ -56,18 +56,18 @@ class Module:
         if not self.weights:
             raise ValueError(f"{kind} has no parameter that is a float and takes a gradient; nothing can be verified")
         for name, value in declared.items():
-            setattr(self, name, value)
+            setattr(self, name, (value,) if name == "no_gradient" and isinstance(value, str) else value)
         self._inputs = self._outputs = None
 
     def apply(self, x, *state):
         """The new state, the output last; computed in the dtype of the weights, complex if anything is."""
         dtype = np.result_type(*self.weights)
-        if np.result_type(x, *state).kind == "c":
+        if any(np.iscomplexobj(a) for a in (x, *state)):
             dtype = np.result_type(dtype, np.complex64)
         module = self.module
         if any(w.dtype != dtype for w in self.weights):
             module = _holding(module, [w.astype(dtype) for w in self.weights])
-        inputs = [torch.from_numpy(np.array(a, dtype)).requires_grad_() for a in (x, *state)]
+        inputs = [_tensor(a, dtype) for a in (x, *state)]
         with _one_thread():
             outputs = self.call(module, *inputs)
         if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, torch.Tensor) for y in outputs):
@@ -82,15 +82,18 @@ class Module:
             raise ValueError(f"{len(d_outputs)} upstream gradients given, but there are {len(self._outputs)} outputs")
         parameters = _trainable(self.module)
         wanted = [*parameters, *self._inputs]
+        live = [w for w in wanted if w.requires_grad]
         reached = [(y, torch.from_numpy(np.array(d))) for y, d in zip(self._outputs, d_outputs) if y.requires_grad]
-        found = [None] * len(wanted)
+        given = iter([None] * len(live))
         if reached:
             outputs, upstream = zip(*reached)
             with _one_thread():
-                found = torch.autograd.grad(outputs, wanted, upstream, retain_graph=True, allow_unused=True)
+                given = iter(torch.autograd.grad(outputs, live, upstream, retain_graph=True, allow_unused=True))
+        found = [next(given) if w.requires_grad else None for w in wanted]
         found = [np.zeros(w.shape, self.dtypes[0]) if g is None else g.numpy().copy() for g, w in zip(found, wanted)]
         n = len(parameters)
-        return Gradients(found[:n], found[n], tuple(found[n + 1 :]))
+        k = n + len(getattr(self, "inputs", "x"))
+        return Gradients(found[:n], found[n] if k == n + 1 else tuple(found[n:k]), tuple(found[k:]))
 
     def unreached(self, features, state):
         """The names of the outputs that autograd does not reach; none where the module cannot be run on zeros of these sizes."""
@@ -118,6 +121,13 @@ def _trainable(module):
     return [p for p in module.parameters() if p.requires_grad and (p.is_floating_point() or p.is_complex())]
 
 
+def _tensor(array, dtype):
+    """A tensor that takes a gradient; whole numbers stay what they are."""
+    if np.asarray(array).dtype.kind == "i":
+        return torch.from_numpy(np.array(array))
+    return torch.from_numpy(np.array(array, dtype)).requires_grad_()
+
+
 def _holding(module, arrays):
     """A copy of the module whose trainable parameters share memory with these arrays; what else is a float has their precision."""
     module = copy.deepcopy(module)
@@ -135,7 +145,9 @@ def _torch_dtype(dtype):
     except TypeError:
         name = None
     if name not in ("float64", "float32", "float16"):
-        raise ValueError(f"dtype is {dtype!r}; give numpy.float64, numpy.float32 or numpy.float16, and convert to others within call=")
+        raise ValueError(
+            f"dtype is {dtype!r}; give numpy.float64, numpy.float32 or numpy.float16, and convert to others within call="
+        )
     return getattr(torch, name)
 
 

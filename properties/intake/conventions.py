@@ -186,6 +186,11 @@ def clipped(z, limit):
     return z if limit == np.inf else np.where(np.abs(z.real) > limit, np.copysign(limit, z.real), z)
 
 
+def match(spec):
+    """How closely the outputs of a convention must agree: in half precision, as closely as it rounds."""
+    return max(MATCH, 8 * spec.unit(spec.dtype))
+
+
 def search(Cell):
     """The Convention that the cell computes, with its rivals; else the nearest one with its `difference`.
 
@@ -211,17 +216,20 @@ def search(Cell):
 def _told_apart(found, far):
     """Those of the conventions that agree best where numbers are large: as they are, or with something clipped.
 
-    All of them if none agrees there: what is wrong at large numbers is for the law of equations.
+    All that agree at small numbers if none does there: what is wrong at large ones is for the law of equations.
     """
     if not far or not found:
         return found
+    spec = far[0][0].spec
+    rounding = ROUNDING * spec.unit(spec.dtype)
+    found = [c for c in found if c.difference <= ROUNDING * max(rounding, min(c.difference for c in found))]
     apart = [max(_difference(c, *run) for run in far) for c in found]
-    if min(apart) > ROUNDING * far[0][0].spec.unit(far[0][1].dtype):
+    if min(apart) > rounding:
         limited = [_limited(c, name, far) for c in found for name in CLIPS if c.kind in VARIANTS[name][0]]
-        nearer = [c for c in limited if c.difference <= min(MATCH, min(apart) / MUCH)]
+        nearer = [c for c in limited if c.difference <= min(match(spec), min(apart) / MUCH)]
         if nearer:
             return nearer
-    return [c for difference, c in zip(apart, found) if difference <= MATCH] or found
+    return [c for difference, c in zip(apart, found) if difference <= match(spec)] or found
 
 
 def _limited(convention, name, far):
@@ -339,13 +347,13 @@ def _candidates(layout, orders, spec):
 
 def _nearer(nearest, candidate, runs, found):
     """The nearer of the two, with its difference; the candidate joins `found` if it matches."""
-    difference = 0.0
+    difference, close = 0.0, match(runs[0][0].spec)
     for run in runs:
         difference = max(difference, _difference(candidate, *run))
-        if difference > MATCH and nearest and difference >= nearest.difference:
+        if difference > close and nearest and difference >= nearest.difference:
             return nearest
     candidate = replace(candidate, difference=difference)
-    if difference <= MATCH:
+    if difference <= close:
         found.append(candidate)
     return nearest if nearest and nearest.difference <= difference else candidate
 
