@@ -376,7 +376,10 @@ def _blind(spec):
         names, last = ", ".join(spec.detached), spec.output_names[-1]
         lines.append(f"not verified: gradients of {names}, and of any output but {last}; those of {last} are, over some steps")
     blind = [y.name for y in spec.outputs if not y.differentiable and y.name.strip("'") not in spec.detached]
-    lines += [f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are"] if blind else []
+    if blind:
+        states = tuple(name.strip("'") for name in blind if name.strip("'") in spec.state_names)
+        hint = f"; if it is detached on purpose, declare no_gradient = {states!r}" if states else ""
+        lines.append(f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are{hint}")
     held = [a.name for a in spec.arrays if a.domain]
     return lines + [f"verified for {', '.join(held)} within the declared domains alone"] * bool(held)
 
@@ -390,8 +393,6 @@ def _lacks(cell, error):
         return f"; if it takes several inputs, declare inputs = {tuple(wanted[: len(wanted) - len(spec.states)])!r}"
     if isinstance(error, IndexError) and "integer" in str(error) and not spec.bounded:
         return f"; if {spec.inputs[0].name} holds whole numbers, declare domains = {{'{spec.inputs[0].name}': 'tokens'}}"
-    if "does not require grad" in str(error):
-        return "; declare no_gradient with the names of the states that take none"
     return ""
 
 
