@@ -103,6 +103,7 @@ class CellSpec:
     gradients: the parts of `PARTS` that vjp offers; sequence: x has a first axis of steps.
     kind, variant, weight_blocks, transposed: the equations it computes, if they are known (see the conventions).
     choices: what it does on purpose, {"clip": c}, {"mean": True}, {"truncated": k}, {"float32": True}; undone before laws look.
+    {"dropout": "elements"} or {"dropout": "units"} cannot be undone: laws that it breaks do not apply.
     sizes: the only sizes it takes, by name, or the name of the size that it equals; batch: None for any number of rows, or 1;
     fewest_steps, most_steps: of a sequence.
     dtypes: it computes in each of these; complex: True, False, or None if that must be tried.

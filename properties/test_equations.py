@@ -11,7 +11,7 @@ from cellcheck.strategies import problems
 from hypothesis import given
 
 
-@pytest.mark.needs("kind")
+@pytest.mark.needs("kind", "undropped")
 @given(problem=problems())
 def test_equations_of_the_kind(Cell, problem):
     """apply(x, s) = RNN: tanh([x, h] W + b); LSTM: c' = f c + i g, h' = o tanh(c'); GRU: u (n - h) + h, n = tanh(a + r s)."""

@@ -74,11 +74,13 @@ def test_the_last_apply_counts(Cell, problem):
 
 @given(problem=problems())
 def test_a_used_cell_equals_a_fresh_one(Cell, problem):
-    """apply and vjp of (x, s), after those of other rows and steps on the same cell = those on a fresh cell."""
+    """apply and vjp of (x, s), after those of other rows, steps and lengths on the same cell = those on a fresh cell."""
     problem = problem.literal(Cell)
     fresh, cell = outcome(problem.build(Cell)[0], problem), problem.build(Cell)[0]
     for other in _others(cell, problem):
         outcome(cell, other)
+    if cell.spec.lengths:
+        outcome(cell, problem, lengths=np.arange(problem.batch) % (problem.steps + 1))
     require(alike(Cell, problem, outcome(cell, problem), fresh))
 
 

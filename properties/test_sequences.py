@@ -13,7 +13,7 @@ from cellcheck.strategies import problems
 from hypothesis import given, reject
 
 
-@pytest.mark.needs("sequence", "finals", "single step")
+@pytest.mark.needs("sequence", "finals", "single step", "same steps")
 @given(problem=problems())
 def test_a_sequence_is_its_steps(Cell, problem):
     """ys[t] = h'(t), where (..., h'(t)) = apply(x[t], apply(x[t-1], ... apply(x[0], s))); the final states are the last."""
@@ -29,7 +29,7 @@ def test_a_sequence_is_its_steps(Cell, problem):
     require(agree(Cell, problem, lambda p: apply(Cell, p), one_by_one, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals", "splits")
+@pytest.mark.needs("sequence", "finals", "splits", "same steps")
 @given(problem=problems())
 def test_a_sequence_may_be_split(Cell, problem):
     """apply(x, s) = apply(x[k:], apply(x[:k], s)), its ys one after the other."""
@@ -43,7 +43,7 @@ def test_a_sequence_may_be_split(Cell, problem):
     require(agree(Cell, problem, lambda p: apply(Cell, p), split, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams", "splits")
+@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams", "splits", "same steps")
 @given(problem=problems())
 def test_vjp_of_a_sequence_may_be_split(Cell, problem):
     """vjp over x = vjp over x[:k] of what vjp over x[k:] returns for the state between; dW is their sum."""
@@ -66,7 +66,7 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
 @pytest.mark.needs("sequence", "finals", "empty", "state")
 @given(problem=problems())
 def test_no_steps_leave_the_state(Cell, problem):
-    """apply(x[:0], s) = s and no ys, vjp(d, []).state = d."""
+    """apply(x[:0], s) = s and no ys, vjp(d, []).state = d; to the declared precision, if there is one."""
     p = problem.literal(Cell).span(slice(0))
     cell = p.build(Cell)[0]
     *new, ys = _run(cell, p, p.states)
@@ -85,7 +85,7 @@ def test_no_steps_leave_the_state(Cell, problem):
     )
 
 
-@pytest.mark.needs("sequence", "lengths", "x", "state", "any steps", "single row")
+@pytest.mark.needs("sequence", "lengths", "x", "state", "any steps", "single row", "same steps")
 @given(problem=problems())
 def test_each_ragged_row_equals_its_solo_run(Cell, problem):
     """apply(X, S, lengths=l)[k] = apply(X[:l[k], k], S[k]) and its vjp, for each row k; dW is the sum over rows."""

@@ -11,7 +11,7 @@ from cellcheck.cells.lift import HIDDEN
 from cellcheck.cells.spec import SIZES, Domain
 
 SCALARS = ("sum", "loss")
-RATE = 2.0**60  # a step so large that the change of a weight is its gradient to the last bit
+RATES = 60, 0.7  # a rate is 2^60 at least, and takes at most 0.7 of the exponents of a float: 2^716 in float64
 
 
 def adapt(
@@ -24,7 +24,7 @@ def adapt(
     inputs=None,
     output=None,
     axes="batch features",
-    rate=RATE,
+    rate=None,
     **options,
 ):
     """A factory (features, state) -> cell with apply and vjp, for a guest that has neither.
@@ -41,7 +41,8 @@ def adapt(
     steps for states. features and state are the two sizes; the length of any other axis is given in `sizes`, as a number or as
     a function of the two, or it is an attribute of the guest. An output without axes of its own has the shape that the first
     call returns.
-    rate: the learning rate of a guest that updates its weights itself; pass it on as `rate` where it can be chosen.
+    rate: the learning rate of a guest that updates its weights itself, if it cannot be chosen; if it can, name `rate` in the
+    signature: it is then so large that the old weight is lost beside the change, and the change is the gradient to the last bit.
     options: encode, x -> what the guest takes for it; targets, x -> what it takes for `targets`; dtype, of all that it is
     given; and any declaration of the contract (kind, weight_blocks, choices, batch, complex, sizes, domains, no_gradient, ...).
     """
@@ -58,7 +59,7 @@ class Plan:
     """What `adapt` was told, and what follows from it; the same for all cells of one guest."""
 
     def __init__(self, make, forward, backward, weights, named, axes, rate, options):
-        self.make, self.weights, self.rate, self.axes = make, weights, float(rate), Axes(axes)
+        self.make, self.weights, self.rate, self.axes = make, weights, rate, Axes(axes)
         self.forward, self.run = Signature.parse(forward[0]), forward[1]
         self.backward, self.reverse = (Signature.parse(backward[0]), backward[1]) if backward else (self.forward, None)
         self.encode, self.targets = options.pop("encode", None), options.pop("targets", None)
@@ -76,7 +77,7 @@ class Plan:
         if isinstance(options.get("no_gradient"), str):
             options["no_gradient"] = tuple(options["no_gradient"].split())
         self.scalar = next((name for name in SCALARS if name in self.forward.given), None)
-        self.updates = "rate" in self.backward.taken or rate != RATE
+        self.updates = "rate" in self.backward.taken or rate is not None
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
         self.outputs, self.blind = self._outputs()
         self.takes_upstream = bool(self.reverse) and (not self.scalar or f"d{self.scalar}" in self.backward.taken)
@@ -199,7 +200,7 @@ class Adapted:
             x, *state = (a if np.asarray(a).dtype.kind == "i" else np.asarray(a, dtype) for a in (x, *state))
         values = self._values(x, state)
         if plan.updates and not plan.reverse:
-            given = self._updating(plan.forward, plan.run, values, 1.0)
+            given = self._updating(plan.forward, plan.run, values, self._rate(x, state, ()))
         else:
             given = plan.forward.call(self._bound(plan.run), self.subject, values)
         self._inputs, self._kept = (x, state), given
@@ -215,10 +216,9 @@ class Adapted:
         if not plan.reverse:
             return self._gradients(self._kept, d_outputs[0][()])
         upstream, scale = {name: d for name, d in zip(plan.outputs, d_outputs) if name not in plan.blind}, 1.0
-        if (
-            plan.updates and plan.rate != RATE and plan.takes_upstream
-        ):  # a fixed rate: a large upstream makes the change of a weight exact
-            scale = RATE
+        if plan.rate and plan.takes_upstream:  # a large upstream in place of a large rate, but not so large that it is clipped
+            clips = "clip" in plan.declared.get("choices", ())
+            scale = 2.0 ** RATES[0] if clips else self._rate(*self._inputs, upstream.values())
             upstream = {name: scale * d for name, d in upstream.items()}
         direct = None
         if self.sequence and self.state_names and "ys" in upstream and f"d{self.state_names[-1]}" not in plan.backward.taken:
@@ -227,7 +227,7 @@ class Adapted:
         for name, d in upstream.items():
             values[f"d{name}"] = d[()] if plan.scalar else plan.axes_of(name).to_guest(d)
         if plan.updates:
-            given = self._updating(plan.backward, plan.reverse, values, scale)
+            given = self._updating(plan.backward, plan.reverse, values, self._rate(*self._inputs, upstream.values()))
         else:
             given = plan.backward.call(self._bound(plan.reverse), self.subject, values)
         return self._gradients(given, 1.0 / scale if plan.takes_upstream else d_outputs[0][()], direct)
@@ -281,12 +281,27 @@ class Adapted:
             values["targets"] = plan.targets(x)
         return values
 
-    def _updating(self, signature, function, values, scale):
-        """What the call returns, and as `dweights` how far it moved the weights, over the rate; they are put back."""
-        live = self._weights()
+    def _rate(self, x, state, upstream):
+        """A power of two that makes a change of the weights dwarf them, and that no gradient of this call takes to infinity."""
+        arrays = [np.asarray(w) for w in self.weights]
+        info = np.finfo(arrays[0].dtype)
+        wide = max((np.abs(w).sum(axis=k).max(initial=0.0) for w in arrays for k in range(w.ndim)), default=0.0)
+        sizes = [np.abs(np.asarray(a)).max(initial=0.0) for a in (x, *state)]
+        sizes.append(sum(np.abs(d).astype(float).sum() for d in upstream))
+        grows = (1 + len(x) * self.sequence) * np.log2(1 + wide) + sum(np.log2(1 + a) for a in sizes)
+        least, share = RATES
+        room = info.maxexp * share - grows
+        return 2.0 ** int(max(room, least)) if np.isfinite(room) else 2.0**least
+
+    def _updating(self, signature, function, values, rate):
+        """What the call returns, and as `dweights` how far it moved the weights, over the rate; they are put back.
+
+        rate: where the guest has none of its own.
+        """
+        live, values["rate"] = self._weights(), self.plan.rate or rate
         before = {name: w.copy() for name, w in live.items()}
         given = signature.call(self._bound(function), self.subject, values)
-        given["dweights"] = [(before[name] - w) / self.plan.rate for name, w in self._weights().items()]
+        given["dweights"] = [(before[name] - w) / values["rate"] for name, w in self._weights().items()]
         for name, w in live.items():
             w[...] = before[name]
             self._put(name, w)

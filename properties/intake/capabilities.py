@@ -82,6 +82,16 @@ NEEDS = {  # the first that is missing is the reason
         lambda cell: cell.spec.splits() is None or bool(cell.spec.splits()),
         "declares steps of which no two add up to a third",
     ),
+    "same rows": (
+        lambda cell: cell.spec.choices.get("dropout") != "elements",
+        "its dropout depends on where in the batch a row is",
+    ),
+    "same steps": (lambda cell: "dropout" not in cell.spec.choices, "its dropout depends on which step it is"),
+    "undropped": (lambda cell: "dropout" not in cell.spec.choices, "declares dropout, which no kind has"),
+    "unclipped": (
+        lambda cell: "clip" not in cell.spec.choices or cell.spec.takes_upstream,
+        "clips its gradients, and takes no small upstream that would undo it",
+    ),
     "own targets": (_targets_follow, "its targets depend on where in the batch a row is"),
     "plain": (lambda cell: not cell.spec.variant, "declares a variant of its kind"),
     "bias": (_biased, "declares no bias of its gates"),

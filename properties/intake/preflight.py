@@ -29,6 +29,13 @@ KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 SECONDS = 30
 TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest that raises at some of SIZES
+CHOICES = {  # what each may be
+    "clip": (lambda v: isinstance(v, (int, float)) and v > 0, "the limit, a positive number"),
+    "mean": (lambda v: isinstance(v, bool), "True or False"),
+    "truncated": (lambda v: isinstance(v, int) and v >= 1, "a number of steps"),
+    "float32": (lambda v: isinstance(v, bool), "True or False"),
+    "dropout": (lambda v: v in ("elements", "units"), "'elements' (a mask for each row) or 'units' (one mask for all rows)"),
+}
 
 
 @dataclass
@@ -184,8 +191,13 @@ def _check_declarations(cell, features, state):
     own = getattr(cell.guest, "gradients", ())
     if unknown or isinstance(own, str):
         raise Refusal(f"gradients is {own!r}; wanted a tuple out of {', '.join(Cell.gradients)}")
-    if not isinstance(cell.spec.choices, dict) or set(cell.spec.choices) - {"clip", "mean", "truncated", "float32"}:
-        raise Refusal(f"choices is {cell.spec.choices!r}; wanted a dict out of clip, mean, truncated and float32")
+    if not isinstance(cell.spec.choices, dict) or set(cell.spec.choices) - set(CHOICES):
+        raise Refusal(f"choices is {cell.spec.choices!r}; give a dict out of {', '.join(CHOICES)}")
+    for name, value in cell.spec.choices.items():
+        right, wanted = CHOICES[name]
+        if not right(value):
+            raise Refusal(f"choices has {name} = {value!r}; give {wanted}")
+    _check_variant(cell.spec)
     _check_new_declarations(cell)
     if cell.spec.batch not in (None, 1):
         raise Refusal(f"batch is {cell.spec.batch!r}; wanted None (any number of rows) or 1")
@@ -195,6 +207,22 @@ def _check_declarations(cell, features, state):
         raise Refusal(f"state_names is {cell.spec.state_names!r}; wanted names, the output last")
     if cell.spec.weight_blocks is not None:
         _check_blocks(cell, features, state)
+
+
+def _check_variant(spec):
+    known = {name: wanted for name, (kinds, wanted) in conventions.VARIANTS.items() if spec.kind in (*kinds, None)}
+    unknown = not isinstance(spec.variant, dict) or set(spec.variant) - set(known)
+    if unknown:
+        kind = f" for kind {spec.kind}" if spec.kind else ""
+        raise Refusal(f"variant is {spec.variant!r}; give a dict out of {', '.join(known)}{kind}")
+    for name, value in spec.variant.items():
+        if isinstance(known[name], tuple):
+            right, wanted = value in known[name], " or ".join(map(repr, known[name]))
+        else:
+            number = isinstance(value, (int, float, np.integer, np.floating)) and np.isfinite(value)
+            right, wanted = number and (value > 0 or name not in conventions.CLIPS), known[name]
+        if not right:
+            raise Refusal(f"variant has {name} = {value!r}; give {wanted}")
 
 
 def _check_new_declarations(cell):
@@ -392,6 +420,9 @@ def _convention(Cell):
         return {"memory": True}, [told]
     if cell.spec.kind and cell.spec.kind != found.kind:
         raise Refusal(f"kind is {cell.spec.kind!r}, but it computes {found}")
+    if found.rivals:
+        several = " and ".join(map(str, (found, *found.rivals)))
+        return {}, [f"convention not verified: {several} agree on everything that it takes"]
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 
