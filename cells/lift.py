@@ -158,12 +158,13 @@ def describe(guest, features, state, declared):
     )
     shapes = said("state_shapes", {})
     shapes = shapes if isinstance(shapes, dict) else dict(zip(names, shapes))
-    last = tuple(said("output_shape", shapes.get(names[-1] if names else "", (state,))))
+    own = said("output_shape", None)  # of an output that is not a state
+    last = tuple(shapes.get(names[-1] if names else "", (state,)) if own is None else own)
 
     def arrays(named):
         return tuple(ArraySpec(name, tuple(shape), dtype, None, str(name).strip("'") not in blind) for name, shape in named)
 
-    shown = private.get("outputs", (*names, *["ys"] * sequence))
+    shown = private.get("outputs", (*names, *(["ys"] if sequence else ["y"] if own is not None else [])))
     outputs = [(f"{name}'", shapes.get(name, (state,))) if name in names else (name, last) for name in shown]
     found = {
         "name": type(guest).__name__,
