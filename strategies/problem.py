@@ -274,9 +274,7 @@ class Literal:
             return a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step).astype(a.dtype)
 
         given = [tuple(map(move, u)) for u in self.given]
-        moved = replace(
-            self, weights=[*map(move, self.weights)], x=move(self.x), state=tuple(map(move, self.state)), given=given
-        )
+        moved = replace(self, weights=[*map(move, self.weights)], x=move(self.x), state=tuple(map(move, self.state)), given=given)
         return moved.folded()
 
     def folded(self):

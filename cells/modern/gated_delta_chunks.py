@@ -21,7 +21,7 @@ class GatedDeltaChunks(Chunkwise, Unroll(GatedDelta)):
         old, D = D[..., :1], D[..., 1:]
         A = np.tril(beta * D * (k @ turned(k)), -1)
         rest = v - old * (k @ S)
-        U = np.linalg.solve(np.eye(A.shape[-1]) + A, beta * rest)
+        U = np.linalg.solve(np.eye(A.shape[-1], dtype=A.dtype) + A, beta * rest)
         P = D * (q @ turned(k))
         kept = gates, (S.copy(), beta, old, D), (A, P, U, rest)
         return kept, (old[:, -1:] * S + turned(D[:, -1, :, None] * k) @ U,), old * (q @ S) + P @ U
@@ -32,7 +32,7 @@ class GatedDeltaChunks(Chunkwise, Unroll(GatedDelta)):
         ((q, q_length), (k, k_length)), [dS_new] = (unit(q), unit(k)), d_state
         last = D[:, -1, :, None]
         dP, dU = dy @ turned(U), turned(P) @ dy + last * (k @ dS_new)
-        dR = np.linalg.solve(np.eye(A.shape[-1]) + turned(A), dU)
+        dR = np.linalg.solve(np.eye(A.shape[-1], dtype=A.dtype) + turned(A), dU)
         dA = np.tril(-dR @ turned(U), -1)
         d_rest = beta * dR
         dS = old[:, -1:] * dS_new + turned(old * q) @ dy - turned(old * k) @ d_rest

@@ -36,11 +36,11 @@ class GLA(Gated):
         alpha = np.exp(log_sigmoid(a) / self.TAU)
         S_new = alpha[:, :, None] * S + k[:, :, None] * v[:, None, :]
         self._cache = x.copy(), gates, alpha, S.copy(), S_new.copy()
-        return S_new, np.einsum("bkv,bk->bv", S_new, q) / np.sqrt(self.keys)
+        return S_new, np.einsum("bkv,bk->bv", S_new, q) / self.keys**0.5
 
     def _vjp(self, dS, dy):
         x, (q, k, v, a), alpha, S, S_new = self._cache
-        dy = dy / np.sqrt(self.keys)
+        dy = dy / self.keys**0.5
         dS = dS + q[:, :, None] * dy[:, None, :]
         dq, dk = np.einsum("bkv,bv->bk", S_new, dy), np.einsum("bkv,bv->bk", dS, v)
         dv = np.einsum("bkv,bk->bv", dS, k)

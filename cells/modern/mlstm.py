@@ -42,7 +42,7 @@ class MLSTM(Gated):
 
     def _apply(self, x, C, n, m):
         q, k, v, i, f, o = gates = self.gates(x)
-        k, i, old = k / np.sqrt(self.keys), self.capped(i), log_sigmoid(self.capped(f)) + m
+        k, i, old = k / self.keys**0.5, self.capped(i), log_sigmoid(self.capped(f)) + m
         m_new = np.where(old.real > i.real, old, i)
         keep, write = np.exp(old - m_new), np.exp(i - m_new)
         C_new = keep[:, :, None] * C + (write * k)[:, :, None] * v[:, None, :]
@@ -64,7 +64,7 @@ class MLSTM(Gated):
 
     def _vjp(self, dC, dn, dm, dy):
         x, (q, k, v, i, f, o), (keep, write, keeps), (C, n), (C_new, n_new), y, sign, least = self._cache
-        k = k / np.sqrt(self.keys)
+        k = k / self.keys**0.5
         d_o, dy = dy * y * d_sigmoid(o), dy * sigmoid(o)
         d_sum = dy / np.where(sign == 0, least, sign * (n_new * q).sum(axis=1, keepdims=True))  # of C'^T q
         d_nq = -(d_sum * y).sum(axis=1, keepdims=True) * sign
@@ -76,5 +76,5 @@ class MLSTM(Gated):
         d_i = (d_k * k).sum(axis=1, keepdims=True) * write + dm * ~keeps
         d_v = np.einsum("bkv,bk->bv", dC, write * k)
         d_f = d_old * sigmoid(-self.capped(f)) * d_tanh(f / self.CAP)
-        weights, dx = self.through_gates(x, [dq, write * d_k / np.sqrt(self.keys), d_v, d_i * d_tanh(i / self.CAP), d_f, d_o])
+        weights, dx = self.through_gates(x, [dq, write * d_k / self.keys**0.5, d_v, d_i * d_tanh(i / self.CAP), d_f, d_o])
         return Gradients(weights, dx, (keep[:, :, None] * dC, keep * dn, d_old))

@@ -17,7 +17,7 @@ class MLSTMChunks(Chunkwise, Unroll(MLSTM)):
     def forward(self, gates, on, C, n, m):
         """One chunk: (kept, (C', n', m'), y)."""
         q, k, v, i, f, o = gates
-        k = k / np.sqrt(self.step.keys)
+        k = k / self.step.keys**0.5
         log_f = np.where(on, log_sigmoid(self.step.capped(f)), 0)
         G = decays(log_f[..., 0]) + turned(np.concatenate([m[:, None], np.where(on, self.step.capped(i), -np.inf)], axis=1))
         top = np.argmax(G.real, axis=-1)[..., None]
@@ -36,7 +36,7 @@ class MLSTMChunks(Chunkwise, Unroll(MLSTM)):
     def backward(self, kept, d_state, dy):
         """Upstreams for the gates and for the states before the chunk."""
         (q, k, v, i, f, o), (C, keys, C_new, n_new), (E, P, top), (qC, y, sign, size) = kept
-        (dC_new, dn_new, dm_new), k = d_state, k / np.sqrt(self.step.keys)
+        (dC_new, dn_new, dm_new), k = d_state, k / self.step.keys**0.5
         d_o, d_sum = dy * y * d_sigmoid(o), dy * sigmoid(o) / size
         d_nq = -(d_sum * y).sum(axis=-1, keepdims=True) * sign
         last, e = E[:, -1, :, None], E[..., :1]
@@ -50,7 +50,7 @@ class MLSTMChunks(Chunkwise, Unroll(MLSTM)):
         dm = dm_new - (dC_new * C_new).sum(axis=(1, 2))[:, None] - (dn_new * n_new).sum(axis=-1, keepdims=True)
         dG[:, -1] += np.where(np.arange(dG.shape[-1]) == top, dm, 0)
         d_keys = turned(dP * E) @ q + last * dn_new[:, None]
-        dk = (d_keys[:, 1:] + last[:, 1:] * (v @ turned(dC_new))) / np.sqrt(self.step.keys)
+        dk = (d_keys[:, 1:] + last[:, 1:] * (v @ turned(dC_new))) / self.step.keys**0.5
         dv = turned(P[..., 1:]) @ d_sum + last[:, 1:] * (k @ dC_new)
         dq = (dP * E) @ keys + e * (d_sum @ turned(C))
         dC = last[:, 0, :, None] * dC_new + turned(e * q) @ d_sum

@@ -16,6 +16,7 @@ from cellcheck.cells.contract import Cell
 from cellcheck.cells.spec import SIZES as SPEC_SIZES
 from cellcheck.cells.spec import allowed
 from cellcheck.properties.intake import conventions
+from cellcheck.properties.intake.capabilities import MODERN
 from cellcheck.properties.intake.loading import GuestError, load
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.strategies import Problem
@@ -147,8 +148,8 @@ def _check_methods(guest):
 
 
 def _check_declarations(cell, features, state):
-    if cell.spec.kind not in (*KINDS, None):
-        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join(KINDS)}, or None")
+    if cell.spec.kind not in (*KINDS, *MODERN, None):
+        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join((*KINDS, *MODERN))}, or None")
     unknown = set(cell.spec.gradients) - set(Cell.gradients)
     own = getattr(cell.guest, "gradients", ())
     if unknown or isinstance(own, str):
@@ -312,6 +313,8 @@ def _blind(spec):
 
 def _convention(Cell):
     """What the search unlocks, and a line about it."""
+    if Cell.spec().kind in MODERN:
+        return {}, []
     sizes = (conventions.FEATURES, conventions.STATE)
     if any(allowed(Cell.sizes, name, n) != n for name, n in zip(SPEC_SIZES, sizes)):
         return {}, [f"convention not verified: the search needs {sizes[0]} features and {sizes[1]} units, which sizes leave out"]
