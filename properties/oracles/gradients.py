@@ -78,7 +78,7 @@ def prepared(cell, x, state, problem, hand, parts):
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
     judge.names = names
     judge.offered = [g for g, _ in claimed(cell, given, cell.spec.gradients) if g is not None]
-    judge.chained = cell.spec.sequence or cell.spec.kind is None
+    judge.chained = cell.spec.sequence or cell.spec.weight_blocks is None
     return judge, []
 
 
