@@ -90,7 +90,7 @@ def prepared(cell, x, state, problem, hand, parts):
         judge.directions = {k: np.where(_clipped(cell.spec, x, upstream, values[k]), 0.0, v) for k, v in judge.directions.items()}
     judge.names = names
     judge.offered = [g for g, _ in claimed(cell, given, cell.spec.gradients) if g is not None]
-    judge.chained = cell.spec.sequence or cell.spec.kind is None
+    judge.chained = cell.spec.sequence or cell.spec.weight_blocks is None
     return judge, []
 
 
