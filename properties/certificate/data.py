@@ -17,14 +17,16 @@ VERSION = 1
 VERDICTS = ("held", "broken", "hazard", "vacuous", "expected", "not verified", "incomplete", "not asked")
 
 
-def certificate(cells, about, results, run):
+def certificate(cells, about, results, run, powers=None):
     """The certificate of a run as a dict of plain values.
 
     cells: the factories by name; about: lines of the pre-flight, each beginning with a cell's name; results: of all laws, as
-    the Collector has them; run: what else there is to say about the run (examples, strict, workers).
+    the Collector has them; run: what else there is to say about the run (examples, strict, workers); powers: for each cell whose
+    own code was edited what came of it, as `Power.as_dict` has it.
     """
     known = list(laws().values())
     entries = [_cell(name, Cell, about, [r for r in results if r["cell"] == name], known) for name, Cell in cells.items()]
+    entries = [{**entry, "mutants": (powers or {}).get(name)} for entry, name in zip(entries, cells)]
     return {
         "format": "cellcheck certificate",
         "version": VERSION,
