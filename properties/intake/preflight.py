@@ -11,12 +11,12 @@ import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
-from cellcheck.cells import CELLS, lift
+from cellcheck.cells import lift
 from cellcheck.cells.contract import Cell
 from cellcheck.cells.spec import SIZES as SPEC_SIZES
 from cellcheck.cells.spec import allowed
 from cellcheck.properties.intake import conventions
-from cellcheck.properties.intake.loading import GuestError, load
+from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.strategies import Problem
 
@@ -33,24 +33,6 @@ class Cleared:
 
     Cell: object
     notes: list = field(default_factory=list)
-
-
-def chosen(texts, directory):
-    """The cells under test by name, and lines about each: the shipped ones, or the guests that `texts` ask for.
-
-    texts: the values of --cell; directory: where relative paths and modules are looked for. Raises GuestError.
-    """
-    if not texts:
-        return {Cell.__name__: Cell for Cell in CELLS}, []
-    found, lines = {}, []
-    for text in texts:
-        if text in found:
-            raise GuestError(f"--cell {text}: given twice")
-        one = cleared(text, load(text, directory))
-        one.Cell.__name__ = text.rpartition(":")[2]
-        found[text] = one.Cell
-        lines += [f"{text}: {note}" for note in one.notes]
-    return found, lines
 
 
 def cleared(text, Guest):

@@ -7,7 +7,7 @@ import numpy as np
 from cellcheck.properties.oracles.complex_step import parts_of
 
 HALVINGS = 12
-RESOLVED = 30  # the last coefficients are noise: at most so many times it
+RESOLVED = 30  # the last coefficients count as noise if they are at most this many times the noise
 
 
 class Nodes(NamedTuple):
@@ -39,7 +39,7 @@ class Chebyshev:
     name = "Chebyshev"
     resolution = 0.0  # how closely it can certify at best
     points, last = 20, 4  # nodes; coefficients that must have vanished
-    reach = 1.0  # how many such radii to start with
+    reach = 1.0  # a factor of the first radius
 
     def __init__(self, function, upstream, unit=2.0**-53):
         """function: a Function; upstream: one array per output; unit: roundoff of the cell's own arithmetic."""
@@ -56,7 +56,9 @@ class Chebyshev:
             samples = np.array([self._at(arrays, direction, radius * t_k) for t_k in t])
             coefficients = np.abs(to_coefficients @ samples)
             if coefficients[-self.last :].max() <= RESOLVED * noise:
-                noise = max(noise, coefficients[-self.last :].max() * (n / 2) ** 0.5)  # of which such coefficients are made
+                noise = max(
+                    noise, coefficients[-self.last :].max() * (n / 2) ** 0.5
+                )  # the noise of the samples that gives such coefficients
                 truncation = 4 * (np.arange(n) * coefficients)[-2:].sum()
                 self._error = float(truncation + self._amplified(weights) * noise) / radius
                 return float(weights @ samples) / radius
@@ -88,7 +90,7 @@ class Chebyshev:
             return float(sum(np.abs(u * (a - 2 * b + c)).sum() for u, a, b, c in zip(self.upstream, left, here, right))) / t
 
     def blur(self, arrays, direction, t):
-        """How much of such a bend rounding may have made."""
+        """How large a bend rounding alone can cause."""
         return self._noise(arrays, self.function(arrays)) * _length(direction) / t
 
     def error(self):
@@ -122,7 +124,7 @@ class Chebyshev:
             return sum(float((u * np.asarray(y)).sum()) for u, y in zip(self.upstream, outputs))
 
     def _noise(self, arrays, center):
-        """How far <u, f> moves by rounding: a unit of every output, or what moving p by an ulp does."""
+        """How much rounding changes <u, f>: a unit in every output, or the effect of changing p by an ulp, whichever is larger."""
         rng = np.random.default_rng(0)
         with np.errstate(all="ignore"):
             floor = self.unit * sum(float(np.abs(u * y).sum()) for u, y in zip(self.upstream, center))
@@ -132,7 +134,7 @@ class Chebyshev:
 
 
 class Differences(Chebyshev):
-    """The same in the low precision of the cell itself, where nothing else knows what it computes: it sees a factor, a sign, a transpose."""
+    """Chebyshev interpolation of the cell in its own low precision, if there is no other oracle. It detects a factor, a sign, a transpose."""
 
     name = "real differences"
     resolution = 1e-2

@@ -3,8 +3,8 @@
 import numpy as np
 from cellcheck.properties.oracles.memory import behind
 
-STEPS = (2.0**-100, 2.0**-400, 2.0**-700, 2.0**-1000)  # powers of two scale exactly; the first would do, were it not for
-VISIBLE = 2.0**-60  # gradients that explode over a sequence: an output that moves by more is asked again with a smaller step
+STEPS = (2.0**-100, 2.0**-400, 2.0**-700, 2.0**-1000)  # powers of two scale exactly; the first one suffices, except for
+VISIBLE = 2.0**-60  # gradients that explode over a sequence: if an output changes by more, the next smaller step is used
 
 
 def parts_of(direction):
@@ -25,7 +25,7 @@ class ComplexStep:
 
     def value(self, arrays, direction):
         """The derivative at `arrays` along `direction`, a dict from the index of an array to its part of v: see `parts_of`."""
-        for step in STEPS:  # a smaller one at once would underflow in deep saturation
+        for step in STEPS:  # the smallest step would underflow in deep saturation
             slopes = self._slopes(arrays, direction, step)
             if not max((np.abs(y).max(initial=0.0) for y in slopes), default=0.0) * step > VISIBLE:
                 break
@@ -34,7 +34,10 @@ class ComplexStep:
 
     def _slopes(self, arrays, direction, step):
         moved = list(arrays)
-        for k, v in direction.items():  # a copy, so that nothing a cell does to it stays; a large array brings memory for that
+        for (
+            k,
+            v,
+        ) in direction.items():  # copies, because a cell may write into its inputs; a large array already has memory for one
             kept = behind(arrays[k])
             moved[k] = arrays[k].astype(complex) if kept is None else kept
             if isinstance(v, list) and sum(part.size for _, part, _ in v) < arrays[k].size:
@@ -49,7 +52,7 @@ class ComplexStep:
         return [np.asarray(y).imag / step for y in self.function(moved)]
 
     def error(self):
-        """The oracle's own error at the last value, beyond rounding of the cell: none, since nothing is subtracted."""
+        """The own error of the oracle at the last value: 0, since nothing is subtracted."""
         return 0.0
 
     @staticmethod

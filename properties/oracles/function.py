@@ -19,7 +19,7 @@ class Function:
     def __call__(self, arrays):
         """The outputs at `arrays`, a tuple of arrays."""
         n = len(self.cell.weights)
-        arrays = [a if a.flags.c_contiguous else a.copy() for a in arrays]  # as every cell is used to
+        arrays = [a if a.flags.c_contiguous else a.copy() for a in arrays]  # the layout that a cell gets in ordinary use
         if self.dtype:
             arrays = [a.astype(self.dtype) for a in arrays]
         weights, (x, *state) = arrays[:n], arrays[n:]

@@ -1,4 +1,4 @@
-"""The judge of gradients: what vjp claims along a direction against the derivative that an oracle finds there."""
+"""Judges gradients: compares what vjp claims along a direction with the derivative that an oracle finds there."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -16,17 +16,17 @@ from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import Block, certifies, misshapen
 from cellcheck.properties.verdicts.run import claimed
 
-AGREES = 1e-3  # of what certifies: certified at once, no sensitivity could make this a violation worth the name
-HOPELESS = 1e3  # beyond this many bounds, more draws change nothing
+AGREES = 1e-3  # a share of what certifies: so close, a claim is certified without measuring the bound
+HOPELESS = 1e3  # an error of so many bounds is violated whatever more draws would show
 ENTRIES = 64  # arrays up to this size are shown entry by entry when they are wrong
-EXTREME = 1e-200  # claims below it, or beyond its inverse, are asked alone
-UNSHARP = 0.1  # an oracle that knows the derivative no better accuses nobody
-EVEN = 3  # powers of two between the gates of an array that are scaled alike
-REACH = 40  # regions whose gradients differ by less than a factor of 2^REACH share a direction
+EXTREME = 1e-200  # a claim below it, or above its inverse, gets a direction of its own
+UNSHARP = 0.1  # an oracle whose own error is a larger share of the derivative than this declares no violation
+EVEN = 3  # gates of one array whose claims differ by at most 2^EVEN share a scale
+REACH = 40  # regions whose claims differ by less than 2^REACH share a direction
 
 
 class Region(NamedTuple):
-    """What gets a verdict of its own: these indices of array k of [*weights, x, *state], such as all that feeds a gate."""
+    """A part of array k of [*weights, x, *state] with a verdict of its own, such as everything that feeds one gate."""
 
     name: str
     k: int
@@ -34,7 +34,7 @@ class Region(NamedTuple):
 
 
 def gradients(Cell, problem, part):
-    """The blocks of one part of vjp, "weights", "x" or "state", on the cell that the problem builds."""
+    """The blocks of one part of vjp, "weights", "x" or "state", for the cell that the problem builds."""
     return judged(*problem.build(Cell), problem, handshake(Cell), (part,))
 
 
@@ -103,12 +103,12 @@ class Judge:
 
     @cached_property
     def size(self):
-        """F of the bound, but for the direction."""
+        """F of the bound, without the factor of the direction."""
         n = len(self.function.cell.weights)
         return bound.size(self.spec, self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream)
 
     def aligned(self):
-        """The verdicts on the regions, along |v| with the signs of the claims: together where that is certain, else one by one."""
+        """The blocks of the regions, along |v| with the signs of the claims: several at once if that certifies them, else one by one."""
         signed = {k: self.signed(k) for k in self.directions}
         parts = [[(index, signed[k][index], 1.0) for index in indices] for _, k, indices in self.regions]
         claims = [float(sum(_inner(self.claims[r.k][i], v) for i, v, _ in part)) for r, part in zip(self.regions, parts)]
@@ -125,11 +125,11 @@ class Judge:
         return np.copysign(v, claim, out=taken(v.shape) if v.size >= LARGE else None)
 
     def release(self):
-        """Give the memory of large arrays back, when nothing more will be asked."""
+        """Give back the memory of large arrays; the Judge must not be used afterwards."""
         give_back([*self.arrays, *self.claims.values()])
 
     def random(self):
-        """What the directions themselves find, all at once: nothing, or the violated verdicts array by array."""
+        """No blocks if the claims agree along the random directions taken together, else the violated blocks array by array."""
         whole = self.verdict(" + ".join(self.names[k] for k in self.directions), self.directions)
         if whole.verdict != "violated":
             return []
@@ -137,7 +137,7 @@ class Judge:
         return alone if any(b.verdict == "violated" for b in alone) else [whole]
 
     def _alike(self, claims):
-        """Groups of two or more regions that one complex direction serves: their <claim, v> are zero, or of similar size."""
+        """Groups of two or more regions that can share one complex direction: all their <claim, v> are zero, or of similar size."""
         sizes = [frexp(claim)[1] if EXTREME < claim < 1 / EXTREME else None for claim in claims]
         top = max((e for e in sizes if e is not None), default=0)
         groups: dict[tuple, list[int]] = {}
@@ -149,7 +149,7 @@ class Judge:
         return [members for members in groups.values() if len(members) > 1]
 
     def _together(self, signed, parts, claims, members):
-        """The blocks of these regions by number, if one direction through all of them certifies each, else none.
+        """The blocks of these regions by number if one direction through all of them certifies each of them, else no blocks.
 
         Each region is scaled by a power of two such that all weigh alike: the fault of one is not lost in others. An array whose
         regions differ by no more than EVEN is scaled as a whole, which takes half the time.
@@ -176,7 +176,7 @@ class Judge:
         return dict(zip(members, blocks))
 
     def verdict(self, name, direction):
-        """Agreement certifies at once; only what lies beyond floor and measured sensitivity, and no real oracle refutes, is violated.
+        """The block of one direction: certified if the two agree; violated only beyond the bound, and if real numbers do not contradict.
 
         direction: v by the index of its array: all of it, or a list of (index, part, scale of the part), zero elsewhere.
         """
@@ -239,7 +239,7 @@ class Judge:
         return float(size * (start + Chebyshev(self.function, self.upstream, self.noise).moves(self.arrays, direction)))
 
     def _sensitivity(self, oracle, value, direction, draws):
-        """S: the largest move of the derivative when every input moves by `terms` ulps; infinite if it stops being finite."""
+        """S: the largest change of the derivative when every input changes by `terms` ulps; infinite if it becomes NaN or infinite."""
         rng, step = np.random.default_rng(draws), self.unit * self.terms
         moves = [0.0]
         for _ in range(draws):
@@ -248,7 +248,7 @@ class Judge:
         return max(moves) if np.isfinite(moves).all() else np.inf
 
     def _refuted(self, oracle, block, direction):
-        """Whether real numbers side with the claim against the oracle: then complex arithmetic is what is wrong.
+        """Whether an oracle in real numbers confirms the claim: then the complex arithmetic is wrong, not the claim.
 
         A plain difference quotient settles most cases at once, by lying ten times closer to the oracle than the claim does.
         """
@@ -262,7 +262,7 @@ class Judge:
         return np.isfinite(value) and abs(block.got - value) <= slack < abs(block.expected - value)
 
     def _kinked(self, direction, error):
-        """Whether the slopes to the left and to the right differ, by as much from nearer: a tie of relu has no derivative.
+        """Whether the slopes to the left and to the right differ, and still do from nearer: at a tie of relu there is no derivative.
 
         What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink.
         """
@@ -276,7 +276,7 @@ class Judge:
         return False
 
     def _oracle(self, direction):
-        """The weakest of the oracles that the arrays of this direction need."""
+        """The oracle for this direction: of those that its arrays need, the least demanding one."""
         kind = max((self.hand.oracles[k] for k in direction), key=(*LADDER, Chebyshev, Differences).index)
         if kind not in self.oracles:
             if kind is Differences:
@@ -286,19 +286,19 @@ class Judge:
         return self.oracles[kind]
 
     def _real(self):
-        """An oracle for a cell that takes real numbers only: the complex step of its shadow, where its equations are known."""
+        """An oracle that needs real numbers only: the complex step of the shadow if the equations are known, else Chebyshev."""
         if self.shadow is None:
             return Chebyshev(self.function, self.upstream, self.noise)
         return ComplexStep(Function(self.shadow), self.upstream)
 
     @cached_property
     def shadow(self):
-        """The Shadow of the cell at this point, or None. Asked only after the claims were copied: it runs the cell again."""
+        """The Shadow of the cell at this point, or None. It runs the cell again, so the claims must have been copied before."""
         n, cell = len(self.function.cell.weights), self.function.cell
         return shadow(cell, self.arrays[n], self.arrays[n + 1 :])
 
     def shown(self, block):
-        """The violated block with claim and derivative entry by entry, where the array is small."""
+        """The violated block; if its array is small, with claim and derivative entry by entry."""
         if block.array is None:
             return block
         k, claim = block.array, self.claims[block.array]
@@ -315,7 +315,7 @@ class Judge:
         return replace(block, got=claim, expected=expected, index=tuple(map(int, worst)))
 
     def _entries(self, k, oracle):
-        """The derivative by each entry of array k: found once for all the gates that share it."""
+        """The derivative with respect to each entry of array k; computed once for all gates of that array."""
         if k not in self.entries:
             found = np.zeros_like(self.claims[k])
             for index in np.ndindex(found.shape):
@@ -327,7 +327,7 @@ class Judge:
 
 
 def _inner(a, b):
-    """sum a b; of large parts of matrices without a copy, row by row."""
+    """sum a b; large parts of matrices are summed row by row, which needs no copy."""
     whole = a.size < LARGE or (a.flags.c_contiguous and b.flags.c_contiguous)
     return np.vdot(a, b) if whole else (a[..., None, :] @ b[..., None]).sum()
 

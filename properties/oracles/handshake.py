@@ -1,4 +1,4 @@
-"""Which oracle a cell can be asked with: decided once per cell, array by array, where nothing is saturated."""
+"""Chooses the oracle for each array of a cell, once per cell, at a problem where nothing is saturated."""
 
 import warnings
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def handshake(Cell):
     for problem in GREETINGS:
         try:
             return _greet(Cell, problem)
-        except Exception:  # whatever a broken cell raises, it is for the laws to report
+        except Exception:  # the laws report what a broken cell raises
             continue
     return Handshake(True, (ComplexStep,) * 32)
 
@@ -61,7 +61,7 @@ def _greet(Cell, problem):
 
 
 def _widens(function, arrays, upstream, outputs, problem):
-    """Whether the cell computes in float64 when its arrays are: what it returns has more digits, and changes smoothly."""
+    """Whether the cell computes in float64 if its arrays are float64: its outputs have more digits and change smoothly."""
     try:
         wide = [np.array(y) for y in function(arrays)]
         if any(y.dtype != np.float64 or y.shape != z.shape for y, z in zip(wide, outputs)):
@@ -93,7 +93,9 @@ def _rebinds(cell, x, state):
             cell.weights[k][...] = news[k]
             live = [np.array(y) for y in cell.apply(x, *state)]
             cell.weights[k][...] = w
-            found = all(map(np.array_equal, plain, moved)) == all(map(np.array_equal, own, live))  # or it has no effect at all
+            found = all(map(np.array_equal, plain, moved)) == all(
+                map(np.array_equal, own, live)
+            )  # a weight may have no effect at all
             if not (found and all(np.allclose(y, z, close, close) for y, z in zip(moved, live))):
                 return False
         return all(np.array_equal(w, b) for w, b in zip(cell.weights, before))

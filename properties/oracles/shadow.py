@@ -12,7 +12,7 @@ AGREES = {2: 3e-2, 4: 1e-4, 8: 1e-9}  # by the bytes of a float: how closely out
 
 
 class Shadow:
-    """What a cell computes, in the precision of whatever it is given."""
+    """The equations of a cell at its weights, computed in the dtype of the arrays that it is given."""
 
     def __init__(self, cell):
         """cell: one that has kind and weight_blocks."""
@@ -33,11 +33,14 @@ class Shadow:
 
 
 def shadow(cell, x, state):
-    """The Shadow of a cell, or None: its equations are not known, or it computes something else at these inputs."""
+    """The Shadow of a cell; None if its equations are not known, or if it computes something else at these inputs."""
     if isinstance(cell, Shadow) or not (cell.spec.kind and cell.spec.weight_blocks):
         return None
     twin = Shadow(cell)
-    beside = (x + x.dtype.type(0.25), *(s - s.dtype.type(0.125) for s in state))  # where all is zero, everything agrees
+    beside = (
+        x + x.dtype.type(0.25),
+        *(s - s.dtype.type(0.125) for s in state),
+    )  # a second point: at zero inputs different equations may agree
     return twin if all(_agree(cell, twin, point) for point in ((x, *state), beside)) else None
 
 

@@ -1,4 +1,4 @@
-"""One run of a cell on a problem, by name: what the laws compare."""
+"""Runs a cell on a problem and returns outputs and gradients by name: these are what the laws compare."""
 
 import numpy as np
 from cellcheck.properties.verdicts.blocks import Block, misshapen
@@ -44,7 +44,7 @@ def differentiated(cell, upstream, parts=PARTS, lay=np.copy):
 
 
 def shapes(Cell, problem):
-    """The blocks of the shapes of all gradients that the cell offers."""
+    """A block for the shape of each gradient that the cell offers."""
     cell, x, state = problem.build(Cell)
     [u] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
     given = cell.vjp(*u)
