@@ -1,5 +1,6 @@
 """The README and the pages of docs/ are true: their files and commands, the laws and declarations that they list, their links."""
 
+import json
 import os
 import re
 import subprocess
@@ -11,11 +12,16 @@ import pytest
 from cellcheck.cells import lift as lifting
 from cellcheck.options import Options
 from cellcheck.properties.intake.conventions import FRAMEWORKS
-from docs import laws
+from docs import architecture, laws
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXECUTED = {"README.md": "-k gradients", "docs/tutorial.md": "", "docs/own-suite.md": "", "docs/coverage.md": ""}  # options of pytest
+EXECUTED = {  # options of pytest that choose laws, so that the pages are quick
+    "README.md": "-k gradients",
+    "docs/tutorial.md": "-k 'gradients or purity or stability or equations'",
+    "docs/own-suite.md": "",
+    "docs/coverage.md": "-k gradients",
+}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
 PROGRAMS = {
     "cellcheck": [sys.executable, "-m", "cellcheck"],
@@ -71,6 +77,8 @@ class Reader:
 @pytest.mark.parametrize("page", EXECUTED)
 def test_a_page_shows_what_is_printed(page, tmp_path):
     """Its files, edits and commands, in their order."""
+    if "--cov" in (ROOT / page).read_text(encoding="utf-8"):
+        pytest.importorskip("pytest_cov", reason="pytest-cov is optional")
     reader = Reader(tmp_path / "project", EXECUTED[page])
     reader.folder.mkdir()
     for language, text in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
@@ -82,6 +90,28 @@ def test_laws_are_those_of_the_catalogue():
     reference, readme = (file.read_text(encoding="utf-8") for file in laws.FILES)
     assert reference == laws.page()
     assert laws.table() in readme
+
+
+def test_the_picture_shows_the_imports():
+    """docs/architecture.svg is what `python -m docs.architecture` draws."""
+    assert architecture.FILE.read_text(encoding="utf-8") == architecture.drawn()
+
+
+def test_the_annotations_of_ci_come_from_a_certificate(tmp_path):
+    """The script in docs/ci.md turns broken laws into errors, hazards into warnings, and says nothing of what holds."""
+    [script] = [
+        text for language, text in BLOCK.findall((ROOT / "docs" / "ci.md").read_text(encoding="utf-8")) if language == "python"
+    ]
+    verdicts = [("held", ""), ("broken", "RNN breaks\n100 %"), ("hazard", "it is")]
+    law = [{"law": f"a_{verdict}_law", "verdict": verdict, "reason": reason} for verdict, reason in verdicts]
+    (tmp_path / "cells.json").write_text(json.dumps({"cells": [{"source": "src/rnn.py:RNN", "laws": law}]}))
+    run = subprocess.run(
+        [sys.executable, "-c", script, "cells.json"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert run.stdout.splitlines() == [
+        "::error file=src/rnn.py,title=a_broken_law::RNN breaks%0A100 %25",
+        "::warning file=src/rnn.py,title=a_hazard_law::it is",
+    ]
 
 
 def test_all_declarations_are_explained():
