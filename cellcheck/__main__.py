@@ -11,7 +11,7 @@ import pytest
 from cellcheck import __version__
 from cellcheck.options import Options, add
 
-PLAIN = ("-p", "cellcheck.plugin", "-p", "cellcheck.__main__", "-p", "no:cacheprovider", "-c", os.devnull, "--noconftest")
+PLAIN = ("-p", "cellcheck.plugin", "-p", "cellcheck.__main__", "-p", "no:cacheprovider", "-c", os.devnull, "--noconftest", "--assert=plain")
 ALONE = (
     "-n",
     "-k",
