@@ -185,7 +185,7 @@ def describe(guest, features, state, declared):
     output, last = said("output", None), said("output_shape", None)
     own = isinstance(output, str) or _is_shape(last)
     last = tuple(last) if _is_shape(last) else (state,) if own or not names else shapes.get(names[-1], (state,))
-    shown = private.get("outputs") or (*names, *(["ys"] if sequence else [output or "y"] if own else []))
+    shown = [*_named(said("outputs", ()), ())] or (*names, *(["ys"] if sequence else [output or "y"] if own else []))
     outputs = [
         (f"{name}'" if name in names or name in HIDDEN else name, shapes.get(name, (state,)) if name in names else last)
         for name in shown
@@ -211,7 +211,7 @@ def describe(guest, features, state, declared):
             ArraySpec(name, np.shape(w), np.asarray(w).dtype.type, domains.get(name), name not in blind)
             for name, w in zip(_weight_names(guest, said("weight_names", None)), guest.weights)
         ),
-        "own_output": own and not scalar,
+        "own_output": own and not scalar and bool(names or outputs[-1][0].strip("'") not in HIDDEN),
         "full": full,
         "scalar": scalar,
         "gradients": tuple(said("gradients", (PARTS if full else PARTS[:1]) if differentiates else ())),

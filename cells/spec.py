@@ -192,6 +192,12 @@ class CellSpec:
         return tuple(s.name for s in self.states if not s.differentiable)
 
     @cached_property
+    def plain(self):
+        """Whether it has the shapes of an RNN, LSTM or GRU: one input (features,), states (state,), and the last one put out."""
+        states = {s.shape for s in self.states} <= {(self.state,)}
+        return states and [a.shape for a in self.inputs] == [(self.features,)] and not self.own_output and not self.bounded
+
+    @cached_property
     def bounded(self):
         """Whether any array has a domain."""
         return any(a.domain for a in self.arrays)

@@ -47,19 +47,19 @@ class Chebyshev:
 
     def quotient(self, arrays, direction):
         """The plain central difference, good to a few digits for two evaluations."""
-        t = 1e-5 / _length(direction)
+        t = min(1e-5 / _length(direction), self._reach(arrays, direction))
         return (self._at(arrays, direction, t) - self._at(arrays, direction, -t)) / (2 * t)
 
     def moves(self, arrays, direction):
         """sum|d outputs / dt| over all outputs of all steps, by plain differences."""
-        t = 1e-5 / _length(direction)
+        t = min(1e-5 / _length(direction), self._reach(arrays, direction))
         left, right = (self.function(_moved(arrays, direction, s)) for s in (-t, t))
         with np.errstate(all="ignore"):
             return float(sum(np.abs(np.asarray(b) - a).sum() for a, b in zip(left, right))) / (2 * t)
 
     def bend(self, arrays, direction, t):
         """sum|u| |slope to the right - slope to the left|, by plain differences over t for the largest entry."""
-        t /= _length(direction)
+        t = min(t / _length(direction), self._reach(arrays, direction))
         left, here, right = (self.function(_moved(arrays, direction, s)) for s in (-t, 0.0, t))
         with np.errstate(all="ignore"):
             return float(sum(np.abs(u * (a - 2 * b + c)).sum() for u, a, b, c in zip(self.upstream, left, here, right))) / t
@@ -83,15 +83,25 @@ class Chebyshev:
         entry = max((np.max(np.abs(a), initial=0.0) for a in arrays[n:]), default=0.0)
         inputs = 1 + sum(np.abs(a).sum(axis=-1).max(initial=0.0) for a in arrays[n:])
         first = _length(direction) * (inputs * any(k < n for k in direction) + wide * any(k >= n for k in direction))
-        product, slope = 1 + entry + wide * max(1.0, entry), 0.0
+        product, slope, reach = 1 + entry + wide * max(1.0, entry), 0.0, self._reach(arrays, direction)
         for _ in range(100):
-            radius = 0.5 / ((first + slope * wide) * product)
+            radius = min(0.5 / ((first + slope * wide) * product), reach)
             tried = self.function(_moved(arrays, direction, radius / 64))
             moved = max((np.max(np.abs(z - y), initial=0.0) for y, z in zip(center, tried)), default=0.0)
             if not moved * 64 / radius > 2 * slope + first:
                 break
             slope = moved * 64 / radius
         return radius
+
+    def _reach(self, arrays, direction):
+        """How far all arrays may move along the direction and keep half of their room inside their domains."""
+        spec, reach = self.function.cell.spec, np.inf
+        for k, index, v, scale in parts_of(direction) if spec.bounded else ():
+            if domain := spec.arrays[k].domain:
+                with np.errstate(all="ignore"):
+                    share = domain.room(arrays[k])[index] / np.abs(2 * scale * v)
+                reach = min(reach, np.nanmin(share, initial=np.inf))
+        return float(reach)
 
     def _at(self, arrays, direction, t):
         outputs = self.function(_moved(arrays, direction, t))
@@ -104,6 +114,8 @@ class Chebyshev:
         with np.errstate(all="ignore"):
             floor = self.unit * sum(float(np.abs(u * y).sum()) for u, y in zip(self.upstream, center))
             nudged = [[a * (1 + 2 * self.unit * rng.choice((-1, 1), a.shape)) for a in arrays] for _ in range(3)]
+        if self.function.cell.spec.bounded:
+            nudged = [self.function.cell.spec.folded(n) for n in nudged]
         moves = [abs(self._at(n, {}, 0.0) - self._at(arrays, {}, 0.0)) for n in nudged]
         return max(floor, *moves)
 

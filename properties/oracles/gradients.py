@@ -6,6 +6,7 @@ from math import frexp
 from typing import NamedTuple
 
 import numpy as np
+from cellcheck.properties.oracles.chained import Chained
 from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.complex_step import ComplexStep, parts_of
 from cellcheck.properties.oracles.function import Function
@@ -22,6 +23,7 @@ ENTRIES = 64  # arrays up to this size are shown entry by entry when they are wr
 EXTREME = 1e-200  # claims below it, or beyond its inverse, are asked alone
 UNSHARP = 0.1  # an oracle that knows the derivative no better accuses nobody
 EVEN = 3  # powers of two between the gates of an array that are scaled alike
+CHAIN = 3  # steps at most of a cell with states that vjp treats as constants
 REACH = 40  # regions whose gradients differ by less than a factor of 2^REACH share a direction
 
 
@@ -34,8 +36,14 @@ class Region(NamedTuple):
 
 
 def gradients(Cell, problem, part):
-    """The blocks of one part of vjp, "weights", "x" or "state", on the cell that the problem builds."""
-    return judged(*problem.build(Cell), problem, handshake(Cell), (part,))
+    """The blocks of one part of vjp, "weights", "x" or "state", on the cell that the problem builds.
+
+    A cell with states that vjp treats as constants runs for some steps, see `Chained`.
+    """
+    cell, x, state = problem.build(Cell)
+    if cell.spec.detached:
+        cell = Chained(cell, 1 + getattr(problem, "recipe", problem).seed % CHAIN)
+    return judged(cell, x, state, problem, handshake(Cell), (part,))
 
 
 def judged(cell, x, state, problem, hand, parts):
@@ -66,6 +74,7 @@ def prepared(cell, x, state, problem, hand, parts):
             Handshake(True, (ComplexStep if known else NoOracle,) * len(arrays)),
         )
     [upstream] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
+    upstream = [u if y.differentiable else np.zeros_like(u) for u, y in zip(upstream, cell.spec.outputs)]
     given = cell.vjp(*(u.copy() for u in upstream))
     claims = claimed(cell, given, parts)
     asked = [k for k, (_, wanted) in enumerate(claims) if wanted and arrays[k].size]
@@ -76,6 +85,9 @@ def prepared(cell, x, state, problem, hand, parts):
     judge = Judge(cell.spec, function, hand, arrays, upstream, values, x.dtype)
     judge.regions = regions_of(cell.spec, asked)
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
+    for k in asked:
+        if domain := cell.spec.arrays[k].domain:  # so that real steps along it stay inside
+            judge.directions[k] = judge.directions[k] * np.minimum(1.0, domain.room(arrays[k]))
     judge.names = names
     judge.offered = [g for g, _ in claimed(cell, given, cell.spec.gradients) if g is not None]
     judge.chained = cell.spec.sequence or cell.spec.weight_blocks is None
@@ -243,6 +255,7 @@ class Judge:
         moves = [0.0]
         for _ in range(draws):
             moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step) for a in self.arrays]
+            moved = self.spec.folded(moved) if self.spec.bounded else moved
             moves.append(abs(oracle.value(moved, direction) - value))
         return max(moves) if np.isfinite(moves).all() else np.inf
 
