@@ -1,19 +1,20 @@
-"""The one bound of every law that is not exact: how far a quantity moves itself when its inputs move by ulps, plus a floor.
+"""The bound of every law that is not exact: how much a quantity changes when its inputs change by a few ulps, plus a floor.
 
     |got - expected| <= 8 (S + u sum|g v| + u F) + 1e-285
 
-S is the largest move seen when every input p becomes p (1 +- u m), m = features + state: rounding inside a cell is equivalent to
-moving its inputs by some ulps, at most one for each term of a dot product. F, the size of the largest intermediate result, covers
-roundings that no input can imitate, such as those of a saturated gate; 1e-285 covers underflow. The 8 is measured: 200,000 correct
-cases needed at most 1.66.
+S is the largest change seen when every input p becomes p (1 +- u m), with m = features + state. Rounding inside a cell has the same
+effect as changing its inputs by a few ulps, at most one for each term of a dot product. F is the size of the largest intermediate
+result: it covers rounding that no change of an input can imitate, such as in a saturated gate. 1e-285 covers underflow. The factor
+8 is measured: 200,000 correct cases needed at most 1.66.
 
-In a sequence each step is a cell of its own: its upstream has passed through the steps after it, its inputs have moved through those
-before it. So is a matrix behind another, as a projection, which a cell of unknown equations may have. So where the claim of such a one
-would be refused, F is taken with what may arrive there, see `size_of_steps`.
+In a sequence, each step is a cell of its own: its upstream has passed through the later steps, and its inputs through the earlier
+ones. The same is true of a matrix behind another one, such as a projection, which a cell of unknown equations may have. So before the
+claim of such a cell is refused, F is computed with the largest numbers that may arrive there; see `size_of_steps`.
 """
 
 from contextlib import contextmanager
 from contextvars import ContextVar
+from math import prod
 
 import numpy as np
 
@@ -24,7 +25,7 @@ DRAWS = ContextVar("draws", default=(3, 30))  # how often S is drawn: at first, 
 
 @contextmanager
 def drawing(most):
-    """Draw S at most so many times meanwhile."""
+    """Within this context, draw S at most `most` times."""
     few, _ = DRAWS.get()
     token = DRAWS.set((min(few, most), most))
     try:
@@ -41,7 +42,7 @@ def size(spec, weights, x, state, upstream, carried=0.0):
     """
     top = max((_top(s) for s in state), default=0.0)
     rows = x.shape[spec.sequence]
-    width = state[0].size // max(rows, 1) if state else 1
+    width = _units(spec)
     by_width: dict[int, np.ndarray] = {}  # outputs of one width share their columns
     for name, u in zip(spec.output_names, upstream):
         u = np.abs(u.astype(float))
@@ -69,8 +70,7 @@ def size_of_steps(spec, weights, x, state, upstream, largest):
 def size_of_sum(spec, weights, x, state, upstream):
     """F of the sum of all outputs: that of a single one for each of them."""
     rows = float(np.prod(x.shape[: 1 + spec.sequence]))
-    units = state[0].size // max(len(state[0]), 1) if state else 1
-    return size_of_outputs(spec, weights, x, state, upstream) * rows * max(units, 1)
+    return size_of_outputs(spec, weights, x, state, upstream) * rows * max(_units(spec), 1)
 
 
 def size_of_outputs(spec, weights, x, state, upstream):
@@ -82,6 +82,11 @@ def size_of_outputs(spec, weights, x, state, upstream):
 def size_of_a_run(spec, weights, x, state, upstream):
     """F of outputs and gradients together."""
     return size(spec, weights, x, state, upstream) + size_of_sum(spec, weights, x, state, upstream)
+
+
+def _units(spec):
+    """How many numbers the sum of a row is made of."""
+    return prod(spec.states[0].shape) if spec.states else 1
 
 
 def _top(a):
