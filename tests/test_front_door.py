@@ -123,7 +123,7 @@ PYTEST = ("-m", "pytest", "-p", "cellcheck.plugin", "--cell-profile=quick")
 @pytest.mark.parametrize("workers", [[], ["-n2", *BESIDE]], ids=["one process", "workers"])
 def test_a_named_cell_is_verified_beside_the_projects_own_tests(project, workers):
     """Their fixture Cell is theirs, and so is their profile; ours has the examples of ours."""
-    run = project(*PYTEST, "--cell", "mynet.cells:MyGRU", "-k", "mine or weight_gradients or scales", *workers)
+    run = project(*PYTEST, "--cell", "mynet.cells:MyGRU", "-k", "mine or state_gradients or scales", *workers)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "HELD: 2 laws of MyGRU on 40 examples\n" in run.stdout
     assert "4 passed" in run.stdout
