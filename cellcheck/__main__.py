@@ -11,7 +11,18 @@ import pytest
 from cellcheck import __version__
 from cellcheck.options import Options, add
 
-PLAIN = ("-p", "cellcheck.plugin", "-p", "cellcheck.__main__", "-p", "no:cacheprovider", "-c", os.devnull, "--noconftest", "--assert=plain")
+PLAIN = (
+    "-p",
+    "cellcheck.plugin",
+    "-p",
+    "cellcheck.__main__",
+    "-p",
+    "no:cacheprovider",
+    "-c",
+    os.devnull,
+    "--noconftest",
+    "--assert=plain",
+)
 ALONE = (
     "-n",
     "-k",
