@@ -7,6 +7,7 @@ from others are left out.
 from pathlib import Path
 
 from cellcheck.properties.writing import svg
+
 from tests.test_imports import FILES, FLOORS, ROOT, imported, ours, room_of
 
 FILE = Path(__file__).with_suffix(".svg")

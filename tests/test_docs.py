@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from cellcheck.cells import lift as lifting
-from cellcheck.options import Options
 from cellcheck.properties.intake.conventions import FRAMEWORKS
+
+from cellcheck.options import Options
 from docs import architecture, laws
 
 ROOT = Path(__file__).parents[1]
