@@ -75,7 +75,7 @@ def _help():
     parser = argparse.ArgumentParser(
         "cellcheck",
         usage="cellcheck [CELL ...] [options]",
-        description="Verify recurrent cells: every law on random problems; of a broken law the smallest case.",
+        description="Verify recurrent cells: every law, on random problems.",
         epilog="All other options go to pytest: -k EXPRESSION, -x, -v, -n WORKERS, ...",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=80, max_help_position=30),
     )

@@ -39,9 +39,12 @@ class Result:
     def _reports(self):
         return [r["reason"] for r in self.results if r["verdict"] == "broken"]
 
+    def _table(self):
+        return "\n".join(table.wrapped(self.notes) + table.lines(self.results))
+
     def __str__(self):
         """The reports of broken laws, the table and the verdict."""
-        return "\n\n".join([*self._reports(), "\n".join([*self.notes, *table.lines(self.results)])])
+        return "\n\n".join([*self._reports(), self._table()])
 
     def _repr_html_(self):
         """The same for a notebook, with the reports folded."""
@@ -50,7 +53,7 @@ class Result:
             for text in self._reports()
         )
         head = f"<p><b>{escape(table.sentence(self.results))}</b></p>"
-        return f"{head}{reports}<pre>{escape(chr(10).join([*self.notes, *table.lines(self.results)]))}</pre>"
+        return f"{head}{reports}<pre>{escape(self._table())}</pre>"
 
 
 def check(Cell, profile="default", laws=None, *, limit=120.0, strict=False, reports=None, expected_failures=None):

@@ -4,6 +4,7 @@ An environment imports this module in every pytest run. So it imports only pytes
 `session`, which begins when a cell is named, or when a module of laws or a function that `laws_of` decorates is collected.
 """
 
+from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,10 +25,13 @@ def laws_of(*cells, **options):
     """Decorate one test function, `def test_cells(law): law()`, and run it once for each law and cell.
 
     cells: each a class or a function (features, state) -> cell, or a text "PATH.py:NAME" or "MODULE:NAME". options: profile, laws,
-    limit, strict, reports and expected_failures, as of `cellcheck.check`; by default those of the command line.
+    limit, strict, reports and expected_failures, as of `cellcheck.check`; by default those of the command line. Raises OptionError.
     """
     if not cells:
         raise OptionError("laws_of(): no cell is given; write laws_of(MyLSTM)")
+    names = ["laws", *(f.name for f in fields(Options) if f.name != "certificate")]
+    if unknown := set(options) - set(names):
+        raise OptionError(f"laws_of(): there is no option {min(unknown)}; there are {', '.join(names)}")
     return pytest.mark.laws_of.with_args(*cells, **options)
 
 

@@ -111,7 +111,7 @@ class Session:
             if self.config.get_verbosity() < 2 or not report.longrepr:
                 report.longrepr = result["reason"]
         elif result["verdict"] in ("expected", "hazard") and report.passed:
-            report.outcome, report.wasxfail = "skipped", result["reason"]
+            report.outcome, report.wasxfail = "skipped", result["reason"].partition("\n")[0]
         if hasattr(self.config, "workerinput"):
             result["host"] = platform.node()
         report.user_properties.append(("cellcheck", result))
@@ -149,8 +149,8 @@ class Session:
             unwritten = [*overview.settle(results, self.home / directory, self.home)] if directory else []
             overview.told(terminalreporter, results)
         yield
-        said = [*self._notes(), *(table.lines(results) if results else ()), *unwritten, *self._certified(results)]
-        if said:
+        said = [*table.wrapped(self._notes()), *(table.lines(results) if results else ()), *unwritten, *self._certified(results)]
+        if said and not self.config.option.collectonly:
             terminalreporter.section("cellcheck")
             terminalreporter.write_line("\n".join(said))
 

@@ -74,7 +74,7 @@ def label(Cell, directory):
 
 def _guest(text, Guest):
     if not callable(Guest):
-        raise GuestError(f"{text} is a {type(Guest).__name__}; give a class or a function (features, state) -> cell")
+        raise GuestError(f"{Guest!r:.60} is a {type(Guest).__name__}; give a class or a function (features, state) -> cell")
     found = cleared(text, Guest)
     found.Cell.__name__ = text.rpartition(":")[2]
     return Subject(text, found.Cell, tuple(found.notes))

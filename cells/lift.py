@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from cellcheck.cells.contract import Cell, Gradients
-from cellcheck.cells.spec import DEFAULTS, PARTS, ArraySpec, CellSpec, allowed
+from cellcheck.cells.spec import DEFAULTS, PARTS, ArraySpec, CellSpec, Domain, fit
 
 SMALL = 2.0**-100  # an upstream so small that no clipping is reached, and a power of two, so that nothing is rounded
 PUBLIC = (
@@ -21,6 +21,8 @@ PUBLIC = (
     "precision",
     "deterministic",
 )
+ARRAYS = ("inputs", "states", "outputs", "weights")  # fields of CellSpec that are made of several declarations
+HIDDEN = ("c", "h")  # an output of this name is a new state, whether or not the cell takes the old one
 ATTEMPTS = ((2, 3), (1, 1), (2, 2), (4, 4), (8, 8), (4, 3), (1, 2))  # sizes at which a cell of unknown sizes is first built
 
 
@@ -47,17 +49,29 @@ class Lifted:
         """The guest's live weights."""
         return self.guest.weights
 
-    def apply(self, x, *state, **options):
-        """The new states, then the output if it is not a state; as a tuple of arrays."""
-        self._rows = np.shape(x)[-2]
-        if not self.spec.full:
-            return (np.asarray(self.guest.forward(x, *state)),)
-        outputs = self.guest.apply(x, *state, **options)
+    def apply(self, x, *rest, **options):
+        """The new states, then the output if it is not a state; as a tuple of arrays. rest: further inputs, then the states."""
+        spec, shape = self.spec, np.shape(x)
+        self._rows = shape[spec.sequence] if len(shape) > spec.sequence else 1
+        if spec.bounded:
+            x, *rest = self._whole((x, *rest))
+        if not spec.full:
+            return (np.asarray(self.guest.forward(x, *rest)),)
+        outputs = self.guest.apply(x, *rest, **options)
         outputs = tuple(np.asarray(y) for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)))
         return tuple(_scaled(outputs, self._rows)) if self._mean_loss() else outputs
 
+    def _whole(self, given):
+        """What is given, with integers in the place of floats where the domain is one of whole numbers."""
+        specs = (*self.spec.inputs, *self.spec.states)
+        whole = [a.domain is not None and a.domain.whole for a in specs] + [False] * len(given)
+        return [np.rint(np.real(a)).astype(int) if w else a for a, w in zip(given, whole)]
+
     def vjp(self, *d_outputs):
-        """The guest's Gradients, its declared choices undone. d_outputs: one upstream per output."""
+        """The guest's Gradients, its declared choices undone. d_outputs: one upstream per output.
+
+        The gradients of further inputs stand before those of the states, as in apply.
+        """
         if self.spec.forward_only:
             return Gradients(None, None, None)
         if "clip" not in self.spec.choices or not self.spec.takes_upstream:
@@ -72,7 +86,16 @@ class Lifted:
         if not isinstance(found, tuple) or len(found) != 3:
             raise TypeError(f"vjp returned a {type(found).__name__}; wanted a tuple (weights, x, state)")
         weights, x, state = found
-        return Gradients(weights, x, (state,) if isinstance(state, np.ndarray) and len(self.spec.states) == 1 else state)
+        state = (state,) if isinstance(state, np.ndarray) and len(self.spec.states) == 1 else state
+        return Gradients(weights, x, state) if len(self.spec.inputs) == 1 else Gradients(weights, *self._spread(x, state))
+
+    def _spread(self, x, state):
+        """The gradient of x, and those of further inputs and states behind each other."""
+        names = [a.name for a in self.spec.inputs]
+        x = (None,) * len(names) if x is None else x
+        if not isinstance(x, (tuple, list)) or len(x) != len(names):
+            raise TypeError(f"vjp returned a {type(x).__name__} for the inputs; wanted a tuple, one each for {', '.join(names)}")
+        return x[0], (*x[1:], *(state or ()))
 
     def _averaged(self, gradients):
         if self._mean_loss():
@@ -95,7 +118,7 @@ class Lift:
 
     def __call__(self, input_features, state_size):
         """A cell of these sizes, or of the declared sizes that stand for them."""
-        sizes = tuple(allowed(self.sizes, name, n) for name, n in (("features", input_features), ("state", state_size)))
+        sizes = tuple(fit(self.sizes, {"features": input_features, "state": state_size}).values())
         guest = self.Guest(*sizes)
         if sizes not in self._specs:
             self._specs[sizes] = describe(guest, *sizes, {"name": self.__name__, "sizes": self.sizes, **self.declared})
@@ -149,33 +172,46 @@ def describe(guest, features, state, declared):
     full = hasattr(guest, "apply")
     differentiates = hasattr(guest, "vjp" if full else "backward")
     scalar = private.get("scalar", None if full else "sum")
-    names = said("state_names", None)
-    names = tuple(_parameters_after_x(guest) if names is None else names)
-    blind, sequence, dtype = (
-        tuple(said("no_gradient", ())),
-        bool(said("sequence", False)),
-        np.asarray(guest.weights[0]).dtype.type,
-    )
-    shapes = said("state_shapes", {})
+    sequence, dtype = bool(said("sequence", False)), np.asarray(guest.weights[0]).dtype.type
+    inputs = _named(said("inputs", ()), (features,)) or {"x": (features,)}
+    first = said("input_shape", None)
+    if _is_shape(first):
+        inputs[next(iter(inputs))] = first
+    shapes, names = said("state_shapes", {}), said("state_names", None)
+    if names is None:
+        names = shapes if isinstance(shapes, dict) and shapes else _parameters_after_x(guest)[len(inputs) - 1 :]
+    names = tuple(names)
     shapes = shapes if isinstance(shapes, dict) else dict(zip(names, shapes))
-    last = tuple(said("output_shape", shapes.get(names[-1] if names else "", (state,))))
+    output, last = said("output", None), said("output_shape", None)
+    own = isinstance(output, str) or _is_shape(last)
+    last = tuple(last) if _is_shape(last) else (state,) if own or not names else shapes.get(names[-1], (state,))
+    shown = [*_named(said("outputs", ()), ())] or (*names, *(["ys"] if sequence else [output or "y"] if own else []))
+    outputs = [
+        (f"{name}'" if name in names or name in HIDDEN else name, shapes.get(name, (state,)) if name in names else last)
+        for name in shown
+    ]
+    detached = said("no_gradient", ())
+    blind = {*detached, *(f"{name}'" for name in detached), *private.get("no_upstream", ())}
+    domains = {name: Domain.declared(value, features) for name, value in said("domains", {}).items()}
+    blind |= {name for name, domain in domains.items() if domain and domain.whole}
 
     def arrays(named):
-        return tuple(ArraySpec(name, tuple(shape), dtype, None, str(name).strip("'") not in blind) for name, shape in named)
+        return tuple(
+            ArraySpec(name, tuple(map(int, shape)), dtype, domains.get(name), name not in blind) for name, shape in named
+        )
 
-    shown = private.get("outputs", (*names, *["ys"] * sequence))
-    outputs = [(f"{name}'", shapes.get(name, (state,))) if name in names else (name, last) for name in shown]
     found = {
         "name": type(guest).__name__,
         "features": features,
         "state": state,
-        "inputs": arrays([("x", said("input_shape", (features,)))]),
+        "inputs": arrays(inputs.items()),
         "states": arrays([(name, shapes.get(name, (state,))) for name in names]),
         "outputs": arrays([(scalar, ())] if scalar else outputs),
         "weights": tuple(
-            ArraySpec(name, np.shape(w), np.asarray(w).dtype.type, None, name not in blind)
+            ArraySpec(name, np.shape(w), np.asarray(w).dtype.type, domains.get(name), name not in blind)
             for name, w in zip(_weight_names(guest, said("weight_names", None)), guest.weights)
         ),
+        "own_output": own and not scalar and bool(names or outputs[-1][0].strip("'") not in HIDDEN),
         "full": full,
         "scalar": scalar,
         "gradients": tuple(said("gradients", (PARTS if full else PARTS[:1]) if differentiates else ())),
@@ -184,7 +220,7 @@ def describe(guest, features, state, declared):
         "weight_blocks": getattr(guest, "weight_blocks", None),
         "lengths": "lengths" in _parameters(guest),
         **{name: getattr(guest, name) for name in PUBLIC if hasattr(guest, name)},
-        **{name: value for name, value in (private | declared).items() if name in DEFAULTS and name != "outputs"},
+        **{name: value for name, value in (private | declared).items() if name in DEFAULTS and name not in ARRAYS},
     }
     if callable(found["weight_blocks"]):
         found["weight_blocks"] = found["weight_blocks"](features, state)
@@ -193,6 +229,19 @@ def describe(guest, features, state, declared):
         if "float32" in found["choices"]:
             found["precision"] = found.get("precision") or 2.0**-24
     return CellSpec(**found)
+
+
+def _named(declared, shape):
+    """Shapes by name: as declared, or this shape for each name; empty if that is not what was declared."""
+    if isinstance(declared, dict):
+        return dict(declared) if all(map(_is_shape, declared.values())) else {}
+    names = declared if isinstance(declared, (tuple, list)) else ()
+    return dict.fromkeys(names, shape) if all(isinstance(name, str) for name in names) else {}
+
+
+def _is_shape(value):
+    """Whether this is a tuple of whole numbers, and not what a guest keeps under a name of ours for itself."""
+    return isinstance(value, tuple) and all(isinstance(n, (int, np.integer)) for n in value)
 
 
 def _dtypes(guest):

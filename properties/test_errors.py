@@ -13,6 +13,7 @@ from hypothesis import given
 
 
 @pytest.mark.promise
+@pytest.mark.needs("features")
 @given(problem=problems())
 def test_wrong_features_are_refused(Cell, problem):
     """apply(x of one feature more or less, s) raises, and the cell works afterwards."""
@@ -20,10 +21,11 @@ def test_wrong_features_are_refused(Cell, problem):
 
 
 @pytest.mark.promise
+@pytest.mark.needs("features")
 @given(problem=problems())
 def test_features_in_the_place_of_units_are_refused(Cell, problem):
     """apply(x of one feature more, s of one unit less) raises, although [x, s] has its right width."""
-    require(_refused(Cell, problem, lambda p: [replace(p, x=_wider(p.x), state=tuple(s[:, :-1] for s in p.state))]))
+    require(_refused(Cell, problem, lambda p: [replace(p, x=_wider(p.x), state=(*p.further, *(s[..., :-1] for s in p.states)))]))
 
 
 @pytest.mark.promise
@@ -34,7 +36,7 @@ def test_wrong_batches_are_refused(Cell, problem):
     def wrong(p):
         more = [*range(p.batch), 0]
         taller = [replace(p, x=p.rows(more).x)] if p.state else []
-        return [*taller, *(replace(p, state=_swapped(p.state, k, s[more])) for k, s in enumerate(p.state))]
+        return [*taller, *(replace(p, state=_swapped(p.state, k, s)) for k, s in enumerate(p.rows(more).state))]
 
     require(_refused(Cell, problem, wrong))
 
@@ -46,7 +48,7 @@ def test_wrong_states_are_refused(Cell, problem):
 
     def wrong(p):
         wider = [replace(p, state=_swapped(p.state, k, _wider(s))) for k, s in enumerate(p.state)]
-        missing = [replace(p, state=p.state[:-1])] if len(p.state) > 1 else []
+        missing = [replace(p, state=p.state[:-1])] if len(p.states) > 1 else []
         more = np.zeros((p.batch, p.recipe.state), p.x.dtype)
         return [replace(p, state=(*p.state, more)), *missing, *wider]
 
@@ -65,7 +67,7 @@ def test_wrong_upstreams_are_refused(Cell, problem):
             _swapped(u, k, bad)
             for k, a in enumerate(u)
             if p.spec.outputs[k].differentiable
-            for bad in (_wider(a), np.swapaxes(_wider(np.swapaxes(a, -1, -2)), -1, -2))
+            for bad in (_wider(a), _wider(a, p.spec.batch_axis(p.spec.outputs[k].name) or 0))
         ]
         return [*sizes, u[:-1], (*u, u[-1])]
 
@@ -134,9 +136,9 @@ def _refusal(name, call, arguments):
     return Block(name, f"a result for {shapes}", "an exception", np.inf, 0.0, "violated")
 
 
-def _wider(a):
-    """The array with its last column twice."""
-    return np.concatenate([a, a[..., -1:]], axis=-1)
+def _wider(a, axis=-1):
+    """The array with its last column twice, or its last entry along another axis."""
+    return np.concatenate([a, np.take(a, [-1], axis)], axis) if a.ndim else np.stack([a, a])
 
 
 def _swapped(arrays, k, other):

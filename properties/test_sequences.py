@@ -13,50 +13,52 @@ from cellcheck.strategies import problems
 from hypothesis import given, reject
 
 
-@pytest.mark.needs("sequence", "finals", "single step")
+@pytest.mark.needs("sequence", "finals", "single step", "same steps")
 @given(problem=problems())
 def test_a_sequence_is_its_steps(Cell, problem):
     """ys[t] = h'(t), where (..., h'(t)) = apply(x[t], apply(x[t-1], ... apply(x[0], s))); the final states are the last."""
 
     def one_by_one(p):
-        cell, x, state = p.build(Cell)
-        ys = [np.zeros((0, *state[-1].shape))]
-        for t in range(len(x)):
-            *state, _ = map(np.array, cell.apply(x[t : t + 1], *state))
-            ys.append(state[-1][None])
-        return dict(zip(cell.spec.output_names, (*state, np.concatenate(ys))))
+        cell, state = p.build(Cell)[0], p.states
+        ys = [np.zeros((0, p.batch, *p.spec.outputs[-1].shape))]
+        for t in range(p.steps):
+            *state, y = _run(cell, p.span(slice(t, t + 1)), state)
+            ys.append(y if p.spec.own_output else state[-1][None])
+        return dict(zip(p.spec.output_names, (*state, np.concatenate(ys))))
 
     require(agree(Cell, problem, lambda p: apply(Cell, p), one_by_one, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals", "splits")
+@pytest.mark.needs("sequence", "finals", "splits", "same steps")
 @given(problem=problems())
 def test_a_sequence_may_be_split(Cell, problem):
     """apply(x, s) = apply(x[k:], apply(x[:k], s)), its ys one after the other."""
 
     def split(p):
-        (cell, x, state), k = p.build(Cell), _cut(p)
-        *state, early = map(np.array, cell.apply(x[:k], *state))
-        *state, late = cell.apply(x[k:], *state)
-        return dict(zip(cell.spec.output_names, (*state, np.concatenate([early, late]))))
+        cell, k = p.build(Cell)[0], _cut(p)
+        *state, early = _run(cell, p.span(slice(k)), p.states)
+        *state, late = _run(cell, p.span(slice(k, None)), state)
+        return dict(zip(p.spec.output_names, (*state, np.concatenate([early, late]))))
 
     require(agree(Cell, problem, lambda p: apply(Cell, p), split, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams", "splits")
+@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams", "splits", "same steps")
 @given(problem=problems())
 def test_vjp_of_a_sequence_may_be_split(Cell, problem):
     """vjp over x = vjp over x[:k] of what vjp over x[k:] returns for the state between; dW is their sum."""
 
     def split(p):
-        (first, x, state), second, k = p.build(Cell), p.build(Cell)[0], _cut(p)
-        *between, _ = first.apply(x[:k], *state)
-        second.apply(x[k:], *between)
+        first, second, k, n = p.build(Cell)[0], p.build(Cell)[0], _cut(p), len(p.further)
+        *between, _ = _run(first, p.span(slice(k)), p.states)
+        _run(second, p.span(slice(k, None)), between)
         *d_state, d_ys = p.given[0]
         late = second.vjp(*d_state, d_ys[k:])
-        early = first.vjp(*late[2], d_ys[:k])
+        early = first.vjp(*_upstreams(p.spec, late[2][n:]), d_ys[:k])
         weights = [a + b for a, b in zip(early[0], late[0])]
-        return dict(zip(first.spec.array_names, (*weights, np.concatenate([early[1], late[1]]), *early[2])))
+        inputs = [np.concatenate(pair) for pair in zip((early[1], *early[2][:n]), (late[1], *late[2][:n]))]
+        whole = (*weights, *inputs, *early[2][n:])
+        return {name: g for name, g, part in zip(p.spec.array_names, whole, p.spec.offers) if part}
 
     require(agree(Cell, problem, lambda p: vjp(Cell, p), split, bound.size))
 
@@ -64,33 +66,38 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
 @pytest.mark.needs("sequence", "finals", "empty", "state")
 @given(problem=problems())
 def test_no_steps_leave_the_state(Cell, problem):
-    """apply(x[:0], s) = s and no ys, vjp(d, []).state = d."""
+    """apply(x[:0], s) = s and no ys, vjp(d, []).state = d; to the declared precision, if there is one."""
     p = problem.literal(Cell).span(slice(0))
-    cell, x, state = p.build(Cell)
-    *new, ys = cell.apply(x, *state)
+    cell = p.build(Cell)[0]
+    *new, ys = _run(cell, p, p.states)
     *d_state, _ = p.given[0]
-    passed = claimed(cell, cell.vjp(*p.given[0]), ["state"])[-len(state) :]
+    passed = claimed(cell, cell.vjp(*p.given[0]), ["state"])[-len(d_state) :]
     require(
         [
-            *(within(name, y, s, _rounded(cell.spec, s)) for name, y, s in zip(cell.spec.output_names, new, state)),
-            identical("shape of ys", np.shape(ys), (0, *state[-1].shape)),
-            *(within(name, d, w, _rounded(cell.spec, w)) for name, (d, _), w in zip(cell.spec.state_names, passed, d_state)),
+            *(within(name, y, s, _rounded(cell.spec, s)) for name, y, s in zip(cell.spec.output_names, new, p.states)),
+            identical("shape of ys", np.shape(ys), (0, p.batch, *p.spec.outputs[-1].shape)),
+            *(
+                within(name, d, u, _rounded(cell.spec, u))
+                for name, (d, offered), u in zip(cell.spec.state_names, passed, d_state)
+                if offered
+            ),
         ]
     )
 
 
-@pytest.mark.needs("sequence", "lengths", "x", "state", "any steps", "single row")
+@pytest.mark.needs("sequence", "lengths", "x", "state", "any steps", "single row", "same steps")
 @given(problem=problems())
 def test_each_ragged_row_equals_its_solo_run(Cell, problem):
     """apply(X, S, lengths=l)[k] = apply(X[:l[k], k], S[k]) and its vjp, for each row k; dW is the sum over rows."""
 
     def together(p):
         run = both(Cell, p, lengths=_lengths(p))
-        return {**run, "ys": np.where(_alive(p), run["ys"], 0)}
+        return {**run, "ys": _alive(p, run["ys"])}
 
     def alone(p):
         runs = [both(Cell, p.rows([k]).span(slice(n))) for k, n in enumerate(_lengths(p))]
-        return joined(p.spec, [{**run, **{name: _padded(run[name], p.steps) for name in ("x", "ys")}} for run in runs])
+        long = [name for name in runs[0] if p.spec.batch_axis(name) == 1]
+        return joined(p.spec, [{**run, **{name: _padded(run[name], p.steps) for name in long}} for run in runs])
 
     require(agree(Cell, _unasked(problem.literal(Cell)), together, alone, bound.size_of_a_run))
 
@@ -100,7 +107,7 @@ def test_each_ragged_row_equals_its_solo_run(Cell, problem):
 def test_padding_is_of_no_consequence(Cell, problem):
     """apply(X, S, lengths=l) and its vjp do not depend on X[t, k] for t >= l[k]."""
     p = _unasked(problem.literal(Cell))
-    require(_padding_changes_nothing(Cell, p, 1 - 2 * p.x))
+    require(_padding_changes_nothing(Cell, p, lambda a: 1 - 2 * a))
 
 
 @pytest.mark.promise
@@ -109,7 +116,7 @@ def test_padding_is_of_no_consequence(Cell, problem):
 def test_padding_of_any_size_is_of_no_consequence(Cell, problem):
     """apply(X, S, lengths=l) and its vjp are the same where X[t, k] for t >= l[k] is the largest float."""
     p = _unasked(problem.literal(Cell))
-    require(_padding_changes_nothing(Cell, p, np.finfo(p.x.dtype).max))
+    require(_padding_changes_nothing(Cell, p, lambda a: np.finfo(a.dtype).max))
 
 
 @pytest.mark.promise
@@ -120,7 +127,7 @@ def test_outputs_of_padding_are_zero(Cell, problem):
     p = problem.literal(Cell)
     lengths = _lengths(p)
     asked, unasked = both(Cell, p, lengths=lengths), both(Cell, _unasked(p), lengths=lengths)
-    require(unchanged(Cell, p, asked, {**unasked, "ys": np.where(_alive(p), unasked["ys"], 0)}, lengths=lengths))
+    require(unchanged(Cell, p, asked, {**unasked, "ys": _alive(p, unasked["ys"])}, lengths=lengths))
 
 
 def _rounded(spec, a):
@@ -142,14 +149,15 @@ def _lengths(p):
     return p.lengths(p.steps, p.batch)
 
 
-def _alive(p):
-    """Which (step, row, ...) comes before the end of its row, to be broadcast against x or ys."""
-    return np.arange(p.steps)[:, None, None] < _lengths(p)[:, None]
+def _alive(p, a, padding=0):
+    """An input or ys of the problem with this in the place of what lies beyond the end of its row."""
+    before = np.arange(p.steps)[:, None] < _lengths(p)
+    return np.where(before.reshape(before.shape + (1,) * (a.ndim - 2)), a, padding)
 
 
 def _unasked(p):
     """The problem without upstreams of padding."""
-    return replace(p, given=[(*d_state, np.where(_alive(p), d_ys, 0)) for *d_state, d_ys in p.given])
+    return replace(p, given=[(*d_state, _alive(p, d_ys)) for *d_state, d_ys in p.given])
 
 
 def _padded(a, steps):
@@ -158,11 +166,23 @@ def _padded(a, steps):
 
 
 def _padding_changes_nothing(Cell, p, padding):
-    """The blocks of a run with this in the place of padding against a run of the problem itself."""
-    return unchanged(Cell, p, _padded_with(Cell, p, padding), _padded_with(Cell, p, p.x), lengths=_lengths(p))
+    """The blocks of a run with padding(a) at the end of each input a against a run of the problem itself."""
+    inputs = [_alive(p, a, padding(a)) for a in (p.x, *p.further)]
+    other = replace(p, x=inputs[0], state=(*inputs[1:], *p.states)).folded()
+    return unchanged(Cell, p, _of_the_living(Cell, other), _of_the_living(Cell, p), lengths=_lengths(p))
 
 
-def _padded_with(Cell, p, padding):
-    """The run with this in the place of padding, its ys there left out."""
-    run = both(Cell, replace(p, x=np.where(_alive(p), p.x, padding)), lengths=_lengths(p))
-    return {**run, "ys": np.where(_alive(p), run["ys"], 0)}
+def _of_the_living(Cell, p):
+    """The run of the problem with its lengths, the ys of padding left out."""
+    run = both(Cell, p, lengths=_lengths(p))
+    return {**run, "ys": _alive(p, run["ys"])}
+
+
+def _run(cell, p, state):
+    """Copies of the outputs of this instance on the inputs of the problem, from these states."""
+    return [np.array(y) for y in cell.apply(*map(np.copy, (p.x, *p.further, *state)))]
+
+
+def _upstreams(spec, gradients):
+    """Gradients of states as upstreams of the outputs before them: zeros where none is taken."""
+    return [g if y.differentiable else np.zeros_like(g) for g, y in zip(gradients, spec.outputs)]

@@ -37,7 +37,7 @@ def test_no_flag_but_underflow(Cell, problem):
     require([unflagged(lambda: vjp(Cell, problem))])
 
 
-@pytest.mark.needs("outputs", "rows")
+@pytest.mark.needs("outputs", "rows", "numbers")
 @given(problem=problems())
 def test_nan_stays_in_its_row(Cell, problem):
     """x[0] = NaN changes neither apply(x, s)[k] nor vjp(u).x[k] nor vjp(u).state[k] for k > 0."""
@@ -60,7 +60,7 @@ def test_nan_stays_in_its_row(Cell, problem):
     require(agree(Cell, problem, poisoned, others, bound.size))
 
 
-@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals", "undropped")
 @given(problem=problems())
 def test_activations_of_the_cell(Cell, problem):
     """|sigmoid - exact|, |tanh - exact| <= max(8 ulp, 2 eps) through the cell, every other gate parked at +-1000."""
@@ -68,7 +68,7 @@ def test_activations_of_the_cell(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals", "undropped")
 @given(problem=problems())
 def test_activations_of_the_cell_keep_their_tails(Cell, problem):
     """|sigmoid - exact|, |tanh - exact| <= 8 ulp through the cell, however small they are."""
@@ -76,7 +76,7 @@ def test_activations_of_the_cell_keep_their_tails(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals", "undropped")
 @given(problem=problems())
 def test_derivatives_of_the_cell_keep_their_tails(Cell, problem):
     """|sigmoid' - exact|, |tanh' - exact| <= 8 ulp through the cell's vjp, however small they are."""

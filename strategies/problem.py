@@ -11,7 +11,7 @@ from zlib import crc32
 import hypothesis.strategies as st
 import numpy as np
 from cellcheck.cells.lift import lift
-from cellcheck.cells.spec import CellSpec, allowed
+from cellcheck.cells.spec import CellSpec, fit
 
 
 class Regime(NamedTuple):
@@ -83,14 +83,15 @@ class Problem:
     def fitted(self, Cell):
         """This problem at sizes that the cell takes: each that is not declared is replaced by one that is."""
         sizes = lift(Cell).sizes
-        return replace(self, **{name: allowed(sizes, name, getattr(self, name)) for name in sizes}) if sizes else self
+        return replace(self, **fit(sizes, {name: getattr(self, name) for name in sizes})) if sizes else self
 
     def build(self, Cell):
         """A cell with this problem's weights, and its inputs: (cell, x, state).
 
-        x is (batch, *input shape), after an axis of steps for a sequence cell; state a tuple of (batch, *state shape). A cell
-        that takes a single row gets batch 1, one that takes no empty sequence at least a step. The last state lies within +-1,
-        earlier ones within +-memory of the regime.
+        x is (batch, *input shape), after an axis of steps for a sequence cell; state a tuple of what apply takes after x: further
+        inputs like x, then the states, each (batch, *state shape). A cell that takes a single row gets batch 1, one that takes no
+        empty sequence at least a step. The last state lies within +-1, earlier ones within +-memory of the regime. Numbers
+        outside a declared domain are folded into it.
         """
         return self.fitted(Cell)._build(lift(Cell))
 
@@ -106,14 +107,17 @@ class Problem:
         if spec.scalar == "loss":  # probabilities below 1e-308 have no digits left
             scale = min(scale, SCALES[0])
         weights = [self._weight(rng, w.shape, scale).astype(dtype) for w in spec.weights]
-        cell = with_weights(cell, weights)
         batch = min(self.batch, spec.batch or self.batch)
         steps = max(min(self.steps, spec.most_steps or self.steps), spec.fewest_steps)
         leading = ((steps,) if spec.sequence else ()) + (batch,)
-        x = regime.x * _entries(rng, regime.entries, leading + spec.inputs[0].shape)
+        inputs = [(regime.x * _entries(rng, regime.entries, leading + a.shape)).astype(dtype) for a in spec.inputs]
         state = [_state(rng, regime.entries, (batch, *s.shape)) for s in spec.states]
-        state = [regime.memory * s for s in state[:-1]] + state[-1:]
-        return cell, x.astype(dtype), tuple(s.astype(dtype) for s in state)
+        state = [s.astype(dtype) for s in [regime.memory * s for s in state[:-1]] + state[-1:]]
+        arrays = [*weights, *inputs, *state]
+        if spec.bounded:
+            arrays = spec.folded(arrays)
+        n = len(weights)
+        return with_weights(cell, arrays[:n]), arrays[n], tuple(arrays[n + 1 :])
 
     def upstreams(self, n, outputs, spec):
         """n upstreams, each a tuple of arrays of the shapes of `outputs`, in the pattern `self.upstream`.
@@ -149,9 +153,7 @@ class Problem:
         if spec.scalar:
             outputs = (np.zeros((), x.dtype),)
         else:
-            outputs = [np.zeros((*leading[-1:], *y.shape), x.dtype) for y in spec.outputs]
-            if spec.sequence:
-                outputs[-1] = np.zeros((*leading, *spec.outputs[-1].shape), x.dtype)
+            outputs = [np.zeros((*leading[-1 - spec.batch_axis(y.name) :], *y.shape), x.dtype) for y in spec.outputs]
         return Literal(p, spec, weights, x, state, p.upstreams(2, outputs, spec))
 
     def _weight(self, rng, shape, scale):
@@ -181,7 +183,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Literal:
-    """A problem that holds arrays instead of a recipe; it can take the place of its recipe in any law."""
+    """A problem that holds arrays instead of a recipe; it can take the place of its recipe in any law.
+
+    state: what apply takes after x, further inputs and then the states; given: two upstreams, each with an array for each output.
+    """
 
     recipe: Problem
     spec: CellSpec
@@ -208,6 +213,16 @@ class Literal:
     def steps(self):
         """How many steps there are; 1 for a step cell."""
         return len(self.x) if self.spec.sequence else 1
+
+    @property
+    def further(self):
+        """The inputs after x."""
+        return self.state[: len(self.spec.inputs) - 1]
+
+    @property
+    def states(self):
+        """The states alone."""
+        return self.state[len(self.spec.inputs) - 1 :]
 
     def __repr__(self):
         """The arrays, as far as they are small."""
@@ -239,18 +254,22 @@ class Literal:
 
     def rows(self, index):
         """The same problem for some rows of the batch only."""
-        x, *state = (self._rows(name, a, index) for name, a in zip(("x", *self.spec.state_names), (self.x, *self.state)))
-        given = [tuple(self._rows(name, u, index) for name, u in zip(self.spec.output_names, us)) for us in self.given]
-        return replace(self, x=x, state=tuple(state), given=given)
 
-    def _rows(self, name, array, index):
-        axis = self.spec.batch_axis(name)
-        return array if axis is None else array[(slice(None),) * axis + (index,)]
+        def some(name, array):
+            axis = self.spec.batch_axis(name)
+            return array if axis is None else array[(slice(None),) * axis + (index,)]
+
+        return self._cut(some)
 
     def span(self, index):
         """The same problem of a sequence cell for some of its steps only."""
-        given = [tuple(u[index] if name == "ys" else u for name, u in zip(self.spec.output_names, us)) for us in self.given]
-        return replace(self, x=self.x[index], given=given)
+        return self._cut(lambda name, array: array[index] if self.spec.batch_axis(name) == 1 else array)
+
+    def _cut(self, some):
+        """The problem with some(name, array) in the place of each input, state and upstream."""
+        state = tuple(some(a.name, s) for a, s in zip(self.spec.rest, self.state))
+        given = [tuple(map(some, self.spec.output_names, us)) for us in self.given]
+        return replace(self, x=some(self.spec.inputs[0].name, self.x), state=state, given=given)
 
     def moved(self, rng, step):
         """This problem with every number x replaced by x (1 +- step), signs drawn from rng."""
@@ -259,7 +278,20 @@ class Literal:
             return a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step).astype(a.dtype)
 
         given = [tuple(map(move, u)) for u in self.given]
-        return replace(self, weights=[*map(move, self.weights)], x=move(self.x), state=tuple(map(move, self.state)), given=given)
+        moved = replace(self, weights=[*map(move, self.weights)], x=move(self.x), state=tuple(map(move, self.state)), given=given)
+        return moved.folded()
+
+    def folded(self):
+        """This problem with every number in its domain."""
+        if not self.spec.bounded:
+            return self
+        n, arrays = len(self.weights), self.spec.folded([*self.weights, self.x, *self.state])
+        return replace(self, weights=arrays[:n], x=arrays[n], state=tuple(arrays[n + 1 :]))
+
+    def inside(self):
+        """Whether every number is in its domain."""
+        arrays = (*self.weights, self.x, *self.state)
+        return not self.spec.bounded or all(a.domain is None or a.domain.holds(v) for a, v in zip(self.spec.arrays, arrays))
 
 
 def _within(regime, dtype):

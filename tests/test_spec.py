@@ -7,30 +7,14 @@ import pytest
 from cellcheck.cells import CELLS, LSTM, RNN, Unroll, lift
 from cellcheck.cells.adapters import adapt
 from cellcheck.properties.intake.capabilities import missing
-from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.mutants.judge import drawn
-from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.strategies import Problem
 
+from tests.cases import broken
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
-
-
-def holds(Cell, name, n=40):
-    """Whether the law holds on the first problems that it draws."""
-    try:
-        for problem in drawn(name)[:n]:
-            laws()[name].check(Cell=Cell, problem=problem)
-    except Violation:
-        return False
-    return True
-
-
-def broken(Cell, names=None):
-    """The laws, promises aside, that the cell breaks."""
-    asked = [law for law in laws().values() if law.applies(Cell) and not law.promise and law.name in (names or laws())]
-    return {law.name for law in asked if not holds(Cell, law.name)}
 
 
 @pytest.mark.parametrize("Shipped", CELLS, ids=lambda Shipped: Shipped.__name__)

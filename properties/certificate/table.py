@@ -34,7 +34,7 @@ def lines(results):
         for group in sorted({r["group"] for r in ours}, key=rank):
             rows.append({"": f"  {group}", **_figures([r for r in ours if r["group"] == group])})
     table = _laid_out(rows, heads)
-    return [*sources(names), *table, *notes(results, names), *thin(results, names), *_wrapped([sentence(results)])]
+    return [*sources(names), *table, *notes(results, names), *thin(results, names), *wrapped([sentence(results)])]
 
 
 def status(results):
@@ -62,13 +62,13 @@ def sentence(results):
     names = list(short_names(dict.fromkeys(r["cell"] for r in results)).values())
     count, whole = Counter(map(verdict_of, results)), status(results)
     of = f"of {names[0] if len(names) == 1 else f'{len(names)} cells'}"
-    n = count.pop(whole, 0)
+    n = count.pop(whole) if whole != "not verified" else 0
     laws = f"{n} law{'s' * (n != 1)} {of}"
     said = {
         "held": f"HELD: {laws} on {sum(r['examples'] for r in results):,} examples",
         "broken": f"BROKEN: {laws}",
         "incomplete": f"INCOMPLETE: {laws} without a verdict",
-        "not verified": f"NOT VERIFIED: {laws}, and none certified anything",
+        "not verified": f"NOT VERIFIED: no law {of} certified anything",
     }[whole]
     if bare := uncertified(results) if whole == "not verified" else []:
         said = f"NOT VERIFIED: {', '.join(short_names(bare).values())} offers gradients, and none of them was certified"
@@ -87,17 +87,18 @@ def short_names(cells):
     return {cell: name if count[name] == 1 else cell for cell, name in last.items()}
 
 
+def wrapped(paragraphs):
+    """The lines of these paragraphs, each at most WIDTH wide."""
+    return [line for text in paragraphs for line in wrap(text, WIDTH, subsequent_indent="    ", break_long_words=False)]
+
+
 def sources(names):
     """Where the guests are from: a line for each file."""
     files = {}
     for cell, name in names.items():
         if cell != name:
             files.setdefault(cell.rpartition(":")[0], []).append(name)
-    return _wrapped(f"{file}: {', '.join(ours)}" for file, ours in files.items())
-
-
-def _wrapped(paragraphs):
-    return [line for text in paragraphs for line in wrap(text, WIDTH, subsequent_indent="    ", break_long_words=False)]
+    return wrapped(f"{file}: {', '.join(ours)}" for file, ours in files.items())
 
 
 def _laid_out(rows, heads):
@@ -140,7 +141,7 @@ def notes(results, names):
         ours = [r for r in results if r["cell"] == cell]
         for text in (*_absent(ours), *_reasons(ours)):
             said.setdefault(text, []).append(name)
-    return _wrapped(f"{', '.join(cells)}: {text}" for text, cells in said.items())
+    return wrapped(f"{', '.join(cells)}: {text}" for text, cells in said.items())
 
 
 def _absent(results):
@@ -174,4 +175,4 @@ def thin(results, names):
         meant = [r for r in results if r["cell"] == cell and r["reason"] != "a step cell"]
         ran = sum(r["verdict"] not in ("not verified", "incomplete") for r in meant)
         if 2 * ran < len(meant):
-            yield from _wrapped([f"{name}: warning: only {ran} of {len(meant)} laws could be checked"])
+            yield from wrapped([f"{name}: warning: only {ran} of {len(meant)} laws could be checked"])

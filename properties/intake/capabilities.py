@@ -5,22 +5,27 @@ import inspect
 
 import numpy as np
 from cellcheck.cells import lift
+from cellcheck.cells.modern import STEPS
 
+MODERN = tuple(Cell.kind for Cell in STEPS)  # kinds whose equations are known, weights taken by name
 ROWS = 5  # unlike any other size that is tried
 
 
 def _starts_from_zeros(cell):
     """Whether all states may be left out: they have defaults, or they are *state and the cell then returns all its outputs."""
     guest = cell.guest
-    state = list(inspect.signature(guest.apply if cell.spec.full else guest.forward).parameters.values())[1:]
+    if any(s.domain and not s.domain.holds(np.zeros(1)) for s in cell.spec.states):
+        return False
+    inputs = cell.spec.inputs
+    state = list(inspect.signature(guest.apply if cell.spec.full else guest.forward).parameters.values())[len(inputs) :]
     if any(p.default is p.empty and p.kind == p.POSITIONAL_OR_KEYWORD for p in state):
         return False
     if any(p.default is not p.empty for p in state):
         return True
     try:
         few = [(n,) for n in range(cell.spec.fewest_steps, 2)] if cell.spec.sequence else [()]
-        shapes = [(*steps, 1, *cell.spec.inputs[0].shape) for steps in few]
-        return all(len(cell.apply(np.zeros(shape, cell.spec.dtype))) == len(cell.spec.outputs) for shape in shapes)
+        given = [[np.zeros((*steps, 1, *a.shape), cell.spec.dtype) for a in inputs] for steps in few]
+        return all(len(cell.apply(*some)) == len(cell.spec.outputs) for some in given)
     except Exception:
         return False
 
@@ -48,12 +53,12 @@ def _biased(cell):
 
 def _targets_follow(cell):
     """Whether the targets of a loss, made from x, are put in another order as the rows of x are."""
-    targets, features = cell.spec.targets, cell.spec.features
+    targets, shape = cell.spec.targets, cell.spec.inputs[0].shape
     if not targets:
         return True
-    x = np.random.default_rng(0).standard_normal((2, ROWS, features) if cell.spec.sequence else (ROWS, features))
+    x = np.random.default_rng(0).standard_normal((*[2] * cell.spec.sequence, ROWS, *shape))
     try:
-        plain, other = np.asarray(targets(x)), np.asarray(targets(np.roll(x, 1, axis=-2)))
+        plain, other = np.asarray(targets(x)), np.asarray(targets(np.roll(x, 1, axis=int(cell.spec.sequence))))
     except Exception:
         return False
     axes = [k for k, n in enumerate(plain.shape) if n == ROWS]
@@ -63,8 +68,10 @@ def _targets_follow(cell):
 NEEDS = {  # the first that is missing is the reason
     "sequence": (lambda cell: cell.spec.sequence, "a step cell"),
     "weights": (lambda cell: "weights" in cell.spec.gradients, "no weight gradients"),
-    "x": (lambda cell: "x" in cell.spec.gradients, "no input gradients"),
-    "state": (lambda cell: "state" in cell.spec.gradients, "no state gradients"),
+    "x": (lambda cell: "x" in cell.spec.gradients and "x" in cell.spec.offers, "no input gradients"),
+    "state": (lambda cell: "state" in cell.spec.gradients and "state" in cell.spec.offers, "no state gradients"),
+    "features": (lambda cell: bool(cell.spec.inputs[0].shape), "its x is one number in each row"),
+    "numbers": (lambda cell: not (cell.spec.inputs[0].domain and cell.spec.inputs[0].domain.whole), "its x holds whole numbers"),
     "upstreams": (lambda cell: all(y.differentiable for y in cell.spec.outputs), "takes no upstream for some of its outputs"),
     "outputs": (lambda cell: not cell.spec.scalar, "no outputs but their sum"),
     "output": (lambda cell: cell.spec.scalar != "loss", "a loss, which may overflow by itself"),
@@ -77,6 +84,16 @@ NEEDS = {  # the first that is missing is the reason
         lambda cell: cell.spec.splits() is None or bool(cell.spec.splits()),
         "declares steps of which no two add up to a third",
     ),
+    "same rows": (
+        lambda cell: cell.spec.choices.get("dropout") != "elements",
+        "its dropout depends on where in the batch a row is",
+    ),
+    "same steps": (lambda cell: "dropout" not in cell.spec.choices, "its dropout depends on which step it is"),
+    "undropped": (lambda cell: "dropout" not in cell.spec.choices, "declares dropout, which no kind has"),
+    "unclipped": (
+        lambda cell: "clip" not in cell.spec.choices or cell.spec.takes_upstream,
+        "clips its gradients, and takes no small upstream that would undo it",
+    ),
     "own targets": (_targets_follow, "its targets depend on where in the batch a row is"),
     "plain": (lambda cell: not cell.spec.variant, "declares a variant of its kind"),
     "bias": (_biased, "declares no bias of its gates"),
@@ -86,6 +103,10 @@ NEEDS = {  # the first that is missing is the reason
     "copy": (_copies, "cannot be copied, and so not be given weights of another type"),
     "finals": (_returns_its_states, "does not take and return every state"),
     "empty": (lambda cell: not cell.spec.fewest_steps and cell.spec.takes("steps", 0), "takes no empty sequence"),
+    "equations": (
+        lambda cell: bool(cell.spec.kind in MODERN or (cell.spec.kind and cell.spec.weight_blocks)),
+        "convention not verified: declares no kind and weight_blocks",
+    ),
     "kind": (
         lambda cell: bool(cell.spec.kind and cell.spec.weight_blocks),
         "convention not verified: declares no kind and weight_blocks",

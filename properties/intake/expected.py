@@ -35,11 +35,14 @@ def reason(expected, law, cell):
     return next((e.reason for e in expected if e.law == law and e.cell in (None, cell)), None)
 
 
-def known(law, where):
-    """The name of a law, without a leading test_. where: begins the GuestError for a law that does not exist."""
+def known(law, where, groups=()):
+    """The name of a law, without a leading test_, or of one of these groups.
+
+    where: begins the GuestError for a law that does not exist.
+    """
     name = law.removeprefix("test_")
-    if name not in laws():
-        close = get_close_matches(name, laws(), 1)
+    if name not in laws() and name not in groups:
+        close = get_close_matches(name, [*groups, *laws()], 1)
         raise GuestError(
             f"{where}: there is no law {name}; {f'the closest is {close[0]}' if close else 'README.md lists all laws'}"
         )

@@ -5,19 +5,23 @@ counterexample.
 """
 
 import contextlib
+import inspect
 import io
 import random
 import warnings
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.cells.contract import Cell
 from cellcheck.cells.spec import SIZES as SPEC_SIZES
-from cellcheck.cells.spec import allowed
+from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
+from cellcheck.properties.intake.capabilities import MODERN
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.verdicts.limits import Hang, limited
+from cellcheck.properties.verdicts.run import claimed
 from cellcheck.strategies import Problem
 
 SIZES = ((1, 1), (2, 3))  # (features, state), at batch 1
@@ -25,6 +29,14 @@ PROBES = [Problem(3, 2, 3, steps=4, seed=seed, scale=0.5) for seed in (1, 2, 3)]
 KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 SECONDS = 30
+TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest that raises at some of SIZES
+CHOICES = {  # what each may be
+    "clip": (lambda v: isinstance(v, (int, float)) and v > 0, "the limit, a positive number"),
+    "mean": (lambda v: isinstance(v, bool), "True or False"),
+    "truncated": (lambda v: isinstance(v, int) and v >= 1, "a number of steps"),
+    "float32": (lambda v: isinstance(v, bool), "True or False"),
+    "dropout": (lambda v: v in ("elements", "units"), "'elements' (a mask for each row) or 'units' (one mask for all rows)"),
+}
 
 
 @dataclass
@@ -41,11 +53,11 @@ def cleared(text, Guest):
     with _watched(notes), np.errstate(all="ignore"):
         try:
             with limited(SECONDS):
-                sizes = _sizes(Guest)
-                for pair in dict.fromkeys(tuple(allowed(sizes, name, n) for name, n in zip(SPEC_SIZES, p)) for p in SIZES):
-                    fewest = _checked(Guest, *pair)
+                declared, fewest = _sizes(Guest, notes)
+                if declared:
+                    Guest = lift(Guest, **declared)
                 _check_live(lift(Guest), notes)
-                declared = {"fewest_steps": fewest} if fewest else {}
+                declared |= {"fewest_steps": fewest} if fewest else {}
                 notes += ["takes no empty sequence"] * bool(fewest)
                 notes += _blind(lift(Guest).spec())
                 found, said = _convention(lift(Guest, **declared))
@@ -60,17 +72,61 @@ class Refusal(Exception):
     """What is wrong with a guest, without its name."""
 
 
-def _sizes(Guest):
+class Raised(Refusal):
+    """The guest raised something."""
+
+
+def _sizes(Guest, notes):
+    """Check the guest at SIZES, or at the declared sizes that stand for them: ({}, the fewest steps that it takes).
+
+    If it declares none and raises at some, the sizes that it takes are found and noted: ({"sizes": ...}, the fewest steps).
+    """
+    if _declared(Guest):
+        return {}, max(_checked(Guest, *pair) for pair in _fitting(Guest, SIZES))
+    try:
+        return {}, [_checked(Guest, *pair) for pair in SIZES][-1]
+    except Raised as refusal:
+        takes = {}
+        for pair in product(*TRIED.values()):
+            with contextlib.suppress(Refusal):
+                takes[pair] = _checked(Guest, *pair)
+        sizes = _described(set(takes))
+        if not sizes:
+            raise
+        told = " and ".join(f"{name} {', '.join(map(str, values))}" for name, values in sizes.items())
+        notes.append(f"{refusal}; verified with {told.replace('features state', 'as many features as units')} alone")
+        return {"sizes": sizes}, max(takes.values())
+
+
+def _described(pairs):
+    """A declaration of sizes that allows these pairs of TRIED and no others; empty if there is none, or all are allowed."""
+    if not pairs:
+        return {}
+    if all(features == state for features, state in pairs):
+        return {"features": ("state",)}
+    values = {name: tuple(sorted({pair[k] for pair in pairs})) for k, name in enumerate(TRIED)}
+    whole = pairs == set(product(*values.values()))
+    return {name: values[name] for name in TRIED if values[name] != TRIED[name]} if whole else {}
+
+
+def _declared(Guest):
     """The declared sizes of a class or factory, each checked."""
-    sizes = lift(Guest).sizes if hasattr(Guest, "sizes") else {}
-    if not sizes:
-        _tried(f"constructing it with (features, state) = {SIZES[0]}", lambda: Guest(*SIZES[0]))
+    try:
         sizes = lift(Guest).sizes
+    except Exception:  # checking it at SIZES says what is wrong
+        return {}
     for name, values in sizes.items():
         least = 0 if name == "steps" else 1
-        if name not in SPEC_SIZES or not values or not all(isinstance(n, (int, np.integer)) and n >= least for n in values):
+        numbers = all(isinstance(n, (int, np.integer)) and n >= least for n in values)
+        tied = name in ("features", "state") and values in (("features",), ("state",)) and values != (name,)
+        if name not in SPEC_SIZES or not values or not (numbers or tied):
             raise Refusal(f"sizes is {sizes!r}; give whole numbers for any of {', '.join(SPEC_SIZES)}")
     return sizes
+
+
+def _fitting(Guest, pairs):
+    """Each pair of (features, state) as the declared sizes have it."""
+    return dict.fromkeys(tuple(fit(lift(Guest).sizes, dict(zip(SPEC_SIZES, pair))).values()) for pair in pairs)
 
 
 def _checked(Guest, features, state):
@@ -86,13 +142,14 @@ def _checked(Guest, features, state):
     cell, x, s = _tried("filling its weights in place", lambda: problem.build(Cell))
     given = ", ".join(f"{n} {a.shape}" for n, a in zip(cell.spec.array_names[len(cell.weights) :], (x, *s)))
     called = f"{'apply' if cell.spec.full else 'forward'}({given})"
-    outputs = _tried(called, lambda: cell.apply(x, *s))
+    outputs = _tried(called, lambda: cell.apply(x, *s), lambda error: _lacks(cell, error))
     _check_outputs(cell, called, outputs, x)
     if not cell.spec.forward_only:
         [upstream] = problem.upstreams(1, outputs, cell.spec)
         name = "vjp" if cell.spec.full else "backward"
         shown = ", ".join(str(u.shape) for u in upstream) if name == "vjp" else "a scalar"
-        _check_gradients(cell, f"{name}({shown})", _tried(f"{name}({shown})", lambda: cell.vjp(*upstream)), (x, *s))
+        gradients = _tried(f"{name}({shown})", lambda: cell.vjp(*upstream), lambda error: _lacks(cell, error))
+        _check_gradients(cell, f"{name}({shown})", gradients, (x, *s))
     _check_complex(Cell, cell, problem)
     return fewest
 
@@ -129,14 +186,19 @@ def _check_methods(guest):
 
 
 def _check_declarations(cell, features, state):
-    if cell.spec.kind not in (*KINDS, None):
-        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join(KINDS)}, or None")
+    if cell.spec.kind not in (*KINDS, *MODERN, None):
+        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join((*KINDS, *MODERN))}, or None")
     unknown = set(cell.spec.gradients) - set(Cell.gradients)
     own = getattr(cell.guest, "gradients", ())
     if unknown or isinstance(own, str):
         raise Refusal(f"gradients is {own!r}; wanted a tuple out of {', '.join(Cell.gradients)}")
-    if not isinstance(cell.spec.choices, dict) or set(cell.spec.choices) - {"clip", "mean", "truncated", "float32"}:
-        raise Refusal(f"choices is {cell.spec.choices!r}; wanted a dict out of clip, mean, truncated and float32")
+    if not isinstance(cell.spec.choices, dict) or set(cell.spec.choices) - set(CHOICES):
+        raise Refusal(f"choices is {cell.spec.choices!r}; give a dict out of {', '.join(CHOICES)}")
+    for name, value in cell.spec.choices.items():
+        right, wanted = CHOICES[name]
+        if not right(value):
+            raise Refusal(f"choices has {name} = {value!r}; give {wanted}")
+    _check_variant(cell.spec)
     _check_new_declarations(cell)
     if cell.spec.batch not in (None, 1):
         raise Refusal(f"batch is {cell.spec.batch!r}; wanted None (any number of rows) or 1")
@@ -148,6 +210,22 @@ def _check_declarations(cell, features, state):
         _check_blocks(cell, features, state)
 
 
+def _check_variant(spec):
+    known = {name: wanted for name, (kinds, wanted) in conventions.VARIANTS.items() if spec.kind in (*kinds, None)}
+    unknown = not isinstance(spec.variant, dict) or set(spec.variant) - set(known)
+    if unknown:
+        kind = f" for kind {spec.kind}" if spec.kind else ""
+        raise Refusal(f"variant is {spec.variant!r}; give a dict out of {', '.join(known)}{kind}")
+    for name, value in spec.variant.items():
+        if isinstance(known[name], tuple):
+            right, wanted = value in known[name], " or ".join(map(repr, known[name]))
+        else:
+            number = isinstance(value, (int, float, np.integer, np.floating)) and np.isfinite(value)
+            right, wanted = number and (value > 0 or name not in conventions.CLIPS), known[name]
+        if not right:
+            raise Refusal(f"variant has {name} = {value!r}; give {wanted}")
+
+
 def _check_new_declarations(cell):
     spec, guest = cell.spec, cell.guest
     if not isinstance(spec.deterministic, bool):
@@ -156,8 +234,11 @@ def _check_new_declarations(cell):
         raise Refusal(f"precision is {spec.precision!r}; give a unit roundoff, such as 2.0**-24")
     known = {*spec.array_names, *(name.strip("'") for name in spec.output_names)}
     blind = getattr(guest, "no_gradient", ())
-    if isinstance(blind, str) or set(blind) - known:
+    if isinstance(blind, str) or {name.strip("'") for name in blind} - known:
         raise Refusal(f"no_gradient is {blind!r}; give a tuple of names out of {', '.join(sorted(known))}")
+    domains = getattr(guest, "domains", {})
+    if not isinstance(domains, dict) or set(domains) - known:
+        raise Refusal(f"domains is {domains!r}; give a dict with names out of {', '.join(sorted(known))}")
 
 
 def _check_blocks(cell, features, state):
@@ -187,13 +268,16 @@ def _check_outputs(cell, called, outputs, x):
             raise Refusal(f"{called} returned {what}; wanted a scalar, the sum of the new hidden state")
     names = spec.output_names
     if len(outputs) != len(names):
-        raise Refusal(f"{called} returned {len(outputs)} arrays; wanted {len(names)}: {', '.join(names)}")
+        more = "; if the last is no state, declare output = 'y'" * (len(outputs) == len(names) + 1 and not spec.own_output)
+        raise Refusal(f"{called} returned {len(outputs)} arrays; wanted {len(names)}: {', '.join(names)}{more}")
     rows = x.shape[spec.sequence]
     for name, y, wanted in zip(names, outputs, spec.outputs):
         axis = spec.batch_axis(name)
         shape = (*([] if axis is None else [rows] if axis == 0 else [len(x), rows]), *wanted.shape)
         if y.shape != shape:
-            raise Refusal(f"{called} returned {name} of shape {y.shape}; wanted {shape}")
+            own = "output_shape" if spec.own_output and name == names[-1] else "state_shapes"
+            more = f", or declare {own}" * (y.shape[: axis + 1] == shape[: axis + 1])
+            raise Refusal(f"{called} returned {name} of shape {y.shape}; wanted {shape}{more}")
         if y.dtype.kind != "f":
             raise Refusal(f"{called} returned {name} of dtype {y.dtype}; wanted floats")
         if not np.isfinite(y).all():
@@ -211,13 +295,13 @@ def _check_gradients(cell, called, gradients, inputs):
             raise Refusal(
                 f"{called} gives {len(weights)} gradients for {len(cell.weights)} weights; wanted one for each, same order"
             )
-    if "state" in cell.spec.gradients and (not isinstance(state, (list, tuple)) or len(state) != len(cell.spec.state_names)):
-        what = f"{len(state)} arrays" if isinstance(state, (list, tuple)) else type(state).__name__
-        raise Refusal(f"{called} gives {what} for the states; wanted a tuple, one each for {', '.join(cell.spec.state_names)}")
-    if "x" in cell.spec.gradients and x is None:
+    names, n = cell.spec.state_names, len(cell.spec.inputs) - 1  # as many gradients of inputs come before those of the states
+    if "state" in cell.spec.gradients and (not isinstance(state, (list, tuple)) or len(state) != n + len(names)):
+        what = f"{len(state) - n} arrays" if isinstance(state, (list, tuple)) else type(state).__name__
+        raise Refusal(f"{called} gives {what} for the states; wanted a tuple, one each for {', '.join(names)}")
+    if "x" in cell.spec.gradients and x is None and cell.spec.inputs[0].differentiable:
         raise Refusal(f"{called} gives None for x; declare gradients without x if it has no such gradient")
-    claims = [*(weights if "weights" in cell.spec.gradients else cell.weights), x if "x" in cell.spec.gradients else inputs[0]]
-    claims += list(state if "state" in cell.spec.gradients else inputs[1:])
+    claims = [claim for claim, _ in claimed(cell, gradients, cell.spec.gradients)]
     for name, array, claim in zip(cell.spec.array_names, (*cell.weights, *inputs), claims):
         shape, wanted = np.shape(claim), array.shape
         if claim is not None and shape != wanted and shape != (1, *wanted):  # (batch, ...) is a bug that laws report
@@ -287,17 +371,41 @@ def _fewest_steps(Cell, features, state):
 
 
 def _blind(spec):
-    """A line about outputs that take no upstream."""
-    blind = [y.name for y in spec.outputs if not y.differentiable]
-    return [f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are"] if blind else []
+    """Lines about what has no gradient, and about numbers that are not drawn."""
+    lines = []
+    if spec.detached:
+        names, last = ", ".join(spec.detached), spec.output_names[-1]
+        lines.append(f"not verified: gradients of {names}, and of any output but {last}; those of {last} are, over some steps")
+    blind = [y.name for y in spec.outputs if not y.differentiable and y.name.strip("'") not in spec.detached]
+    lines += [f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are"] if blind else []
+    held = [a.name for a in spec.arrays if a.domain]
+    return lines + [f"verified for {', '.join(held)} within the declared domains alone"] * bool(held)
+
+
+def _lacks(cell, error):
+    """The declaration that a guest seems to lack, from what it raised."""
+    spec, method = cell.spec, cell.guest.apply if cell.spec.full else cell.guest.forward
+    wanted = [p.name for p in inspect.signature(method).parameters.values() if p.kind == p.POSITIONAL_OR_KEYWORD]
+    given = 1 + len(spec.rest)
+    if isinstance(error, TypeError) and len(wanted) > given and len(spec.inputs) == 1:
+        return f"; if it takes several inputs, declare inputs = {tuple(wanted[: len(wanted) - len(spec.states)])!r}"
+    if isinstance(error, IndexError) and "integer" in str(error) and not spec.bounded:
+        return f"; if {spec.inputs[0].name} holds whole numbers, declare domains = {{'{spec.inputs[0].name}': 'tokens'}}"
+    if "does not require grad" in str(error):
+        return "; declare no_gradient with the names of the states that take none"
+    return ""
 
 
 def _convention(Cell):
     """What the search unlocks, and a line about it."""
+    if Cell.spec().kind in MODERN:
+        return {}, []
     sizes = (conventions.FEATURES, conventions.STATE)
-    if any(allowed(Cell.sizes, name, n) != n for name, n in zip(SPEC_SIZES, sizes)):
+    if [*_fitting(Cell, [sizes])] != [sizes]:
         return {}, [f"convention not verified: the search needs {sizes[0]} features and {sizes[1]} units, which sizes leave out"]
     cell = Cell(*sizes)
+    if not cell.spec.plain:
+        return {}, ["convention not verified: its inputs, states or output are not those of an RNN, LSTM or GRU"]
     if cell.spec.kind and cell.spec.weight_blocks:
         return {}, _contradictions(Cell, cell)
     found = conventions.search(Cell)
@@ -315,6 +423,9 @@ def _convention(Cell):
         return {"memory": True}, [told]
     if cell.spec.kind and cell.spec.kind != found.kind:
         raise Refusal(f"kind is {cell.spec.kind!r}, but it computes {found}")
+    if found.rivals:
+        several = " and ".join(map(str, (found, *found.rivals)))
+        return {}, [f"convention not verified: {several} agree on everything that it takes"]
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 
@@ -334,15 +445,15 @@ def _contradictions(Cell, cell):
     return [f"declares {cell.spec.kind}, but computes {found}{conventions.swaps(cell, found)}"]
 
 
-def _tried(doing, call):
-    """What the call returns; whatever it raises is a Refusal that says what was being done."""
+def _tried(doing, call, lacks=lambda error: ""):
+    """What the call returns; whatever it raises is a Refusal that says what was being done. lacks: what to add to that."""
     try:
         return call()
     except (Refusal, Hang):
         raise
     except (Exception, SystemExit) as error:
         said = (str(error).splitlines() or [""])[0]
-        raise Refusal(f"{doing} raised {type(error).__name__}{f': {said}' if said else ''}") from None
+        raise Raised(f"{doing} raised {type(error).__name__}{f': {said}' if said else ''}{lacks(error)}") from None
 
 
 @contextlib.contextmanager

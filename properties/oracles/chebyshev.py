@@ -4,7 +4,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from cellcheck.properties.oracles.complex_step import parts_of
+from cellcheck.properties.oracles.complex_step import length, moved, parts_of
 
 HALVINGS = 12
 RESOLVED = 30  # the last coefficients count as noise if they are at most this many times the noise
@@ -40,6 +40,7 @@ class Chebyshev:
     resolution = 0.0  # how closely it can certify at best
     points, last = 20, 4  # nodes; coefficients that must have vanished
     reach = 1.0  # a factor of the first radius
+    beside = (1e-4, 1e-6, 1e-8)  # how far from the point a kink is looked for
 
     def __init__(self, function, upstream, unit=2.0**-53):
         """function: a Function; upstream: one array per output; unit: roundoff of the cell's own arithmetic."""
@@ -72,26 +73,26 @@ class Chebyshev:
 
     def quotient(self, arrays, direction):
         """The plain central difference, good to a few digits for two evaluations."""
-        t = 1e-5 / _length(direction)
+        t = min(1e-5 / length(direction), self._reach(arrays, direction))
         return (self._at(arrays, direction, t) - self._at(arrays, direction, -t)) / (2 * t)
 
     def moves(self, arrays, direction):
         """sum|d outputs / dt| over all outputs of all steps, by plain differences."""
-        t = 1e-5 / _length(direction)
-        left, right = (self.function(_moved(arrays, direction, s)) for s in (-t, t))
+        t = min(1e-5 / length(direction), self._reach(arrays, direction))
+        left, right = (self.function(moved(arrays, direction, s)) for s in (-t, t))
         with np.errstate(all="ignore"):
             return float(sum(np.abs(np.asarray(b) - a).sum() for a, b in zip(left, right))) / (2 * t)
 
     def bend(self, arrays, direction, t):
         """sum|u| |slope to the right - slope to the left|, by plain differences over t for the largest entry."""
-        t /= _length(direction)
-        left, here, right = (self.function(_moved(arrays, direction, s)) for s in (-t, 0.0, t))
+        t = min(t / length(direction), self._reach(arrays, direction))
+        left, here, right = (self.function(moved(arrays, direction, s)) for s in (-t, 0.0, t))
         with np.errstate(all="ignore"):
             return float(sum(np.abs(u * (a - 2 * b + c)).sum() for u, a, b, c in zip(self.upstream, left, here, right))) / t
 
     def blur(self, arrays, direction, t):
         """How large a bend rounding alone can cause."""
-        return self._noise(arrays, self.function(arrays)) * _length(direction) / t
+        return self._noise(arrays, self.function(arrays)) * length(direction) / t
 
     def error(self):
         """The oracle's own error at the last value: truncation and noise."""
@@ -107,19 +108,29 @@ class Chebyshev:
         wide = max((np.abs(w).sum(axis=k).max(initial=0.0) for w in arrays[:n] for k in range(w.ndim)), default=0.0)
         entry = max((np.max(np.abs(a), initial=0.0) for a in arrays[n:]), default=0.0)
         inputs = 1 + sum(np.abs(a).sum(axis=-1).max(initial=0.0) for a in arrays[n:])
-        first = _length(direction) * (inputs * any(k < n for k in direction) + wide * any(k >= n for k in direction))
-        product, slope = 1 + entry + wide * max(1.0, entry), 0.0
+        first = length(direction) * (inputs * any(k < n for k in direction) + wide * any(k >= n for k in direction))
+        product, slope, reach = 1 + entry + wide * max(1.0, entry), 0.0, self._reach(arrays, direction)
         for _ in range(100):
-            radius = 0.5 / ((first + slope * wide) * product)
-            tried = self.function(_moved(arrays, direction, radius / 64))
-            moved = max((np.max(np.abs(z - y), initial=0.0) for y, z in zip(center, tried)), default=0.0)
-            if not moved * 64 / radius > 2 * slope + first:
+            radius = min(0.5 / ((first + slope * wide) * product), reach)
+            tried = self.function(moved(arrays, direction, radius / 64))
+            far = max((np.max(np.abs(z - y), initial=0.0) for y, z in zip(center, tried)), default=0.0)
+            if not far * 64 / radius > 2 * slope + first:
                 break
-            slope = moved * 64 / radius
+            slope = far * 64 / radius
         return radius
 
+    def _reach(self, arrays, direction):
+        """How far all arrays may move along the direction and keep half of their room inside their domains."""
+        spec, reach = self.function.cell.spec, np.inf
+        for k, index, v, scale in parts_of(direction) if spec.bounded else ():
+            if domain := spec.arrays[k].domain:
+                with np.errstate(all="ignore"):
+                    share = domain.room(arrays[k])[index] / np.abs(2 * scale * v)
+                reach = min(reach, np.nanmin(share, initial=np.inf))
+        return float(reach)
+
     def _at(self, arrays, direction, t):
-        outputs = self.function(_moved(arrays, direction, t))
+        outputs = self.function(moved(arrays, direction, t))
         with np.errstate(all="ignore"):
             return sum(float((u * np.asarray(y)).sum()) for u, y in zip(self.upstream, outputs))
 
@@ -129,6 +140,8 @@ class Chebyshev:
         with np.errstate(all="ignore"):
             floor = self.unit * sum(float(np.abs(u * y).sum()) for u, y in zip(self.upstream, center))
             nudged = [[a * (1 + 2 * self.unit * rng.choice((-1, 1), a.shape)) for a in arrays] for _ in range(3)]
+        if self.function.cell.spec.bounded:
+            nudged = [self.function.cell.spec.folded(n) for n in nudged]
         moves = [abs(self._at(n, {}, 0.0) - self._at(arrays, {}, 0.0)) for n in nudged]
         return max(floor, *moves)
 
@@ -144,15 +157,3 @@ class Differences(Chebyshev):
     def _amplified(weights):
         """Samples are rounded independently: four standard deviations of their sum."""
         return 4 * np.sqrt((weights**2).sum())
-
-
-def _length(direction):
-    """The largest entry of a direction."""
-    return max((np.max(np.abs(v), initial=0.0) * scale for *_, v, scale in parts_of(direction)), default=1.0)
-
-
-def _moved(arrays, direction, t):
-    moved = [a.copy() if k in direction else a for k, a in enumerate(arrays)]
-    for k, index, v, scale in parts_of(direction):
-        moved[k][index] += t * scale * v
-    return moved

@@ -6,6 +6,7 @@ from math import frexp
 from typing import NamedTuple
 
 import numpy as np
+from cellcheck.properties.oracles.chained import Chained
 from cellcheck.properties.oracles.chebyshev import Chebyshev, Differences
 from cellcheck.properties.oracles.complex_step import ComplexStep, parts_of
 from cellcheck.properties.oracles.function import Function
@@ -22,6 +23,7 @@ ENTRIES = 64  # arrays up to this size are shown entry by entry when they are wr
 EXTREME = 1e-200  # a claim below it, or above its inverse, gets a direction of its own
 UNSHARP = 0.1  # an oracle whose own error is a larger share of the derivative than this declares no violation
 EVEN = 3  # gates of one array whose claims differ by at most 2^EVEN share a scale
+CHAIN = 3  # steps at most of a cell with states that vjp treats as constants
 REACH = 40  # regions whose claims differ by less than 2^REACH share a direction
 
 
@@ -34,8 +36,14 @@ class Region(NamedTuple):
 
 
 def gradients(Cell, problem, part):
-    """The blocks of one part of vjp, "weights", "x" or "state", for the cell that the problem builds."""
-    return judged(*problem.build(Cell), problem, handshake(Cell), (part,))
+    """The blocks of one part of vjp, "weights", "x" or "state", for the cell that the problem builds.
+
+    A cell with states that vjp treats as constants runs for some steps, see `Chained`.
+    """
+    cell, x, state = problem.build(Cell)
+    if cell.spec.detached:
+        cell = Chained(cell, 1 + getattr(problem, "recipe", problem).seed % CHAIN)
+    return judged(cell, x, state, problem, handshake(Cell), (part,))
 
 
 def judged(cell, x, state, problem, hand, parts):
@@ -64,6 +72,7 @@ def prepared(cell, x, state, problem, hand, parts):
         function = Function(known) if known else Function(cell, hand.rebinds, x.dtype)
         hand = Handshake(True, (ComplexStep if known else Differences,) * len(arrays), bool(known))
     [upstream] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
+    upstream = [u if y.differentiable else np.zeros_like(u) for u, y in zip(upstream, cell.spec.outputs)]
     given = cell.vjp(*(u.copy() for u in upstream))
     claims = claimed(cell, given, parts)
     asked = [k for k, (_, wanted) in enumerate(claims) if wanted and arrays[k].size]
@@ -74,9 +83,14 @@ def prepared(cell, x, state, problem, hand, parts):
     judge = Judge(cell.spec, function, hand, arrays, upstream, values, x.dtype)
     judge.regions = regions_of(cell.spec, asked)
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
+    for k in asked:
+        if domain := cell.spec.arrays[k].domain:  # so that real steps along it stay inside
+            judge.directions[k] = judge.directions[k] * np.minimum(1.0, domain.room(arrays[k]))
+    if "clip" in cell.spec.choices and not cell.spec.takes_upstream:
+        judge.directions = {k: np.where(_clipped(cell.spec, x, upstream, values[k]), 0.0, v) for k, v in judge.directions.items()}
     judge.names = names
     judge.offered = [g for g, _ in claimed(cell, given, cell.spec.gradients) if g is not None]
-    judge.chained = cell.spec.sequence or cell.spec.kind is None
+    judge.chained = cell.spec.sequence or cell.spec.weight_blocks is None
     return judge, []
 
 
@@ -210,7 +224,7 @@ class Judge:
         if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):
             return replace(block, verdict="inconclusive", bound=np.inf, note=f"{oracle.name}, lost in noise")
         if block.error > block.bound and not self._refuted(oracle, block, direction):
-            if self._kinked(direction, block.error):
+            if self._kinked(oracle, direction, block.error):
                 return replace(block, verdict="inconclusive", bound=np.inf, note="a kink, and so no derivative")
             return replace(block, verdict="violated")
         return replace(block, verdict="certified" if block.error <= close * abs(value) else "inconclusive")
@@ -244,6 +258,7 @@ class Judge:
         moves = [0.0]
         for _ in range(draws):
             moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step) for a in self.arrays]
+            moved = self.spec.folded(moved) if self.spec.bounded else moved
             moves.append(abs(oracle.value(moved, direction) - value))
         return max(moves) if np.isfinite(moves).all() else np.inf
 
@@ -261,18 +276,18 @@ class Judge:
         slack = block.bound + real.error()
         return np.isfinite(value) and abs(block.got - value) <= slack < abs(block.expected - value)
 
-    def _kinked(self, direction, error):
+    def _kinked(self, oracle, direction, error):
         """Whether the slopes to the left and to the right differ, and still do from nearer: at a tie of relu there is no derivative.
 
         What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink.
         """
-        real = Chebyshev(self.function, self.upstream, self.noise)
-        for t in (1e-4, 1e-6, 1e-8):
-            far = real.bend(self.arrays, direction, t)
-            if far > error / 10:
-                near = real.bend(self.arrays, direction, t / 16)
-                if abs(near - far) < far / 10 and near > 100 * real.blur(self.arrays, direction, t / 16):
-                    return True
+        for judge in (oracle, Chebyshev(self.function, self.upstream, self.noise)):
+            for t in judge.beside:
+                far = judge.bend(self.arrays, direction, t)
+                if far > error / 10:
+                    near = judge.bend(self.arrays, direction, t / 16)
+                    if abs(near - far) < far / 10 and near > 100 * judge.blur(self.arrays, direction, t / 16):
+                        return True
         return False
 
     def _oracle(self, direction):
@@ -306,7 +321,7 @@ class Judge:
         if claim.size > (8 if isinstance(oracle, Chebyshev) else ENTRIES):
             return block
         expected = self._entries(k, oracle)
-        error = np.abs(claim - expected)
+        error = np.where(self.directions[k] != 0, np.abs(claim - expected), 0.0)
         if not np.isfinite(expected).all():
             return block
         worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
@@ -324,6 +339,13 @@ class Judge:
                 found[index] = oracle.value(self.arrays, {k: v})
             self.entries[k] = found
         return self.entries[k].copy()
+
+
+def _clipped(spec, x, upstream, claim):
+    """Where a loss that declares a clip claims that very number: what it clipped is lost, and not compared."""
+    rows = x.shape[spec.sequence] if spec.choices.get("mean") else 1
+    at = np.abs(upstream[0]) * spec.choices["clip"]
+    return np.isclose(np.abs(claim), at, 1e-6, 0) | np.isclose(np.abs(claim), rows * at, 1e-6, 0)
 
 
 def _inner(a, b):

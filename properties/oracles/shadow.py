@@ -19,7 +19,7 @@ class Shadow:
         self.weights = [np.array(w, dtype=float) for w in cell.weights]
         self.kind, self.variant, self.transposed = cell.spec.kind, cell.spec.variant, cell.spec.transposed
         self.weight_blocks, self.names, self.sequence = cell.spec.weight_blocks, cell.spec.output_names, cell.spec.sequence
-        self.n_states = max(len(cell.spec.states), len(STATES[self.kind]))
+        self.spec = cell.spec
 
     def apply(self, x, *state):
         """The outputs of the cell."""

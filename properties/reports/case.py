@@ -49,12 +49,9 @@ class Case:
 
     def sizes(self):
         """batch 1, features 1, state 1; steps for a sequence."""
-        recipe = getattr(self.problem, "recipe", self.problem)
-        x, n = getattr(self.problem, "x", None), recipe
-        steps = len(x) if x is not None and x.ndim == 3 else n.steps if x is None else 1
-        steps = f"{steps} steps, " if steps != 1 else ""
-        batch = x.shape[-2] if x is not None else n.batch
-        return f"{steps}batch {batch}, features {n.features}, state {n.state}"
+        p, recipe = self.problem, getattr(self.problem, "recipe", self.problem)
+        steps = f"{p.steps} steps, " if p.steps != 1 else ""
+        return f"{steps}batch {p.batch}, features {recipe.features}, state {recipe.state}"
 
     def arrays(self):
         """(name, array) of everything that is given: weights, x, states, and the upstreams that are not zero."""
@@ -81,7 +78,7 @@ class Case:
         array, _, gate = block.name.partition(" ")
         said = [f"{array}{list(block.index)}"]
         try:
-            cell, x, _ = self.problem.build(self.Cell)
+            cell = self.problem.build(self.Cell)[0]
         except Exception:
             return said[0]
         names = cell.spec.array_names
@@ -92,7 +89,7 @@ class Case:
         ):
             source, gate = gate_at(cell, names.index(array), block.index) or ("", gate)
             said += [f"{_gate(gate)}, {SOURCES.get(source, source)}" if source else gate]
-        elif x.ndim == 3 and len(block.index) == 3:
+        elif cell.spec.batch_axis(array) == 1:
             said.append(f"step {block.index[0]}")
         elif gate:
             said.append(gate)

@@ -247,8 +247,11 @@ class Minimiser:
         return not np.array_equal(old, new) and self._take(_with_part(self.literal, k, new))
 
     def _take(self, candidate):
-        """Whether the law fails on this problem as it should, which then takes the place of the present one."""
-        failed = None if self.subject.spent() else self.subject.failure(candidate)
+        """Whether the law fails on this problem as it should, which then takes the place of the present one.
+
+        A problem with a number outside its domain is not tried.
+        """
+        failed = None if self.subject.spent() or not candidate.inside() else self.subject.failure(candidate)
         if not (failed and failed.stands_for(self.original)):
             return False
         self.literal = candidate

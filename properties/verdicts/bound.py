@@ -14,6 +14,7 @@ claim of such a cell is refused, F is computed with the largest numbers that may
 
 from contextlib import contextmanager
 from contextvars import ContextVar
+from math import prod
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def size(spec, weights, x, state, upstream, carried=0.0):
     """
     top = max((_top(s) for s in state), default=0.0)
     rows = x.shape[spec.sequence]
-    width = state[0].size // max(rows, 1) if state else 1
+    width = _units(spec)
     by_width: dict[int, np.ndarray] = {}  # outputs of one width share their columns
     for name, u in zip(spec.output_names, upstream):
         u = np.abs(u.astype(float))
@@ -69,8 +70,7 @@ def size_of_steps(spec, weights, x, state, upstream, largest):
 def size_of_sum(spec, weights, x, state, upstream):
     """F of the sum of all outputs: that of a single one for each of them."""
     rows = float(np.prod(x.shape[: 1 + spec.sequence]))
-    units = state[0].size // max(len(state[0]), 1) if state else 1
-    return size_of_outputs(spec, weights, x, state, upstream) * rows * max(units, 1)
+    return size_of_outputs(spec, weights, x, state, upstream) * rows * max(_units(spec), 1)
 
 
 def size_of_outputs(spec, weights, x, state, upstream):
@@ -82,6 +82,11 @@ def size_of_outputs(spec, weights, x, state, upstream):
 def size_of_a_run(spec, weights, x, state, upstream):
     """F of outputs and gradients together."""
     return size(spec, weights, x, state, upstream) + size_of_sum(spec, weights, x, state, upstream)
+
+
+def _units(spec):
+    """How many numbers the sum of a row is made of."""
+    return prod(spec.states[0].shape) if spec.states else 1
 
 
 def _top(a):

@@ -58,13 +58,13 @@ def shapes(Cell, problem):
 
 
 def claimed(cell, gradients, parts):
-    """For each of [*weights, x, *state]: (the claimed gradient or None, whether its part is among `parts`)."""
-    weights, x, state = gradients
-    found = []
-    for part, given, n in (("weights", weights, len(cell.weights)), ("x", [x], 1), ("state", state, len(cell.spec.states))):
-        given = list(given) if part in parts and given is not None else []
-        found += [(given[j] if j < len(given) else None, part in parts) for j in range(n)]
-    return found
+    """For each of [*weights, x, *rest]: (the claimed gradient or None, whether it is offered and its part is among `parts`)."""
+    weights, x, rest = gradients
+    spec, found = cell.spec, []
+    for given, n in ((weights, len(spec.weights)), ([x], 1), (rest, len(spec.rest))):
+        given = list(given) if given is not None else []
+        found += given[:n] + [None] * (n - len(given))
+    return [(g if part in parts else None, part in parts) for g, part in zip(found, spec.offers)]
 
 
 def rows(spec, run, index):
