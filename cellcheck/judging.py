@@ -17,7 +17,7 @@ from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.reports.raised import internal
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.limits import Hang, limited
-from cellcheck.running import Run, observed
+from cellcheck.running import TOGETHER, Run, observed
 from cellcheck.subjects import Subject
 
 FLOAT32 = 2.0**29  # how much larger a rounding is, and so the one bound, than in float64
@@ -70,7 +70,7 @@ class Trial:
             return "not verified", "the cell hung in an earlier law"
         if reason := missing(Cell, law.needs):
             return "not verified", reason
-        chosen = profiles.profile(self.options.profile, shrink=not self.expected)
+        chosen = profiles.profile(self.options.profile, TOGETHER)
         self.run = run = observed(law.check, Cell, label, chosen, self.options.limit, shrink=not self.expected)
         self.subject.hung = isinstance(run.error, Hang)
         if self.expected and run.error:
