@@ -120,8 +120,7 @@ def test_all_declarations_are_explained():
     source = Path(lifting.__globals__["__file__"]).read_text(encoding="utf-8")
     read = {*lifting.__globals__["PUBLIC"], *re.findall(r'said\("(\w+)"', source), "weight_blocks", "sizes"}
     table = (ROOT / "docs" / "declarations.md").read_text(encoding="utf-8")
-    rows = {name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", row)}
-    assert rows == read
+    assert set(re.findall(r"^\| `(\w+)`", table, re.M)) == read
 
 
 def test_examples_of_declarations_are_python():
