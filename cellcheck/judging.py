@@ -42,7 +42,11 @@ def watched(item):
 
 def judge(item, call, report):
     """Put the verdict on the report: a broken law in few lines, a guest's broken promise as a hazard, numbers for the table."""
-    run, law, cell = item.stash.get(RUN, Run()), item.originalname.removeprefix("test_"), item.callspec.id
+    run, law, cell = (
+        item.stash.get(RUN, Run()),
+        item.originalname.removeprefix("test_"),
+        label(item.callspec.id, item.config.cells),
+    )
     verdict, reason = _verdict(item, call, report, run, law, cell)
     if report.failed and verdict not in ("broken", "incomplete"):
         report.outcome, report.wasxfail = "skipped", reason
@@ -52,6 +56,11 @@ def judge(item, call, report):
             report.longrepr = reason
     result = run.result(cell, item.path.stem.removeprefix("test_"), law, verdict, reason)
     report.user_properties.append(("cellcheck", {**result, "finding": run.case and finding(run.case)}))
+
+
+def label(id, cells):
+    """The cell of this id: pytest writes what is not ASCII as escapes."""
+    return next((cell for cell in cells if cell.encode("unicode_escape").decode() == id), id)
 
 
 def _verdict(item, call, report, run, law, cell):

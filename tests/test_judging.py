@@ -36,7 +36,7 @@ def wrong(got, expected, bound, name="W"):
 def asked(Cell=LSTM, outcome="failed", error=None, run=None, cell=(), promise=False, verbosity=0, **report):
     """(item, report) after the law ended so. cell: the values of --cell; error: what it raised."""
     option = SimpleNamespace(cell=list(cell), strict=False, reports="")
-    config = SimpleNamespace(option=option, stash=pytest.Stash(), rootpath=Path(), get_verbosity=lambda: verbosity)
+    config = SimpleNamespace(cells=(), option=option, stash=pytest.Stash(), rootpath=Path(), get_verbosity=lambda: verbosity)
     config.invocation_params = SimpleNamespace(dir=Path())
     item = SimpleNamespace(config=config, stash=pytest.Stash(), originalname="test_zero", obj=law, path=Path("test_linearity.py"))
     item.callspec = SimpleNamespace(id="LSTM", params={"Cell": Cell})

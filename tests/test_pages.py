@@ -68,7 +68,7 @@ def test_every_cell_has_a_folder_of_its_own(tmp_path):
 
 def result(cell, law, verdict, path=None):
     """A row of results."""
-    found = {"sentences": ["a_b is <wrong>"], "blame": "`W` | b", "path": path, "name": "B"}
+    found = {"sentences": ["a_b is <wrong>"], "blame": "`W` | b", "path": path, "page": path, "name": "B"}
     return {"cell": cell, "law": law, "group": "gradients", "verdict": verdict, "finding": found if verdict == "broken" else None}
 
 
@@ -98,7 +98,7 @@ def test_a_report_that_cannot_be_written_is_one_line(tmp_path):
     """Reports that name a file: the law is told, and why there is no page."""
     (tmp_path / "file").write_text("kept")
     text = reported(case_of(doubled, RNN), tmp_path / "file")
-    assert text.splitlines()[-1] == f"  report: not written: Not a directory ({tmp_path / 'file' / 'guest.Raises'})"
+    assert text.splitlines()[-1] == f"  report: not written: Not a directory ({tmp_path / 'file'})"
     assert list(overview.settle([result("a.py:B", "one", "broken")], tmp_path / "file", tmp_path)) == []
     assert (tmp_path / "file").read_text() == "kept"
 
@@ -109,7 +109,10 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space"):
         whole({tmp_path / "a.md": "after", tmp_path / "new" / "b.md": "after"})
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.md"]
+    text = reported(case_of(doubled, RNN), tmp_path)
+    assert text.endswith(f"  report: not written: No space left on device ({tmp_path})")
+    said = list(overview.settle([result("a.py:B", "one", "broken")], tmp_path, tmp_path))
+    assert said == [] and [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.md"]
     assert (tmp_path / "a.md").read_text() == "before"
 
 
@@ -141,6 +144,7 @@ def test_an_error_of_ours_is_not_blamed_on_the_guest():
         raise RuntimeError("told") from theirs
     except RuntimeError as error:
         assert internal(error) is None and len(last_frames(error, most=1)) == 1
+    assert internal(case_of(doubled, RNN).error) is None
     shipped = caught(lambda: LSTM(2, 3).apply(1))
     assert internal(shipped) is None
 

@@ -63,13 +63,14 @@ class Collector:
                 try:
                     yield f"certificate: {write(path, whole)}"
                 except OSError as error:
-                    yield f"certificate: {path} is not written: {error.strerror}"
+                    yield f"certificate: not written: {error.strerror} ({path})"
 
     def _expect(self, nodeids):
         for nodeid in nodeids:
             match = LAW.search(nodeid)
-            if match and match[3] in self.config.cells and not nodeid.startswith("tests/"):
-                self.wanted[nodeid] = match.groups()
+            labels = {cell.encode("unicode_escape").decode(): cell for cell in self.config.cells}  # as pytest writes ids
+            if match and match[3] in labels and not nodeid.startswith("tests/"):
+                self.wanted[nodeid] = *match.groups()[:2], labels[match[3]]
 
     @staticmethod
     def _incomplete(group, law, cell, reason):

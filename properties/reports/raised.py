@@ -5,23 +5,28 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.writing.text import line
+from hypothesis.errors import HypothesisException
 
 LIBRARIES = {"numpy", "hypothesis", "pytest", "_pytest", "pluggy", "xdist"}
 STANDARD = (sysconfig.get_path("stdlib"), "<frozen ", "<__array_function__")
 GUESTS = ("cellcheck.cells", "cellcheck.properties.mutants")  # modules of ours that are what is verified
 
 
-def named(error):
-    """ValueError: its message, in one short line."""
-    message = line(error, 90)
+def named(error, most=90):
+    """ValueError: at most so many characters of its message, in one line."""
+    message = line(error, most)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def internal(error):
-    """One line about an error of Cellcheck itself, or None: the innermost frame that is no library's is the guest's."""
+    """One line about an error of Cellcheck itself, or None: the innermost frame that is no library's is the guest's.
+
+    A Violation is no error, and what Hypothesis raises is about the examples.
+    """
     frames = list(_frames(error))
-    if not frames or frames[-1][0]:
+    if not frames or frames[-1][0] or isinstance(error, (Violation, HypothesisException)):
         return None
     return f"internal error of Cellcheck: {named(error)} ({_place(frames[-1][1], Path(__file__).parents[2])})"
 
@@ -51,6 +56,10 @@ def _frames(error):
 
 def _place(frame, home):
     """file:line, the file relative to `home` if it lies there."""
-    file = frame.filename
-    inside = os.path.isabs(file) and Path(file).is_relative_to(Path(home).resolve())
-    return f"{os.path.relpath(file, Path(home).resolve()) if inside else file}:{frame.lineno}"
+    return f"{shown(frame.filename, home)}:{frame.lineno}"
+
+
+def shown(path, home):
+    """A path as it is told: relative to `home` if it lies there."""
+    home = Path(home).resolve()
+    return os.path.relpath(path, home) if os.path.isabs(path) and Path(path).is_relative_to(home) else str(path)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.grown import close, figure, gap, same, several
+from cellcheck.properties.reports.raised import named
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 
 
@@ -40,7 +41,7 @@ def crashes(g):
         g.ran()
         return []
     except Exception as error:
-        said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        said = named(error)
     works = []
     for word, p in _smaller(g):
         try:

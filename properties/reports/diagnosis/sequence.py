@@ -7,6 +7,7 @@ import numpy as np
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.oracles.equations import equations
 from cellcheck.properties.reports.diagnosis.grown import figure, gap, same, several
+from cellcheck.properties.reports.raised import named
 
 
 def sequence_faults(g):
@@ -93,7 +94,7 @@ def empty(g):
     try:
         found = g.ran(p)
     except Exception as error:
-        return [f"a sequence of 0 steps raises {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"]
+        return [f"a sequence of 0 steps raises {named(error)}"]
     for name, s in zip(g.outputs, p.state):
         if not np.array_equal(found[name], s):
             return [
@@ -126,7 +127,7 @@ def ragged(g):
     try:
         found = dict(zip(g.outputs, map(np.array, g.p.build(g.Cell)[0].apply(g.p.x, *g.p.state, lengths=lengths))))
     except Exception as error:
-        return [f"lengths {lengths.tolist()} raise {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"]
+        return [f"lengths {lengths.tolist()} raise {named(error)}"]
     finals = {}
     for n in range(T + 1):
         for r in range(batch):
