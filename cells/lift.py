@@ -75,10 +75,10 @@ class Lifted:
         """The guest's new state, or its scalar; as a tuple of arrays."""
         self._rows = np.shape(x)[-2]
         if not hasattr(self.guest, "apply"):
-            return (np.asarray(self.guest.forward(x, *state)),)
+            return (_numbers("forward", self.guest.forward(x, *state)),)
         with _unclipped(None if self.takes_upstream else self.choices.get("clip")):
             outputs = self.guest.apply(x, *state, **options)
-        outputs = tuple(np.asarray(y) for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)))
+        outputs = tuple(_numbers("apply", y) for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)))
         return tuple(_scaled(outputs, self._rows)) if self._mean_loss() else outputs
 
     def vjp(self, *d_outputs):
@@ -96,6 +96,9 @@ class Lifted:
             if not isinstance(found, tuple) or len(found) != 3:
                 raise TypeError(f"vjp returned a {type(found).__name__}; wanted a tuple (weights, x, state)")
             weights, x, state = found
+            for part in (weights, x, state):
+                for gradient in part if isinstance(part, (list, tuple)) else [part]:
+                    _numbers("vjp", gradient if gradient is not None else 0)
             return Gradients(weights, x, (state,) if isinstance(state, np.ndarray) and len(self.state_names) == 1 else state)
         return Gradients(self.guest.backward(d_outputs[0][()]), None, None)
 
@@ -125,6 +128,14 @@ def lift(Guest, **declared):
     lifted.__name__ = getattr(Guest, "__name__", type(Guest).__name__)
     lifted.__doc__ = Guest.__doc__
     return lifted
+
+
+def _numbers(called, value):
+    """The value as an array. Raises TypeError where it is not one of numbers."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{called} returned {value if value is None else f'dtype {array.dtype}'}; wanted arrays of numbers")
+    return array
 
 
 @contextmanager

@@ -4,8 +4,10 @@ import os
 import shutil
 import sys
 
+import numpy as np
 import pytest
-from cellcheck.cells import LSTM, RNN
+from cellcheck.cells import LSTM, RNN, lift
+from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.reports import Case, overview, pages, reported
 from cellcheck.properties.reports.diagnosis.grown import PLAIN
 from cellcheck.properties.reports.raised import internal, last_frames, place
@@ -144,6 +146,10 @@ def test_an_error_of_ours_is_not_blamed_on_the_guest():
         raise RuntimeError("told") from theirs
     except RuntimeError as error:
         assert internal(error) is None and len(last_frames(error, most=1)) == 1
+    nothing = type("Nothing", (), {"state_names": ("h",), "weights": [np.zeros((2, 1))], "apply": lambda self, x, h: None})
+    wrapped = case_of(laws()["outputs_are_finite"].check, lift(lambda *_: nothing()))
+    assert wrapped.blames() == ["raised TypeError: apply returned None; wanted arrays of numbers"]
+    assert internal(wrapped.error) is None
     assert internal(case_of(doubled, RNN).error) is None
     shipped = caught(lambda: LSTM(2, 3).apply(1))
     assert internal(shipped) is None
