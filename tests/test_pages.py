@@ -12,7 +12,7 @@ from cellcheck.properties.reports import Case, overview, pages, reported
 from cellcheck.properties.reports.diagnosis.grown import PLAIN
 from cellcheck.properties.reports.raised import internal, last_frames, place
 from cellcheck.properties.shrinking.shrinking import Subject
-from cellcheck.properties.verdicts.blocks import identical
+from cellcheck.properties.verdicts.blocks import Block, identical
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.properties.writing.files import whole
 from cellcheck.strategies import Problem
@@ -186,3 +186,30 @@ def test_a_page_says_what_it_was_found_with(tmp_path):
     assert one.startswith("Found with Cellcheck ") and "Python 3" in one and "NumPy" in one
     assert one.partition("SHA-256")[0] == two.partition("SHA-256")[0] and one != two
     shutil.rmtree(case.path.parent)
+
+
+class Doubled(RNN):
+    """Its gradients are twice what they should be."""
+
+    def _vjp(self, dh):
+        return super()._vjp(2 * dh)
+
+
+def in_words(Cell, problem):
+    """A law that compares no numbers."""
+    require([Block("apply", "a result", "an exception", np.inf, 0.0, "violated")])
+
+
+def test_the_picture_is_of_the_law_or_there_is_none(tmp_path):
+    """Not of the gradients, which are wrong as well; a law of words has no picture, nor does one of an earlier run stay."""
+    case = case_of(doubled, Doubled)
+    reported(case, tmp_path)
+    assert [panel.name for panel in case.panels] == ["h'"] and case.path.with_suffix(".svg").is_file()
+    case.law, case.error = in_words, case_of(in_words, Doubled).error
+    reported(case, tmp_path)
+    assert case.panels == [] and not case.path.with_suffix(".svg").exists()
+    law = laws()["input_gradients"]
+    case = case_of(law.check, Doubled)
+    case.name = law.name
+    reported(case)
+    assert [panel.name for panel in case.panels] == ["x"]

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes
+from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, single
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, grown
@@ -110,7 +110,7 @@ def _examined(g, tried, problem):
         return told, True
     if g.cell.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
         return told, True
-    numeric = tried(lambda: numeric_faults(g))
+    numeric = tried(lambda: single(g)) or tried(lambda: numeric_faults(g))
     if not right and numeric:
         return numeric, True
     told, good = tried(lambda: gradient_faults(g), ((), True)) if g.cell.gradients else ((), True)
