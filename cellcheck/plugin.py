@@ -29,7 +29,7 @@ def laws_of(*cells, **options):
     """
     if not cells:
         raise OptionError("laws_of(): no cell is given; write laws_of(MyLSTM)")
-    names = ["laws", *(f.name for f in fields(Options) if f.name != "certificate")]
+    names = ["laws", *(f.name for f in fields(Options) if f.name not in ("certificate", "mutants"))]
     if unknown := set(options) - set(names):
         raise OptionError(f"laws_of(): there is no option {min(unknown)}; there are {', '.join(names)}")
     return pytest.mark.laws_of.with_args(*cells, **options)

@@ -1,6 +1,10 @@
 """Edits of a cell's own code: which are made, which are refused, which live and why."""
 
+import json
 import linecache
+import os
+import subprocess
+import sys
 import textwrap
 import xml.dom.minidom
 from pathlib import Path
@@ -8,13 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cellcheck.cells import CELLS, RNN, lift
-from cellcheck.properties.certificate import certificate
+from cellcheck.properties.certificate import certificate, described
 from cellcheck.properties.certificate.page import page
 from cellcheck.properties.intake.loading import load
 from cellcheck.properties.mutants import apart
 from cellcheck.properties.mutants.own import Power, measured
 from cellcheck.properties.mutants.reach import Reach
 from test_certificate import SCHEMA, faults
+
+from cellcheck import check
+from cellcheck.options import OptionError, Options
 
 ROOT = Path(__file__).parents[1]
 STRANGERS = ROOT / "tests" / "guests" / "strangers"
@@ -213,10 +220,40 @@ def test_certificate_has_the_power(guarded):
     """As its schema says, and on the page with the survivors and the source."""
     cell = stranger("guarded.py:Leaky")
     run = {"profile": "default", "examples": 100, "strict": False, "workers": 0}
-    whole = certificate({"Leaky": lift(cell)}, [], [], run, {"Leaky": guarded.as_dict()})
+    whole = certificate({"Leaky": described(lift(cell))}, [], run, {"Leaky": guarded.as_dict()})
     assert list(faults(whole, SCHEMA)) == []
     html = page(whole, ROOT)
     assert "never executed by any example" in html and f"{guarded.share:.1%}" in html
+
+
+def test_check_measures_a_cell_that_holds(tmp_path):
+    """After its laws, and only if none is broken; the result shows it."""
+    Cell = planted(tmp_path, SMALL)
+    result = check(Cell, "quick", ["weight_gradients"], mutants=20)
+    assert result.held and result.power.share > 0.5
+    assert "single edits of its own code are refused" in str(result) and "<svg" in result._repr_html_()
+    Broken = planted(tmp_path, SMALL, ("dz = dh /", "dz = 2 * dh /"))
+    assert check(Broken, "quick", ["weight_gradients"], mutants=20).power is None
+
+
+def test_command_measures_with_an_option(tmp_path):
+    """--mutants on the command line; the same in the certificate; the exit status is that of the laws."""
+    planted(tmp_path, SMALL)
+    options = ["-k", "weight_gradients", "--profile", "quick", "--mutants", "20", "--certificate", "c.json", "--reports="]
+    command = [sys.executable, "-m", "cellcheck", "planted.py:Cell", *options]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 0, done.stdout
+    assert "planted.py:Cell: " in done.stdout and "single edits of its own code are" in done.stdout
+    [cell] = json.loads((tmp_path / "c.json").read_text())["cells"]
+    assert cell["mutants"]["tried"] and cell["mutants"]["survivors"]
+
+
+def test_mutants_take_seconds():
+    """Anything else is refused with one line."""
+    with pytest.raises(OptionError, match="mutants soon: not a number of seconds above 0"):
+        Options(mutants="soon")
 
 
 def test_picture_shows_every_line_of_the_edited_functions(guarded):

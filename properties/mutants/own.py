@@ -142,7 +142,8 @@ def measured(Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, s
         refusals[edit], reasons[edit] = (found, "") if isinstance(found, str) else found
         trial.telling.update(name for name, _ in (() if isinstance(found, str) else found[0]))
     lives = [edit for edit, found in refusals.items() if not found]
-    reasons |= dict.fromkeys(never := trial.never_executed(lives), NEVER)
+    never, all_tried = trial.never_executed(lives)
+    reasons |= dict.fromkeys(never, NEVER if all_tried else f"not executed by {FEW} examples of each law")
     rest = [edit for edit in lives if edit not in never]
     late = set(rest)
     trial.draw_all(rest)
@@ -172,7 +173,8 @@ class _Trial:
         held = [law for law in asked if law.name in self.seconds]
         self.laws = [law for law in held if strict or not law.promise]
         self.promises = [law for law in held if law not in self.laws]
-        self._initial = _initial(Cell)
+        self._initial = _initial(Cell)  # None if they are different each time
+        self._initial = self._initial if self._initial == _initial(Cell) else None
         self._plain = {p: (_run(Cell, p), _run(Cell, p, raw=True)) for p in drawn("weight_gradients")}
 
     def first(self, edit):
@@ -206,15 +208,13 @@ class _Trial:
         return Lift(self.Cell.Guest, self.Cell.declared)
 
     def never_executed(self, edits):
-        """Those of the edits whose statements no example of any law reaches."""
-        if all(map(self.reach.ran, edits)):
-            return []
-        for law in self.laws:
-            if perf_counter() > self.deadline:
-                return []
+        """(edits whose statements no example reaches, whether all examples of all laws were tried)."""
+        left = [] if all(map(self.reach.ran, edits)) else list(self.laws)
+        while left and perf_counter() < self.deadline:
+            law = left.pop()
             with self.reach.watching():
                 _refusal(law, self.Cell, drawn(law.name))
-        return [edit for edit in edits if not self.reach.ran(edit)]
+        return [edit for edit in edits if not self.reach.ran(edit)], not left
 
     def draw_all(self, edits):
         """Draw what `second` needs, once for all processes."""
@@ -236,7 +236,7 @@ class _Trial:
             raw |= _differences(lambda p=problem: _run(Fresh, p, raw=True), bare, raw) if spec.choices else {}
         if not far and raw:
             return f"changes only what a declaration excuses: {', '.join(spec.choices)}"
-        if not far and self._initial != _initial(Fresh):
+        if not far and self._initial and self._initial != _initial(Fresh):
             return f"{INITIAL}, which every example overwrites"
         if not far:
             return f"{EQUAL}: outputs and gradients of {len(self._plain)} problems, bit for bit"
