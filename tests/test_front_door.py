@@ -100,12 +100,18 @@ OTHERS = {"pytest_cov": ["--cov=mynet", "--cov-context=test"], "pytest_timeout":
 BESIDE = [option for name, options in OTHERS.items() if importlib.util.find_spec(name) for option in options]
 
 
+def planted(folder):
+    """Write the project into this folder, and return it."""
+    for path, source in PROJECT.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(source)
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path):
     """A user's project; a callable that runs Python there, with the arguments of `python`, and returns the finished run."""
-    for path, source in PROJECT.items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(source)
+    planted(tmp_path)
 
     def python(*arguments):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV", "HYPOTHESIS_"))}
