@@ -21,16 +21,18 @@ COMMON = {  # complete, so that nothing comes from the profile that is loaded
     "suppress_health_check": [check for check in HealthCheck if check.name != "nested_given"],  # HypoFuzz skips such laws
     "verbosity": Verbosity.quiet,
 }
-PHASES = [phase for phase in Phase if phase != Phase.explain]
+PHASES = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explain)]  # see properties/shrinking
 
 
-def profile(name, shrink=True):
-    """The settings of a profile in options.PROFILES. Raises DatabaseError if CELLCHECK_DATABASE cannot be used."""
+def profile(name, together=1):
+    """The settings of a profile in options.PROFILES. Raises DatabaseError if CELLCHECK_DATABASE cannot be used.
+
+    together: how many problems are judged for each example of Hypothesis.
+    """
     place = os.environ.get(database.VARIABLE)
     fixed = name == "release" or ("CI" in os.environ and not place and name != "fuzz")
     kept = FIXED if fixed else {"derandomize": False, "database": database.opened(place)}
-    phases = [phase for phase in PHASES if shrink or phase != Phase.shrink]
-    return settings(max_examples=PROFILES[name], phases=phases, **COMMON, **kept)
+    return settings(max_examples=-(-PROFILES[name] // together), phases=PHASES, **COMMON, **kept)
 
 
 @contextmanager

@@ -3,14 +3,14 @@
 import inspect
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from time import perf_counter
+from typing import Any
 from unittest import SkipTest
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis.errors import UnsatisfiedAssumption
 
 from cellcheck import profiles
@@ -19,6 +19,7 @@ from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import problems, regimes
 
+TOGETHER = 4  # problems for each example of Hypothesis, whose own work costs as much as two of them
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
 
 
@@ -73,26 +74,36 @@ def observed(check, Cell, label, chosen, limit, shrink=True):
     """Run a law under observation, and make the case that breaks it small; returns the Run.
 
     check: the law as a function of (Cell, problem); label: of the cell; chosen: Hypothesis's settings; limit: seconds for one
-    example; shrink: whether to make the case small.
+    problem; shrink: whether to make the case small.
     """
     run, began = Run(), perf_counter()
 
-    def watched(Cell, problem):
-        if run.failure is None:
-            run.problems[regimes.of(problem)] += 1
+    def judged(Cell, problem):
+        run.problems[regimes.of(problem)] += 1
         try:
-            tally = run.tally if run.failure is None else Tally()  # what shrinking tries is not counted
-            with counting(tally), np.errstate(all="ignore"), warnings.catch_warnings():
+            with counting(run.tally), np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what a guest warns of is judged by the law of flags
                 with limited(limit):
-                    return check(Cell=Cell, problem=problem)
-        except UnsatisfiedAssumption:  # no failure, and no example
-            raise
+                    check(Cell=Cell, problem=problem)
+        except UnsatisfiedAssumption:
+            return False
         except SkipTest as skip:  # what a guest raises is its own; pytest would take this for ours
             run.failure = problem
             raise RuntimeError(f"the cell raised SkipTest: {skip}") from skip
         except (Exception, SystemExit, Hang):
             run.failure = problem
+            raise
+        return True
+
+    def watched(Cell, problem):
+        if run.error:  # Hypothesis repeats what failed; a cell that is not deterministic might not fail again
+            raise run.error
+        try:
+            if not any([judged(Cell, p) for p in (problem, *problem.relatives(TOGETHER - 1))]):
+                reject()
+        except (Exception, SystemExit, Hang) as error:
+            if not isinstance(error, UnsatisfiedAssumption):
+                run.error = error
             raise
 
     try:
@@ -107,13 +118,13 @@ def observed(check, Cell, label, chosen, limit, shrink=True):
     return run
 
 
-def as_test(function, check, label, chosen) -> Callable:
+def as_test(function, check, label, chosen):
     """A Hypothesis test of (Cell) that calls `function` in the place of the law `check`.
 
     Hypothesis tells tests apart by their source and their signature. So this one has the source of the law, and a signature that
     has the label of the cell in it: its examples and seeds are those of the law on this cell, whoever runs it.
     """
-    wrapped = wraps(check, updated=())(function)
+    wrapped: Any = wraps(check, updated=())(function)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     wrapped.__signature__ = inspect.Signature(
         [inspect.Parameter("Cell", kind, annotation=label), inspect.Parameter("problem", kind)]

@@ -11,17 +11,18 @@ from cellcheck.strategies import problems
 from hypothesis import given
 
 
-@pytest.mark.needs("kind", "undropped")
+@pytest.mark.needs("equations", "undropped")
 @given(problem=problems())
 def test_equations_of_the_kind(Cell, problem):
-    """apply(x, s) = RNN: tanh([x, h] W + b); LSTM: c' = f c + i g, h' = o tanh(c'); GRU: u (n - h) + h, n = tanh(a + r s)."""
+    """apply(x, s) = RNN: tanh([x, h] W + b); LSTM: c' = f c + i g, h' = o tanh(c'); GRU: u (n - h) + h, n = tanh(a + r s); or as of a paper."""
 
     def expected(p):
         cell, x, state = p.build(Cell)
         outputs = equations(cell, x, state)
         if gist:
             return {"sum": outputs[-1].sum()}
-        whole = dict(zip([*(f"{name}'" for name in cell.spec.state_names or STATES[cell.spec.kind]), "ys"], outputs))
+        states = [f"{name}'" for name in cell.spec.state_names or STATES[cell.spec.kind]]
+        whole = dict(zip([*states, cell.spec.output_names[-1] if cell.spec.own_output else "ys"], outputs))
         return {name: whole[name] for name in cell.spec.output_names}
 
     gist = lift(Cell).spec().scalar

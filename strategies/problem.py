@@ -80,6 +80,13 @@ class Problem:
     def _digest(self):
         return crc32(repr(self).encode())
 
+    def relatives(self, n):
+        """n more problems that are drawn from the same lists, with this one as the seed."""
+        rng = np.random.default_rng(self._key(4))
+        for _ in range(n):
+            sizes = (int(choices[rng.integers(len(choices))]) for choices in (BATCHES, FEATURES, STATES, STEPS))
+            yield Problem(*sizes, int(rng.integers(2**16)), *STYLES[rng.integers(len(STYLES))])
+
     def fitted(self, Cell):
         """This problem at sizes that the cell takes: each that is not declared is replaced by one that is."""
         sizes = lift(Cell).sizes

@@ -61,7 +61,7 @@ class Module:
     def apply(self, x, *state):
         """The new state, the output last; computed in the dtype of the weights, complex if anything is."""
         dtype = np.result_type(*self.weights)
-        if any(np.iscomplexobj(a) for a in (x, *state)):
+        if any(np.asarray(a).dtype.kind == "c" for a in (x, *state)):
             dtype = np.result_type(dtype, np.complex64)
         module = self.module
         if any(w.dtype != dtype for w in self.weights):
@@ -81,14 +81,19 @@ class Module:
             raise ValueError(f"{len(d_outputs)} upstream gradients given, but there are {len(self._outputs)} outputs")
         parameters = _trainable(self.module)
         wanted = [*parameters, *self._inputs]
-        live = [w for w in wanted if w.requires_grad]
-        reached = [(y, torch.from_numpy(np.array(d))) for y, d in zip(self._outputs, d_outputs) if y.requires_grad]
-        given = iter([None] * len(live))
+        detached = set(getattr(self, "no_gradient", ()))
+        names = [*self._output_names(), *[""] * len(self._outputs)]
+        reached = [
+            (y, torch.from_numpy(np.array(d)))
+            for y, d, name in zip(self._outputs, d_outputs, names)
+            if y.requires_grad and name not in detached
+        ]
+        live, found = [w for w in wanted if w.requires_grad], [None] * len(wanted)
         if reached:
             outputs, upstream = zip(*reached)
             with _one_thread():
                 given = iter(torch.autograd.grad(outputs, live, upstream, retain_graph=True, allow_unused=True))
-        found = [next(given) if w.requires_grad else None for w in wanted]
+            found = [next(given) if w.requires_grad else None for w in wanted]
         found = [np.zeros(w.shape, self.dtypes[0]) if g is None else g.numpy().copy() for g, w in zip(found, wanted)]
         n = len(parameters)
         k = n + len(getattr(self, "inputs", "x"))
@@ -115,16 +120,16 @@ class Module:
         return new
 
 
-def _trainable(module):
-    """The parameters that are floats and take a gradient."""
-    return [p for p in module.parameters() if p.requires_grad and (p.is_floating_point() or p.is_complex())]
-
-
 def _tensor(array, dtype):
     """A tensor that takes a gradient; whole numbers stay what they are."""
     if np.asarray(array).dtype.kind == "i":
         return torch.from_numpy(np.array(array))
     return torch.from_numpy(np.array(array, dtype)).requires_grad_()
+
+
+def _trainable(module):
+    """The parameters that are floats and take a gradient."""
+    return [p for p in module.parameters() if p.requires_grad and (p.is_floating_point() or p.is_complex())]
 
 
 def _holding(module, arrays):

@@ -17,14 +17,16 @@ VERSION = 1
 VERDICTS = ("held", "broken", "hazard", "vacuous", "expected", "not verified", "incomplete", "not asked")
 
 
-def certificate(cards, results, run):
+def certificate(cards, results, run, powers=None):
     """The certificate of a run as a dict of plain values.
 
     cards: what `described` says of each cell, by label; results: of all laws, as the Collector has them; run: what else there is
-    to say about the run (examples, strict, workers).
+    to say about the run (examples, strict, workers); powers: for each cell whose own code was edited the result, as
+    `Power.as_dict` has it.
     """
     known = list(laws().values())
     entries = [_cell(label, card, [r for r in results if r["cell"] == label], known) for label, card in cards.items()]
+    entries = [{**entry, "mutants": (powers or {}).get(label)} for entry, label in zip(entries, cards)]
     return {
         "format": "cellcheck certificate",
         "version": VERSION,

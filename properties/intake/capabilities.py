@@ -5,7 +5,9 @@ import inspect
 
 import numpy as np
 from cellcheck.cells import lift
+from cellcheck.cells.modern import STEPS
 
+MODERN = tuple(Cell.kind for Cell in STEPS)  # kinds whose equations are known, weights taken by name
 ROWS = 5  # unlike any other size that is tried
 
 
@@ -101,9 +103,13 @@ NEEDS = {  # the first that is missing is the reason
     "copy": (_copies, "cannot be copied, and so not be given weights of another type"),
     "finals": (_returns_its_states, "does not take and return every state"),
     "empty": (lambda cell: not cell.spec.fewest_steps and cell.spec.takes("steps", 0), "takes no empty sequence"),
+    "equations": (
+        lambda cell: bool(cell.spec.kind in MODERN or (cell.spec.kind and cell.spec.weight_blocks)),
+        "convention not verified: declares no kind and weight_blocks",
+    ),
     "kind": (
         lambda cell: bool(cell.spec.kind and cell.spec.weight_blocks),
-        "convention not verified: declares no kind and weight_blocks",
+        "declares no kind and weight_blocks by which its gates could be probed",
     ),
 }
 

@@ -18,6 +18,7 @@ from cellcheck.cells.contract import Cell
 from cellcheck.cells.spec import SIZES as SPEC_SIZES
 from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
+from cellcheck.properties.intake.capabilities import MODERN
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.run import claimed
@@ -28,6 +29,7 @@ PROBES = [Problem(3, 2, 3, steps=4, seed=seed, scale=0.5) for seed in (1, 2, 3)]
 KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 SECONDS = 30
+TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest that raises at some of SIZES
 CHOICES = {  # what each may be
     "clip": (lambda v: isinstance(v, (int, float)) and v > 0, "the limit, a positive number"),
     "mean": (lambda v: isinstance(v, bool), "True or False"),
@@ -35,7 +37,6 @@ CHOICES = {  # what each may be
     "float32": (lambda v: isinstance(v, bool), "True or False"),
     "dropout": (lambda v: v in ("elements", "units"), "'elements' (a mask for each row) or 'units' (one mask for all rows)"),
 }
-TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest that raises at some of SIZES
 
 
 @dataclass
@@ -185,8 +186,8 @@ def _check_methods(guest):
 
 
 def _check_declarations(cell, features, state):
-    if cell.spec.kind not in (*KINDS, None):
-        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join(KINDS)}, or None")
+    if cell.spec.kind not in (*KINDS, *MODERN, None):
+        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join((*KINDS, *MODERN))}, or None")
     unknown = set(cell.spec.gradients) - set(Cell.gradients)
     own = getattr(cell.guest, "gradients", ())
     if unknown or isinstance(own, str):
@@ -398,6 +399,8 @@ def _lacks(cell, error):
 
 def _convention(Cell):
     """What the search unlocks, and a line about it."""
+    if Cell.spec().kind in MODERN:
+        return {}, []
     sizes = (conventions.FEATURES, conventions.STATE)
     if [*_fitting(Cell, [sizes])] != [sizes]:
         return {}, [f"convention not verified: the search needs {sizes[0]} features and {sizes[1]} units, which sizes leave out"]

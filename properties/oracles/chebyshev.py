@@ -37,10 +37,10 @@ class Chebyshev:
     """
 
     name = "Chebyshev"
-    beside = (1e-4, 1e-6, 1e-8)  # how far from the point a kink is looked for
     resolution = 0.0  # how closely it can certify at best
     points, last = 20, 4  # nodes; coefficients that must have vanished
     reach = 1.0  # a factor of the first radius
+    beside = (1e-4, 1e-6, 1e-8)  # how far from the point a kink is looked for
 
     def __init__(self, function, upstream, unit=2.0**-53):
         """function: a Function; upstream: one array per output; unit: roundoff of the cell's own arithmetic."""

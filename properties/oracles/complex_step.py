@@ -30,8 +30,8 @@ class ComplexStep:
     """d/dt <u, f(p + t v)> at t = 0 as Im <u, f(p + i h v)> / h (Squire and Trapp, SIAM Review 40, 1998)."""
 
     name = "complex step"
-    beside = (1e-6, 1e-9, 1e-12)  # how far from the point a kink is looked for
     resolution = 0.0
+    beside = (1e-6, 1e-9, 1e-12)  # how far from the point a kink is looked for
 
     def __init__(self, function, upstream):
         """function: a Function; upstream: one array per output."""
@@ -59,10 +59,7 @@ class ComplexStep:
 
     def _slopes(self, arrays, direction, step):
         points = list(arrays)
-        for (
-            k,
-            v,
-        ) in direction.items():  # copies, because a cell may write into its inputs; a large array already has memory for one
+        for k, v in direction.items():  # copies: a cell may write into its inputs; a large array already has memory for one
             kept = behind(arrays[k])
             points[k] = arrays[k].astype(complex) if kept is None else kept
             if isinstance(v, list) and sum(part.size for _, part, _ in v) < arrays[k].size:

@@ -7,6 +7,7 @@ separate matrices, one bias or two all come to the same equations. Nothing here 
 from functools import partial
 
 import numpy as np
+from cellcheck.properties.oracles.equations_modern import MODERN, modern
 
 Wide = np.longdouble
 
@@ -20,7 +21,10 @@ def equations(cell, x, state):
 
     A guest may declare a `variant` of them: {"forget": 1.0} is added to f, {"reset": "before"} the product with the weights of h,
     {"update": "old"} exchanges u and 1 - u. {"clip": 10} keeps c' within +-10, {"clip_pre": 10} whatever an activation is given.
+    For the kinds of `equations_modern`, see there: they need no `weight_blocks`.
     """
+    if cell.spec.kind in MODERN:
+        return modern(cell, x, state)
     step, ys = partial(KINDS[cell.spec.kind], **cell.spec.variant), []
     gates = {(s, g): _block(cell, s, g) for s in SOURCES for g in GATES[cell.spec.kind]}
     zeros = np.zeros((x.shape[-2], len(gates["h", "candidate"])))

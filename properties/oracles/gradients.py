@@ -83,14 +83,14 @@ def prepared(cell, x, state, problem, hand, parts):
     judge = Judge(cell.spec, function, hand, arrays, upstream, values, x.dtype)
     judge.regions = regions_of(cell.spec, asked)
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
-    if "clip" in cell.spec.choices and not cell.spec.takes_upstream:
-        judge.directions = {k: np.where(_clipped(cell.spec, x, upstream, values[k]), 0.0, v) for k, v in judge.directions.items()}
     for k in asked:
         if domain := cell.spec.arrays[k].domain:  # so that real steps along it stay inside
             judge.directions[k] = judge.directions[k] * np.minimum(1.0, domain.room(arrays[k]))
+    if "clip" in cell.spec.choices and not cell.spec.takes_upstream:
+        judge.directions = {k: np.where(_clipped(cell.spec, x, upstream, values[k]), 0.0, v) for k, v in judge.directions.items()}
     judge.names = names
     judge.offered = [g for g, _ in claimed(cell, given, cell.spec.gradients) if g is not None]
-    judge.chained = cell.spec.sequence or cell.spec.kind is None
+    judge.chained = cell.spec.sequence or cell.spec.weight_blocks is None
     return judge, []
 
 
