@@ -187,7 +187,7 @@ def _check_methods(guest):
 
 def _check_declarations(cell, features, state):
     if cell.spec.kind not in (*KINDS, *MODERN, None):
-        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join((*KINDS, *MODERN))}, or None")
+        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join(KINDS)}, one of cellcheck.cells.modern, or None")
     unknown = set(cell.spec.gradients) - set(Cell.gradients)
     own = getattr(cell.guest, "gradients", ())
     if unknown or isinstance(own, str):
