@@ -136,7 +136,7 @@ def measured(Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, s
     edits = list(trial.reach.edits())
     start = perf_counter()
     Random(seed).shuffle(edits)
-    limit = 10 + 20 * sum(trial.seconds.values())
+    limit = 20 + 60 * sum(trial.seconds.values())
     refusals, reasons = {}, {}
     for edit, found in apart.results(trial.first, edits, workers, limit, start + FIRST_PART * seconds):
         refusals[edit], reasons[edit] = (found, "") if isinstance(found, str) else found
@@ -196,7 +196,7 @@ class _Trial:
         found, unasked, Fresh = [], [], self._fresh()
         for law in sorted(some, key=lambda law: -self.telling[law.name]):
             problems = drawn(law.name, FEW) if few else drawn(law.name)
-            limit = (2 + 40 * self.seconds[law.name]) * len(problems) / FEW
+            limit = (5 + 60 * self.seconds[law.name]) * len(problems) / FEW
             how = _refusal(law, Fresh, problems, limit)
             if how == "":
                 unasked.append(law.name)
