@@ -383,6 +383,48 @@ def test_a_layer_that_returns_the_last_state_alone_passes():
     assert broken(cleared("guest.py:Guest", keras(wrong=True)).Cell, ["weight_gradients"])
 
 
+class Chunkwise(Wide):
+    """Takes 16 steps at once; if it is wrong, each chunk but the first starts from zeros."""
+
+    chunk = 16
+
+    def apply(self, x, s):
+        """The last s, and ys."""
+        parts = []
+        for k in range(0, len(x), self.chunk):
+            start = np.zeros(s.shape) if self.wrong and k else s
+            s, part = super().apply(x[k : k + self.chunk], start)
+            parts.append((self.kept, part))
+        self.chunks = [kept for kept, _ in parts]
+        return s, np.concatenate([part for _, part in parts] or [np.zeros((0, len(s), *self.output_shape))])
+
+    def vjp(self, d, d_ys):
+        """Of chunk after chunk, from the last."""
+        wrong, self.wrong = self.wrong, False
+        total, dx = [np.zeros(w.shape) for w in self.weights], [np.zeros((0, len(d), self.features))]
+        for k in reversed(range(len(self.chunks))):
+            self.kept = self.chunks[k]
+            one, part, (d,) = super().vjp(d, d_ys[k * self.chunk : (k + 1) * self.chunk])
+            total, dx = [a + b for a, b in zip(total, one)], [part, *dx]
+            d = d * (0 if wrong and k else 1)
+        self.wrong = wrong
+        return total, np.concatenate(dx), (d,)
+
+
+def test_long_problems_lie_around_the_borders_of_chunks():
+    """Just before, at and after the first, and far beyond; with a short chunk they stay."""
+    seen = {len(problem.build(Chunkwise)[1]) for name in (*GRADIENTS, "vjp_is_linear") for problem in drawn(name)}
+    assert {15, 16, 17, 36} <= seen
+    assert Problem(steps=8).build(type("Short", (Chunkwise,), {"chunk": 4}))[1].shape[0] == 8
+
+
+def test_a_fault_at_the_border_of_a_chunk_is_found():
+    """Its gradients are right for what it computes; the law that a sequence is its steps is not."""
+    assert broken(lift(Chunkwise), n=100) == set()
+    wrong = type("Guest", (Chunkwise,), {"wrong": True})
+    assert "a_sequence_is_its_steps" in broken(lift(wrong), ["a_sequence_is_its_steps"], n=100)
+
+
 @pytest.fixture(name="torch_shapes")
 def _torch_shapes():
     """The guests that need torch."""

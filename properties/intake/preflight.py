@@ -221,6 +221,8 @@ def _check_new_declarations(cell):
         raise Refusal(f"deterministic is {spec.deterministic!r}; give True or False")
     if spec.precision is not None and not (isinstance(spec.precision, float) and 0 < spec.precision < 1):
         raise Refusal(f"precision is {spec.precision!r}; give a unit roundoff, such as 2.0**-24")
+    if spec.chunk is not None and not (isinstance(spec.chunk, int) and spec.chunk > 0):
+        raise Refusal(f"chunk is {spec.chunk!r}; give the number of steps that it takes at once")
     known = {*spec.array_names, *(name.strip("'") for name in spec.output_names)}
     blind = getattr(guest, "no_gradient", ())
     if isinstance(blind, str) or {name.strip("'") for name in blind} - known:
