@@ -229,8 +229,11 @@ class Undetached(Stabilised):
 
 
 def test_a_constant_that_is_not_declared_is_refused():
-    """As a wrong gradient: nobody can know that it is meant."""
-    assert broken(Undetached, GRADIENTS)
+    """As a wrong gradient, since nobody can know that it is meant; the head names the declaration."""
+    clear = cleared("guest.py:Guest", Undetached)
+    assert "upstreams of m give zero gradients; if vjp treats that as a constant, declare no_gradient = ('m',)" in clear.notes
+    assert broken(clear.Cell, GRADIENTS)
+    assert not any("constant" in note for Right in (RNN, Matrix, Stabilised) for note in cleared("guest.py:Guest", Right).notes)
 
 
 def linear_attention(wrong=False):
