@@ -428,6 +428,39 @@ def test_a_fault_at_the_border_of_a_chunk_is_found():
     assert "a_sequence_is_its_steps" in broken(lift(wrong), ["a_sequence_is_its_steps"], n=100)
 
 
+def kernel(wrong=False):
+    """A sequence of functions, ys no state, m a constant of its backward: running sums with a running maximum, as kernels have."""
+
+    def forward(x, s, m, W):
+        z, seen = x @ W, [(s, m)]
+        for row in z:
+            new = np.where(row.real > seen[-1][1].real, row, seen[-1][1])
+            seen.append((seen[-1][0] * np.exp(seen[-1][1] - new) + np.exp(row - new), new))
+        ys = np.array([np.log(s) + m for s, m in seen[1:]]).reshape(z.shape)
+        return *seen[-1], ys, (z, seen)
+
+    def backward(ds, dys, x, cache, W):
+        z, seen = cache
+        dz = np.zeros(z.shape)
+        for t in reversed(range(len(z))):
+            s, m = seen[t + 1]
+            ds = (0 if wrong else ds) + dys[t] / s
+            dz[t], ds = ds * np.exp(z[t] - m), ds * np.exp(seen[t][1] - m)
+        return np.einsum("tbf,tbs->fs", x, dz), dz @ W.T, ds
+
+    signatures = ("x s m W -> s m ys cache", forward), ("ds dys x cache W -> dW dx ds", backward)
+    options = {"states": "s m", "output": "ys", "no_gradient": "m", "domains": {"s": (0.1, 10)}, "axes": "steps batch features"}
+    return adapt(lambda F, S: {"W": np.zeros((F, S))}, *signatures, **options)
+
+
+def test_a_kernel_with_a_constant_passes():
+    """ys = log(s) + m does not depend on how s exp(m) is split; its twin carries nothing from step to step."""
+    clear = cleared("guest.py:Guest", kernel())
+    assert "not verified: gradients of m, and of any output but ys; those of ys are, over some steps" in clear.notes
+    assert broken(clear.Cell, n=25) == set()
+    assert broken(cleared("guest.py:Guest", kernel(wrong=True)).Cell, GRADIENTS)
+
+
 @pytest.fixture(name="torch_shapes")
 def _torch_shapes():
     """The guests that need torch."""
