@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from cellcheck.judging import Broken, trials
+from cellcheck.judging import Broken, power, trials
 from cellcheck.options import Options
 from cellcheck.properties.certificate import table
 from cellcheck.properties.intake import expected
+from cellcheck.properties.mutants.own import Power
 from cellcheck.subjects import subject
 
 
@@ -15,11 +16,13 @@ from cellcheck.subjects import subject
 class Result:
     """What the laws say of a cell.
 
-    results: one dict for each law, as `judging.Trial` has it; notes: what the pre-flight found out.
+    results: one dict for each law, as `judging.Trial` has it; notes: what the pre-flight found out; power: what the laws refuse of
+    edits of the cell's own code, if that was asked for.
     """
 
     results: list
     notes: tuple = ()
+    power: Power | None = None
 
     @property
     def verdicts(self):
@@ -44,7 +47,7 @@ class Result:
 
     def __str__(self):
         """The reports of broken laws, the table and the verdict."""
-        return "\n\n".join([*self._reports(), self._table()])
+        return "\n\n".join([*self._reports(), *[str(self.power)] * bool(self.power), self._table()])
 
     def _repr_html_(self):
         """The same for a notebook, with the reports folded."""
@@ -53,20 +56,23 @@ class Result:
             for text in self._reports()
         )
         head = f"<p><b>{escape(table.sentence(self.results))}</b></p>"
-        return f"{head}{reports}<pre>{escape(self._table())}</pre>"
+        edits = f"<pre>{escape(str(self.power))}</pre>{self.power.picture()}" if self.power else ""
+        return f"{head}{reports}{edits}<pre>{escape(self._table())}</pre>"
 
 
-def check(Cell, profile="default", laws=None, *, limit=120.0, strict=False, reports=None, expected_failures=None):
+def check(Cell, profile="default", laws=None, *, limit=120.0, strict=False, reports=None, expected_failures=None, mutants=None):
     """Verify a cell; returns a Result.
 
     Cell: a class or a function (features, state) -> cell, also one of a notebook, or a text "PATH.py:NAME" or "MODULE:NAME".
     profile: "quick", "default", "thorough" or "release": 20, 100, 2000 or 1000 examples a law. laws: names of laws or of groups,
     by default all. limit: seconds for one example. strict: whether a broken promise counts. reports: a folder for the reports of
-    broken laws. expected_failures: {law: reason}, or a file.
+    broken laws. expected_failures: {law: reason}, or a file. mutants: True, or for about how many seconds, to edit the cell's own
+    code and see what the laws refuse, once none of them is broken.
 
     Raises GuestError if the cell does not honour the contract or there is no such law, OptionError for other wrong arguments.
     """
-    options = Options(profile, limit, strict, expected_failures, reports)
+    options = Options(profile, limit, strict, expected_failures, reports, mutants=60 if mutants is True else mutants or None)
     home, tried = Path.cwd(), subject(Cell, Path.cwd())
     known = expected.read(expected_failures, [tried.label], home)
-    return Result([trial.judge() for trial in trials(tried, options, home, known, laws)], tried.notes)
+    results = [trial.judge() for trial in trials(tried, options, home, known, laws)]
+    return Result(results, tried.notes, options.mutants and power(tried, results, options.mutants, strict))

@@ -9,9 +9,11 @@ import pytest
 from cellcheck import profiles
 from cellcheck.cells import lift
 from cellcheck.options import Options
+from cellcheck.properties.certificate import table
 from cellcheck.properties.intake import expected
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import GROUPS, Law, laws
+from cellcheck.properties.mutants.own import measured
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.reports.raised import internal
@@ -120,6 +122,18 @@ def trials(subject, options, home, known, names=None):
         for law in laws().values()
         if {law.name, law.group} & wanted
     ]
+
+
+def power(subject, results, seconds, strict=False):
+    """The Power of the laws over edits of this cell's own code, or None if one of them is broken on the cell itself.
+
+    results: of all laws, as dicts; seconds: about how long it may take; strict: whether promises decide.
+    """
+    ours = [r for r in results if r["cell"] == subject.label]
+    if table.status(ours) != "held":
+        return None
+    held = [r["law"] for r in ours if r["verdict"] == "held"]
+    return measured(subject.Cell, subject.label, seconds, held, strict=subject.shipped or strict)
 
 
 def _named(error):

@@ -16,8 +16,19 @@ class OptionError(ValueError):
     """One line: the option, what was given, what is needed."""
 
 
-def _option(default, metavar, text):
-    return field(default=default, metadata={"metavar": metavar, "help": text})
+def _option(default, metavar, text, **more):
+    return field(default=default, metadata={"metavar": metavar, "help": text, "more": more})
+
+
+def _seconds(name, value):
+    """The number of seconds that a text or number stands for. Raises OptionError unless it is above 0."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise OptionError(f"{name} {value}: not a number of seconds above 0, such as 30")
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -34,17 +45,17 @@ class Options:
     reports: str | None = _option("reports", "DIR", "where reports of broken laws go (default: reports; empty: nowhere)")
     certificate: tuple = _option((), "FILE", "write what the run proved to a .json or .html file; repeatable")
 
+    mutants: float | None = _option(
+        None, "SECONDS", "edit the code of each cell that held, and say what the laws refuse (default: 60)", nargs="?", const=60.0
+    )
+
     def __post_init__(self):
         """Check the values; a limit may be text."""
         if self.profile not in PROFILES:
             raise OptionError(f"profile {self.profile}: there is no such profile; choose from {', '.join(PROFILES)}")
-        try:
-            seconds = float(self.limit)
-        except (TypeError, ValueError):
-            seconds = math.nan
-        if not 0 < seconds < math.inf:
-            raise OptionError(f"limit {self.limit}: not a number of seconds above 0, such as 30")
-        object.__setattr__(self, "limit", seconds)
+        object.__setattr__(self, "limit", _seconds("limit", self.limit))
+        if self.mutants is not None:
+            object.__setattr__(self, "mutants", _seconds("mutants", self.mutants))
         for name in self.certificate:
             if Path(name).suffix not in FORMATS:
                 raise OptionError(f"certificate {name}: the name must end in {' or '.join(FORMATS)}")
@@ -70,5 +81,5 @@ def add(addoption, prefix):
             "default": None,
             "help": f.metadata["help"],
         }
-        how |= {"metavar": f.metadata["metavar"]} if f.metadata["metavar"] else {}
+        how |= f.metadata["more"] | ({"metavar": f.metadata["metavar"]} if f.metadata["metavar"] else {})
         addoption(f"--{prefix}{f.name.replace('_', '-')}", **how)

@@ -8,7 +8,7 @@ import pytest
 
 from cellcheck.database import DatabaseError
 from cellcheck.hosts import Hosts
-from cellcheck.judging import Trial, trials
+from cellcheck.judging import Trial, power, trials
 from cellcheck.options import OptionError, Options
 from cellcheck.plugin import Laws
 from cellcheck.profiles import profile
@@ -149,10 +149,21 @@ class Session:
             unwritten = [*overview.settle(results, self.home / directory, self.home)] if directory else []
             overview.told(terminalreporter, results)
         yield
-        said = [*table.wrapped(self._notes()), *(table.lines(results) if results else ()), *unwritten, *self._certified(results)]
+        powers = self._powers(results)
+        if powers:
+            terminalreporter.section("edits of the cells' own code")
+            terminalreporter.write_line("\n\n".join(map(str, powers.values())))
+        said = [*table.wrapped(self._notes()), *(table.lines(results) if results else ()), *unwritten]
+        said += self._certified(results, powers)
         if said and not self.config.option.collectonly:
             terminalreporter.section("cellcheck")
             terminalreporter.write_line("\n".join(said))
+
+    def _powers(self, results):
+        """The Power of the laws on each cell on which none is broken, by label, if it is asked for."""
+        cells = [*self.cells, *self.decorated.values()] if self.options.mutants else []
+        found = {cell.label: power(cell, results, self.options.mutants, self.options.strict) for cell in cells}
+        return {label: one for label, one in found.items() if one}
 
     def _card(self, cell):
         """What is told of a cell, for the end of the run and for the certificate."""
@@ -166,7 +177,7 @@ class Session:
         """What the pre-flight found out about cells that were not known at the head of the run."""
         return [f"{label}: {note}" for label, card in self._cards().items() if label not in self.told for note in card["notes"]]
 
-    def _certified(self, results):
+    def _certified(self, results, powers):
         """Write the certificate to each file that is asked for; yields lines that say where it is."""
         if not self.options.certificate:
             return
@@ -174,7 +185,8 @@ class Session:
         cards = {label: card for label, card in cards.items() if label in labels | {guest.label for guest in self.guests}}
         strict = self.options.strict or not self.guests
         run = {"profile": self.options.profile, "examples": self.options.examples, "strict": strict}
-        whole = certificate(cards, results, {**run, "workers": self.collector.workers})
+        edits = {label: one.as_dict() for label, one in powers.items()}
+        whole = certificate(cards, results, {**run, "workers": self.collector.workers}, edits)
         for name in self.options.certificate:
             try:
                 yield f"certificate: {write(self.home / name, whole)}"

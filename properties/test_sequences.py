@@ -66,7 +66,7 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
 @pytest.mark.needs("sequence", "finals", "empty", "state")
 @given(problem=problems())
 def test_no_steps_leave_the_state(Cell, problem):
-    """apply(x[:0], s) = s and no ys, vjp(d, []).state = d; to the declared precision, if there is one."""
+    """apply(x[:0], s) = s and no ys, vjp(d, []).state = d."""
     p = problem.literal(Cell).span(slice(0))
     cell = p.build(Cell)[0]
     *new, ys = _run(cell, p, p.states)

@@ -381,3 +381,30 @@ def test_a_layer_that_returns_the_last_state_alone_passes():
     assert Cell.spec().output_names == ["h'"] and Cell.spec().kind == "RNN" and not Cell.spec().own_output
     assert laws()["equations_of_the_kind"].applies(Cell) and broken(Cell, n=25) == set()
     assert broken(cleared("guest.py:Guest", keras(wrong=True)).Cell, ["weight_gradients"])
+
+
+@pytest.fixture(name="torch_shapes")
+def _torch_shapes():
+    """The guests that need torch."""
+    pytest.importorskip("torch")
+    from tests.guests import torch_shapes
+
+    return torch_shapes
+
+
+@pytest.mark.parametrize("name", ["NoState", "StopGradient", "Kept", "Timed", "Embedded"])
+def test_a_right_torch_module_passes(torch_shapes, name):
+    """Once it declares what it takes."""
+    assert broken(cleared("guest.py:Guest", torch_shapes.RIGHT[name]).Cell, n=8) == set()
+
+
+@pytest.mark.parametrize("name", ["NoState", "StopGradient", "Timed", "Embedded"])
+def test_a_wrong_torch_module_is_refused(torch_shapes, name):
+    """By a law of gradients."""
+    assert broken(cleared("guest.py:Guest", torch_shapes.WRONG[name]).Cell, GRADIENTS, n=15)
+
+
+def test_a_torch_module_that_detaches_a_state_must_say_so(torch_shapes):
+    """In one line."""
+    with pytest.raises(GuestError, match="declare no_gradient with the names of the states that take none"):
+        cleared("guest.py:Guest", torch_shapes.UNDECLARED)

@@ -109,7 +109,7 @@ NEEDS = {  # the first that is missing is the reason
     ),
     "kind": (
         lambda cell: bool(cell.spec.kind and cell.spec.weight_blocks),
-        "convention not verified: declares no kind and weight_blocks",
+        "declares no kind and weight_blocks by which its gates could be probed",
     ),
 }
 

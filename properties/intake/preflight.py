@@ -411,7 +411,7 @@ def _convention(Cell):
     found = conventions.search(Cell)
     if found is None:
         return {}, ["convention not verified: the shapes of its weights are those of no RNN, LSTM or GRU"]
-    if found.difference > _match(cell):
+    if found.difference > conventions.match(cell.spec):
         return {}, [f"computes none of the known conventions; nearest is {found} (largest difference {found.difference:.1g})"]
     if found.swapped:
         names = ", ".join(reversed(cell.spec.state_names))
@@ -429,18 +429,13 @@ def _convention(Cell):
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 
-def _match(cell):
-    """How closely the outputs of a convention must agree: in half precision, as closely as it rounds."""
-    return max(conventions.MATCH, 8 * cell.spec.unit(cell.spec.dtype))
-
-
 def _contradictions(Cell, cell):
     """A line where a guest that declares its gates computes those of another order."""
     gap = conventions.declared_difference(Cell)
-    if gap <= _match(cell):
+    if gap <= conventions.match(cell.spec):
         return []
     found = conventions.search(Cell)
-    if found is None or found.difference > _match(cell):
+    if found is None or found.difference > conventions.match(cell.spec):
         return [f"declares {cell.spec.kind}, but computes something else (largest difference {gap:.1g})"]
     return [f"declares {cell.spec.kind}, but computes {found}{conventions.swaps(cell, found)}"]
 

@@ -24,7 +24,7 @@ def results(work, jobs, workers, limit, deadline, grace=inf):
     """(job, work(job)) of each job that is begun before the deadline, as they end.
 
     A job that takes longer than `limit` seconds yields HUNG, and one that ends its process ENDED; `work` returns what can be
-    pickled. workers: 1 for this process alone, in which neither can be known. deadline: in seconds of perf_counter; grace: the
+    pickled; what it raises is raised here. workers: 1 for this process alone, in which neither can be known. deadline: in seconds of perf_counter; grace: the
     seconds after it at which what still runs is given up.
     """
     if workers == 1:
@@ -59,6 +59,8 @@ def results(work, jobs, workers, limit, deadline, grace=inf):
                 process.kill()
                 process.join()
                 pipe.close()
+                if isinstance(result, RuntimeError):
+                    raise result
                 yield job, result
             if perf_counter() > deadline + grace:
                 return
@@ -71,5 +73,8 @@ def _alone(work, job, pipe):  # pragma: no cover (a process of its own)
     """In the child."""
     faulthandler.disable()
     with open(os.devnull, "w", encoding="utf-8") as quiet, redirect_stdout(quiet), redirect_stderr(quiet):
-        pipe.send(work(job))
+        try:
+            pipe.send(work(job))
+        except Exception as error:
+            pipe.send(RuntimeError(f"{type(error).__name__}: {error}"))
     os._exit(0)

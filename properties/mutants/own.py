@@ -140,9 +140,10 @@ def measured(Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, s
     refusals, reasons = {}, {}
     for edit, found in apart.results(trial.first, edits, workers, limit, start + FIRST_PART * seconds):
         refusals[edit], reasons[edit] = (found, "") if isinstance(found, str) else found
-        trial.telling.update(name for name, _ in found[0] if not isinstance(found, str))
+        trial.telling.update(name for name, _ in (() if isinstance(found, str) else found[0]))
     lives = [edit for edit, found in refusals.items() if not found]
-    reasons |= dict.fromkeys(never := trial.never_executed(lives), NEVER)
+    never, all_tried = trial.never_executed(lives)
+    reasons |= dict.fromkeys(never, NEVER if all_tried else f"not executed by {FEW} examples of each law")
     rest = [edit for edit in lives if edit not in never]
     late = set(rest)
     trial.draw_all(rest)
@@ -172,7 +173,8 @@ class _Trial:
         held = [law for law in asked if law.name in self.seconds]
         self.laws = [law for law in held if strict or not law.promise]
         self.promises = [law for law in held if law not in self.laws]
-        self._initial = _initial(Cell)
+        self._initial = _initial(Cell)  # None if they are different each time
+        self._initial = self._initial if self._initial == _initial(Cell) else None
         self._plain = {p: (_run(Cell, p), _run(Cell, p, raw=True)) for p in drawn("weight_gradients")}
 
     def first(self, edit):
@@ -206,15 +208,13 @@ class _Trial:
         return Lift(self.Cell.Guest, self.Cell.declared)
 
     def never_executed(self, edits):
-        """Those of the edits whose statements no example of any law reaches."""
-        if all(map(self.reach.ran, edits)):
-            return []
-        for law in self.laws:
-            if perf_counter() > self.deadline:
-                return []
+        """(edits whose statements no example reaches, whether all examples of all laws were tried)."""
+        left = [] if all(map(self.reach.ran, edits)) else list(self.laws)
+        while left and perf_counter() < self.deadline:
+            law = left.pop()
             with self.reach.watching():
                 _refusal(law, self.Cell, drawn(law.name))
-        return [edit for edit in edits if not self.reach.ran(edit)]
+        return [edit for edit in edits if not self.reach.ran(edit)], not left
 
     def draw_all(self, edits):
         """Draw what `second` needs, once for all processes."""
@@ -230,22 +230,22 @@ class _Trial:
         other = [n for n, value in vars(Fresh.spec()).items() if n != "name" and repr(value) != repr(getattr(spec, n))]
         if other:
             return f"describes another cell: {', '.join(other)}"
-        worst, raw = 0.0, 0.0
+        far, raw = {}, {}
         for problem, (plain, bare) in self._plain.items():
-            worst = max(worst, _difference(_run(Fresh, problem), plain))
-            raw = max(raw, _difference(_run(Fresh, problem, raw=True), bare)) if spec.choices else 0.0
-        unit = spec.unit(spec.dtype)
-        if not worst and raw:
+            far |= _differences(lambda p=problem: _run(Fresh, p), plain, far)
+            raw |= _differences(lambda p=problem: _run(Fresh, p, raw=True), bare, raw) if spec.choices else {}
+        if not far and raw:
             return f"changes only what a declaration excuses: {', '.join(spec.choices)}"
-        if not worst and self._initial != _initial(Fresh):
+        if not far and self._initial and self._initial != _initial(Fresh):
             return f"{INITIAL}, which every example overwrites"
-        if not worst:
+        if not far:
             return f"{EQUAL}: outputs and gradients of {len(self._plain)} problems, bit for bit"
-        if worst <= ROUNDING * unit:
-            return f"{ROUNDED}: {worst:.0e} of the largest entry at most"
-        far = f"results differ by up to {worst:.0e} of the largest entry" if np.isfinite(worst) else "results differ"
+        if max(far.values()) <= ROUNDING * spec.unit(spec.dtype):
+            return f"{ROUNDED}: {max(far.values()):.0e} of the largest entry at most"
         known = any({"kind", "reference"} & law.needs for law in self.laws)
-        return f"{BLIND if known else FREE}: {far}"
+        free = not known and set(far) & {*spec.output_names, ""}
+        size = f" by up to {max(far.values()):.0e} of the largest entry" if np.isfinite(max(far.values())) else ""
+        return f"{FREE if free else BLIND}: {', '.join(filter(None, far)) or 'all'} may differ{size}"
 
 
 def _refusal(law, Cell, problems, seconds=None):
@@ -282,16 +282,24 @@ def _run(Cell, problem, raw=False):
         return outcome(Lifted(cell.guest, replace(cell.spec, choices={})), literal)
 
 
-def _difference(run, other):
-    """The largest difference of two runs, relative to the largest entry of its array; NaN against NaN is none."""
-    worst = 0.0
-    with np.errstate(all="ignore"):
-        for name, a in other.items():
-            b = run[name]
-            if not np.array_equal(a, b, equal_nan=True):
-                error = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
-                worst = max(worst, float(np.max(np.nan_to_num(error, nan=np.inf)) / np.max(np.abs(np.nan_to_num(a)))))
-    return worst
+def _differences(run, other, known):
+    """By name the largest difference of a run from another, relative to the largest entry of its array, where there is any.
+
+    known: those of earlier runs; infinite under the name "" if the run fails.
+    """
+    found = {}
+    try:
+        now = run()
+        with np.errstate(all="ignore"):
+            for name, a in other.items():
+                b = now[name]
+                if not np.array_equal(a, b, equal_nan=True):
+                    error = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+                    size = float(np.max(np.nan_to_num(error, nan=np.inf)) / np.max(np.abs(np.nan_to_num(a))))
+                    found[name] = max(size, known.get(name, 0.0))
+    except Exception:
+        return {"": np.inf}
+    return found
 
 
 def _power(trial, label, edits, refusals, reasons, seconds, workers):

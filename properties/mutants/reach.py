@@ -2,7 +2,7 @@
 
 Own is what lies beside the guest: the package of its class or of the functions that `adapt` was given, else their folder. Code of
 other packages, of the standard library and of Cellcheck is never edited. A shipped cell owns the files of cells/ that hold its
-equations; the laws compute with the activations themselves, so these stay as they are.
+class, its bases and its step. The contract and the activations belong to no one cell, and the laws compute with the latter.
 """
 
 import ast
@@ -57,7 +57,7 @@ class Reach:
         self.homes = {file for file in files if not _foreign(file)}
         shipped = {file for file in files if _shipped(file)}
         self.shipped = bool(shipped) and not self.homes
-        self.owns = functools.cache(_shipped if self.shipped else self._beside)
+        self.owns = shipped.__contains__ if self.shipped else functools.cache(self._beside)
         self.trees, self.functions, self.lines = {}, {}, set()
         self.beyond = sorted({f"{t.__qualname__}: compiled" for t in made_of if isinstance(t, BuiltinFunctionType)})
         if not self.homes and not self.shipped:
@@ -216,7 +216,7 @@ def _made_of(things, seen=None):
         seen[id(thing)] = thing
         if isinstance(thing, type):
             yield from (c for c in thing.__mro__ if c is not object)
-            yield from _made_of([c for c in [vars(thing).get("Step")] if c], seen)
+            yield from _made_of([c for c in [getattr(thing, "Step", None)] if isinstance(c, type)], seen)
         elif isinstance(thing, FunctionType):
             yield thing
             inside = [c.cell_contents for c in thing.__closure__ or ()] + [getattr(thing, "__wrapped__", None)]
