@@ -142,6 +142,12 @@ def test_frameworks_are_those_of_the_search():
     assert {tuple(word or "any" for word in row) for row in FRAMEWORKS} <= rows
 
 
+def test_all_options_are_explained():
+    """The table in the README has a row for each option."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [f.name for f in fields(Options) if f"| `--{f.name.replace('_', '-')}" not in text] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_exist(page):
     """Every option of ours that a command names."""
