@@ -135,6 +135,16 @@ def test_examples_of_declarations_are_python():
         assert name in space
 
 
+def test_all_names_of_the_certificate_are_explained():
+    """docs/certificate.md has every name that the schema gives to a certificate and to a cell."""
+    schema = json.loads((ROOT / "properties" / "certificate" / "schema.json").read_text(encoding="utf-8"))
+    cell = schema["properties"]["cells"]["items"]
+    cell = schema["$defs"][cell["$ref"].rpartition("/")[2]] if "$ref" in cell else cell
+    text = (ROOT / "docs" / "certificate.md").read_text(encoding="utf-8")
+    names = [*schema["properties"], *(f".{name}" for name in cell["properties"])]
+    assert [name for name in names if f"`{name}`" not in text and f"`{name}[]`" not in text] == []
+
+
 def test_frameworks_are_those_of_the_search():
     """docs/porting.md lists what each framework is known by."""
     text = (ROOT / "docs" / "porting.md").read_text(encoding="utf-8")
