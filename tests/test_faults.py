@@ -115,7 +115,7 @@ class WithoutLengths(Unroll(RNN)):  # type: ignore[misc]
 
 def truncated(self, *d_outputs):
     """No gradient flows further back than two steps."""
-    x, alive, taken = self._cache
+    x, _, taken = self._cache
     *final, d_ys = d_outputs
     weights, dx, initial = [0 * w for w in self.weights], 0 * x, [0 * d for d in final]
     for s in range(len(x)):
