@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from cellcheck import __version__
 from cellcheck.options import Options, add
 
-PLAIN = ("-p", "cellcheck.plugin", "-p", "cellcheck.__main__", "-p", "no:cacheprovider", "-c", os.devnull, "--noconftest")
-ALONE = (
+PLUGINS = ("-p", "cellcheck.plugin", "-p", "cellcheck.__main__", "-p", "no:cacheprovider")
+PLAIN = ("-c", os.devnull, "--noconftest", "--assert=plain")  # this package is imported already, and pytest would warn of that
+ALONE = [
     "-n",
     "-k",
     "-m",
@@ -26,7 +28,7 @@ ALONE = (
     "--pdb",
     "--trace",
     "--capture",
-)
+]
 
 
 def main(arguments=None):
@@ -41,7 +43,17 @@ def main(arguments=None):
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(_cache() / "hypothesis"))
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread for each worker
     os.environ["PYTHONDONTWRITEBYTECODE"], sys.dont_write_bytecode = "1", True
-    return int(pytest.main([*PLAIN, f"--rootdir={Path.cwd()}", *_workers(arguments), *map(_prefixed, arguments)]))
+    arguments = [*PLUGINS, *PLAIN, f"--rootdir={Path.cwd()}", *_workers(arguments), *map(_prefixed, arguments)]
+    return int(pytest.main(arguments, plugins=["cellcheck.__main__"]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_parse():
+    """Of a usage error, only what is wrong."""
+    try:
+        return (yield)
+    except pytest.UsageError as error:
+        raise pytest.UsageError(re.sub(r"(?s).* error: ([^\n]*).*", r"\1", str(error))) from None
 
 
 @pytest.hookimpl(tryfirst=True)

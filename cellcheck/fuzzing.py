@@ -34,7 +34,9 @@ from cellcheck.running import as_test
 
 PLUGIN = ("-p", "cellcheck.plugin", "-p", "cellcheck.fuzzing", "--cell-profile", "fuzz")
 HERE = Path(__file__).resolve().parent
-OTHERS = tuple(f"{Path(module.__file__).resolve().parent}{os.sep}" for module in (cellcheck.properties, cellcheck.strategies, np))
+OTHERS = tuple(
+    f"{Path(str(module.__file__)).resolve().parent}{os.sep}" for module in (cellcheck.properties, cellcheck.strategies, np)
+)
 CLI = "from hypothesis.extra.cli import main; main(prog_name='hypothesis')"
 
 

@@ -3,11 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cellcheck import profiles
-from cellcheck.cells import lift
 from cellcheck.options import Options
 from cellcheck.properties.certificate import table
 from cellcheck.properties.intake import expected
@@ -17,12 +15,9 @@ from cellcheck.properties.mutants.own import measured
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.reports.raised import internal
-from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.running import TOGETHER, Run, observed
 from cellcheck.subjects import Subject
-
-FLOAT32 = 2.0**29  # how much larger a rounding is, and so the one bound, than in float64
 
 
 class Broken(AssertionError):
@@ -90,8 +85,6 @@ class Trial:
             return "broken", f"{label} breaks the law {law.name}: it {run.error} at {run.failure}"
         if fault := internal(run.error):
             return "incomplete", f"{label}: {law.name}: {fault}"
-        if reason := _chosen(Cell, run.error):
-            return "not verified", reason
         promise = law.promise and not (self.subject.shipped or self.options.strict)
         return "hazard" if promise else "broken", self._report()
 
@@ -139,23 +132,3 @@ def power(subject, results, seconds, strict=False):
 def _named(error):
     """The kind and the first line of what was raised."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _chosen(Cell, error):
-    """What was declared as a choice, if that is all that is wrong: float32 inside, or clipping that cannot be undone."""
-    if not isinstance(error, Violation):
-        return None
-    cell = lift(Cell)(2, 3)
-    choices, names = cell.spec.choices, set(cell.spec.array_names)
-    if "float32" in choices and all(b.error <= b.bound * FLOAT32 for b in error.blocks):
-        return "declared: computes in float32 inside"
-    if "clip" not in choices or cell.spec.takes_upstream:
-        return None
-    only = all(set(b.name.split()) & names and _clipped(b, choices["clip"]) for b in error.blocks)
-    return f"declared: clips its gradients at {choices['clip']}" if only else None
-
-
-def _clipped(block, limit):
-    """Whether every entry is the right one clipped at +-limit."""
-    both = isinstance(block.got, np.ndarray) and isinstance(block.expected, np.ndarray)
-    return both and np.allclose(block.got, np.clip(block.expected, -limit, limit), 1e-6, 0)

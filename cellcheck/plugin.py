@@ -6,14 +6,14 @@ An environment imports this module in every pytest run. So it imports only pytes
 
 from dataclasses import fields
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+import cellcheck
 from cellcheck.options import OptionError, Options, add
 
-LAWS = Path(find_spec("cellcheck.properties").origin).resolve().parent
+LAWS = next(path for folder in cellcheck.__path__ if (path := Path(folder, "properties").resolve()).is_dir())
 MARKERS = (
     "needs(*capabilities): what a cell must offer for the law to apply",
     "promise: a law that a guest may break without failing the run, unless --cell-strict",

@@ -3,10 +3,10 @@
 import inspect
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from time import perf_counter
+from typing import Any
 from unittest import SkipTest
 
 import numpy as np
@@ -118,13 +118,13 @@ def observed(check, Cell, label, chosen, limit, shrink=True):
     return run
 
 
-def as_test(function, check, label, chosen) -> Callable:
+def as_test(function, check, label, chosen):
     """A Hypothesis test of (Cell) that calls `function` in the place of the law `check`.
 
     Hypothesis tells tests apart by their source and their signature. So this one has the source of the law, and a signature that
     has the label of the cell in it: its examples and seeds are those of the law on this cell, whoever runs it.
     """
-    wrapped = wraps(check, updated=())(function)
+    wrapped: Any = wraps(check, updated=())(function)
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     wrapped.__signature__ = inspect.Signature(
         [inspect.Parameter("Cell", kind, annotation=label), inspect.Parameter("problem", kind)]

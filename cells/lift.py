@@ -18,6 +18,7 @@ PUBLIC = (
     "choices",
     "fewest_steps",
     "most_steps",
+    "chunk",
     "precision",
     "deterministic",
 )
@@ -56,9 +57,9 @@ class Lifted:
         if spec.bounded:
             x, *rest = self._whole((x, *rest))
         if not spec.full:
-            return (np.asarray(self.guest.forward(x, *rest)),)
+            return (_numbers("forward", self.guest.forward(x, *rest)),)
         outputs = self.guest.apply(x, *rest, **options)
-        outputs = tuple(np.asarray(y) for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)))
+        outputs = tuple(_numbers("apply", y) for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)))
         return tuple(_scaled(outputs, self._rows)) if self._mean_loss() else outputs
 
     def _whole(self, given):
@@ -86,6 +87,9 @@ class Lifted:
         if not isinstance(found, tuple) or len(found) != 3:
             raise TypeError(f"vjp returned a {type(found).__name__}; wanted a tuple (weights, x, state)")
         weights, x, state = found
+        for part in found:
+            for gradient in part if isinstance(part, (list, tuple)) else [part]:
+                _numbers("vjp", 0 if gradient is None else gradient)
         state = (state,) if isinstance(state, np.ndarray) and len(self.spec.states) == 1 else state
         return Gradients(weights, x, state) if len(self.spec.inputs) == 1 else Gradients(weights, *self._spread(x, state))
 
@@ -160,6 +164,14 @@ def lift(Guest, **declared):
 @lru_cache(maxsize=512)
 def _plain(Guest):
     return Lift(Guest, {})
+
+
+def _numbers(called, value):
+    """The value as an array. Raises TypeError where it is not one of numbers."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{called} returned {value if value is None else f'dtype {array.dtype}'}; wanted arrays of numbers")
+    return array
 
 
 def describe(guest, features, state, declared):

@@ -102,6 +102,8 @@ WRONG = {
     "--cell-limit nan: not a number of seconds above 0, such as 30": ["--limit=nan"],
     "--cell-certificate a.pdf: the name must end in .json or .html": ["--certificate=a.pdf"],
     "--cell-reports here: this is a file; name a folder": ["--reports", "here"],
+    "unrecognized arguments: --nonsense": ["--nonsense"],
+    "argument --cell-limit: expected one argument": ["--limit"],
     "expected failures lost.txt: there is no such file": ["--expected-failures", "lost.txt"],
 }
 

@@ -100,12 +100,18 @@ OTHERS = {"pytest_cov": ["--cov=mynet", "--cov-context=test"], "pytest_timeout":
 BESIDE = [option for name, options in OTHERS.items() if importlib.util.find_spec(name) for option in options]
 
 
+def planted(folder):
+    """Write the project into this folder, and return it."""
+    for path, source in PROJECT.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(source)
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path):
     """A user's project; a callable that runs Python there, with the arguments of `python`, and returns the finished run."""
-    for path, source in PROJECT.items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(source)
+    planted(tmp_path)
 
     def python(*arguments):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV", "HYPOTHESIS_"))}
@@ -123,7 +129,7 @@ PYTEST = ("-m", "pytest", "-p", "cellcheck.plugin", "--cell-profile=quick")
 @pytest.mark.parametrize("workers", [[], ["-n2", *BESIDE]], ids=["one process", "workers"])
 def test_a_named_cell_is_verified_beside_the_projects_own_tests(project, workers):
     """Their fixture Cell is theirs, and so is their profile; ours has the examples of ours."""
-    run = project(*PYTEST, "--cell", "mynet.cells:MyGRU", "-k", "mine or weight_gradients or scales", *workers)
+    run = project(*PYTEST, "--cell", "mynet.cells:MyGRU", "-k", "mine or state_gradients or scales", *workers)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "HELD: 2 laws of MyGRU on 40 examples\n" in run.stdout
     assert "4 passed" in run.stdout

@@ -4,13 +4,15 @@ import os
 import shutil
 import sys
 
+import numpy as np
 import pytest
-from cellcheck.cells import LSTM, RNN
+from cellcheck.cells import LSTM, RNN, lift
+from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.reports import Case, overview, pages, reported
 from cellcheck.properties.reports.diagnosis.grown import PLAIN
 from cellcheck.properties.reports.raised import internal, last_frames, place
 from cellcheck.properties.shrinking.shrinking import Subject
-from cellcheck.properties.verdicts.blocks import identical
+from cellcheck.properties.verdicts.blocks import Block, identical
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.properties.writing.files import whole
 from cellcheck.strategies import Problem
@@ -68,7 +70,7 @@ def test_every_cell_has_a_folder_of_its_own(tmp_path):
 
 def result(cell, law, verdict, path=None):
     """A row of results."""
-    found = {"sentences": ["a_b is <wrong>"], "blame": "`W` | b", "path": path, "name": "B"}
+    found = {"sentences": ["a_b is <wrong>"], "blame": "`W` | b", "path": path, "page": path, "name": "B"}
     return {"cell": cell, "law": law, "group": "gradients", "verdict": verdict, "finding": found if verdict == "broken" else None}
 
 
@@ -98,7 +100,7 @@ def test_a_report_that_cannot_be_written_is_one_line(tmp_path):
     """Reports that name a file: the law is told, and why there is no page."""
     (tmp_path / "file").write_text("kept")
     text = reported(case_of(doubled, RNN), tmp_path / "file")
-    assert text.splitlines()[-1] == f"  report: not written: Not a directory ({tmp_path / 'file' / 'guest.Raises'})"
+    assert text.splitlines()[-1] == f"  report: not written: Not a directory ({tmp_path / 'file'})"
     assert list(overview.settle([result("a.py:B", "one", "broken")], tmp_path / "file", tmp_path)) == []
     assert (tmp_path / "file").read_text() == "kept"
 
@@ -109,7 +111,10 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space"):
         whole({tmp_path / "a.md": "after", tmp_path / "new" / "b.md": "after"})
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.md"]
+    text = reported(case_of(doubled, RNN), tmp_path)
+    assert text.endswith(f"  report: not written: No space left on device ({tmp_path})")
+    said = list(overview.settle([result("a.py:B", "one", "broken")], tmp_path, tmp_path))
+    assert said == [] and [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a.md"]
     assert (tmp_path / "a.md").read_text() == "before"
 
 
@@ -141,6 +146,11 @@ def test_an_error_of_ours_is_not_blamed_on_the_guest():
         raise RuntimeError("told") from theirs
     except RuntimeError as error:
         assert internal(error) is None and len(last_frames(error, most=1)) == 1
+    nothing = type("Nothing", (), {"state_names": ("h",), "weights": [np.zeros((2, 1))], "apply": lambda self, x, h: None})
+    wrapped = case_of(laws()["outputs_are_finite"].check, lift(lambda *_: nothing()))
+    assert wrapped.blames() == ["raised TypeError: apply returned None; wanted arrays of numbers"]
+    assert internal(wrapped.error) is None
+    assert internal(case_of(doubled, RNN).error) is None
     shipped = caught(lambda: LSTM(2, 3).apply(1))
     assert internal(shipped) is None
 
@@ -176,3 +186,30 @@ def test_a_page_says_what_it_was_found_with(tmp_path):
     assert one.startswith("Found with Cellcheck ") and "Python 3" in one and "NumPy" in one
     assert one.partition("SHA-256")[0] == two.partition("SHA-256")[0] and one != two
     shutil.rmtree(case.path.parent)
+
+
+class Doubled(RNN):
+    """Its gradients are twice what they should be."""
+
+    def _vjp(self, dh):
+        return super()._vjp(2 * dh)
+
+
+def in_words(Cell, problem):
+    """A law that compares no numbers."""
+    require([Block("apply", "a result", "an exception", np.inf, 0.0, "violated")])
+
+
+def test_the_picture_is_of_the_law_or_there_is_none(tmp_path):
+    """Not of the gradients, which are wrong as well; a law of words has no picture, nor does one of an earlier run stay."""
+    case = case_of(doubled, Doubled)
+    reported(case, tmp_path)
+    assert [panel.name for panel in case.panels] == ["h'"] and case.path.with_suffix(".svg").is_file()
+    case.law, case.error = in_words, case_of(in_words, Doubled).error
+    reported(case, tmp_path)
+    assert case.panels == [] and not case.path.with_suffix(".svg").exists()
+    law = laws()["input_gradients"]
+    case = case_of(law.check, Doubled)
+    case.name = law.name
+    reported(case)
+    assert [panel.name for panel in case.panels] == ["x"]

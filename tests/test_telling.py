@@ -83,7 +83,7 @@ def test_units_from_which_on_a_large_state_is_wrong(first, said):
 
 def result(law, finding=True, path=None):
     """One broken law of the cell, as its row of results."""
-    found = {"sentences": [], "blame": "W: wrong", "path": path, "name": "B"}
+    found = {"sentences": [], "blame": "W: wrong", "path": path, "page": path, "name": "B"}
     return {"cell": "a.py:B", "law": law, "group": "gradients", "verdict": "broken", "finding": finding and found}
 
 

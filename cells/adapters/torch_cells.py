@@ -28,9 +28,8 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
         with _one_thread():
             cell = Module(make(features, state), call, states, sequence, dtype, declared)
             if not blind:
-                blind.append(cell.unreached(features, state))
-        if blind[0] and "no_gradient" not in declared:
-            cell.no_gradient = blind[0]
+                blind.extend(copy.deepcopy(cell).unreached(features, state))
+        cell.lifted_as = {"no_upstream": blind[0] if blind else ()}
         return cell
 
     adapted.__doc__ = getattr(make, "__doc__", None)
@@ -72,7 +71,7 @@ class Module:
             outputs = self.call(module, *inputs)
         if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, torch.Tensor) for y in outputs):
             what = ", ".join(type(y).__name__ for y in (outputs if isinstance(outputs, (tuple, list)) else [outputs]))
-            raise TypeError(f"call returned {what}; give a tuple of tensors: {', '.join(self._output_names())}")
+            raise TypeError(f"call returned {what}; give a tuple of tensors, the output last")
         self._inputs, self._outputs = inputs, tuple(outputs)  # only now: a refusal changes nothing
         return tuple(y.detach().resolve_neg().resolve_conj().numpy().copy() for y in self._outputs)
 
@@ -101,16 +100,16 @@ class Module:
         return Gradients(found[:n], found[n] if k == n + 1 else tuple(found[n:k]), tuple(found[k:]))
 
     def unreached(self, features, state):
-        """The names of the outputs that autograd does not reach; none where the module cannot be run on zeros of these sizes."""
+        """[The names of the outputs that autograd does not reach]; [] if the module cannot be run on zeros of these sizes."""
         steps = (2,) * self.sequence
         try:
             self.apply(np.zeros((*steps, 1, features)), *(np.zeros((1, state)) for _ in self.state_names))
         except Exception:  # the pre-flight says what is wrong
-            return ()
-        return tuple(name for name, y in zip(self._output_names(), self._outputs) if not y.requires_grad)
+            return []
+        return [tuple(name for name, y in zip(self._output_names(), self._outputs) if not y.requires_grad)]
 
     def _output_names(self):
-        return [*self.state_names, *["ys"] * self.sequence]
+        return [*(f"{name}'" for name in self.state_names), getattr(self, "output", None) or "ys"]
 
     def __deepcopy__(self, memo):
         """A copy whose module holds the arrays that `memo` has in place of the weights; complex ones, too."""

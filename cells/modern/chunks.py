@@ -2,6 +2,7 @@
 
 import numpy as np
 from cellcheck.cells.contract import Gradients
+from cellcheck.cells.unroll import Unrolled
 
 
 def decays(log_a):
@@ -26,10 +27,10 @@ def turned(a):
     return np.swapaxes(a, -1, -2)
 
 
-class Chunkwise:
+class Chunkwise(Unrolled):
     """A sequence cell that takes `chunk` steps at once. The last chunk may be shorter; a row takes `lengths` of the steps.
 
-    Beside the class of Unroll(Step), a subclass adds, for one chunk with the batch first, each gate (batch, steps, width):
+    A subclass names its `Step`, and adds for one chunk, with the batch first, each gate (batch, steps, width):
     `forward(gates, on, *state)` -> (kept, new states, y), and `backward(kept, d_state, dy)` -> (d_gates, d_state).
     `on`, (batch, steps, 1), is false where a row has ended: there the state must be left as it is.
     """

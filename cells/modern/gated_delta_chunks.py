@@ -4,14 +4,15 @@ import numpy as np
 from cellcheck.cells.activations import d_sigmoid, log_sigmoid, sigmoid
 from cellcheck.cells.modern.chunks import Chunkwise, decays, through_decays, turned
 from cellcheck.cells.modern.gated_delta import GatedDelta, through_unit, unit
-from cellcheck.cells.unroll import Unroll
 
 
-class GatedDeltaChunks(Chunkwise, Unroll(GatedDelta)):
+class GatedDeltaChunks(Chunkwise):
     """The same numbers as Unroll(GatedDelta). In a chunk, D[t, s] is the decay from s to t, column 0 that of the old state;
     (I + A) U = beta (V - D_0 (K S)) with A[t, s] = beta_t D[t, s] (k_t k_s) for s < t: what each step writes, all at once;
     Y = D_0 (Q S) + P U with P[t, s] = D[t, s] (q_t k_s);  S' = D_0 S + (D k)^T U, D at the last step.
     """
+
+    Step, kind, state_names = GatedDelta, GatedDelta.kind, GatedDelta.state_names
 
     def forward(self, gates, on, S):
         """One chunk: (kept, (S',), y)."""

@@ -4,15 +4,16 @@ import numpy as np
 from cellcheck.cells.activations import d_sigmoid, d_tanh, log_sigmoid, sigmoid
 from cellcheck.cells.modern.chunks import Chunkwise, decays, through_decays, turned
 from cellcheck.cells.modern.mlstm import MLSTM
-from cellcheck.cells.unroll import Unroll
 
 
-class MLSTMChunks(Chunkwise, Unroll(MLSTM)):
+class MLSTMChunks(Chunkwise):
     """The same numbers as Unroll(MLSTM). In a chunk, G[t, s] = decay from s to t, plus I of the key, plus m of the old state;
     m_t = max_s G[t, s];  E = exp(G - m_t);  y_t = sum_s E[t, s] (q_t k_s) v_s / max(|sum_s E[t, s] (q_t k_s)|, exp(-m_t)).
 
     Column 0 is the old state: n in the place of its key, q C in that of its value.
     """
+
+    Step, kind, state_names, domains = MLSTM, MLSTM.kind, MLSTM.state_names, MLSTM.domains
 
     def forward(self, gates, on, C, n, m):
         """One chunk: (kept, (C', n', m'), y)."""
@@ -20,7 +21,7 @@ class MLSTMChunks(Chunkwise, Unroll(MLSTM)):
         k = k / self.step.keys**0.5
         log_f = np.where(on, log_sigmoid(self.step.capped(f)), 0)
         G = decays(log_f[..., 0]) + turned(np.concatenate([m[:, None], np.where(on, self.step.capped(i), -np.inf)], axis=1))
-        top = np.argmax(G.real, axis=-1)[..., None]
+        top = G.shape[-1] - 1 - np.argmax(G.real[..., ::-1], axis=-1)[..., None]  # of equals the latest, as step by step
         M = np.take_along_axis(G, top, axis=-1)
         E, keys, qC = np.exp(G - M), np.concatenate([n[:, None], k], axis=1), q @ C
         P = E * (q @ turned(keys))

@@ -10,6 +10,7 @@ Small numbers decide the order and the layout, large ones whether something is c
 import contextlib
 from dataclasses import dataclass, field, replace
 from itertools import permutations, product
+from typing import NamedTuple
 
 import numpy as np
 from cellcheck.cells.activations import sigmoid, tanh
@@ -64,7 +65,7 @@ class Convention:
 
     parts: for each weight a tuple of (source, gate, role of its fan-in, position of its gate, index before and after these axes);
     swapped: the states come output first; difference: the largest from what the guest returned; rivals: other Conventions that
-    agree with it on everything that the guest takes.
+    agree with it on everything that the guest takes; but: names of the outputs that are other ones.
     """
 
     kind: str
@@ -76,6 +77,7 @@ class Convention:
     swapped: bool = False
     difference: float = np.inf
     rivals: tuple = ()
+    but: tuple = ()
 
     @property
     def transposed(self):
@@ -109,6 +111,7 @@ class Convention:
         joint = self.layout.partition(", ")[2]
         extra = [said for key, said in SAID.items() if dict([key]).items() <= self.variant.items()]
         extra += [said.format(self.variant[key]) for key, said in AMOUNTS.items() if self.variant.get(key)]
+        extra += [f"but for {' and '.join(self.but)}"] * bool(self.but)
         biases = {"none": "no bias", "one": "one bias", "two": "two biases"}[self.biases]
         return ", ".join(filter(None, [f"the {self.kind} equations", *gates, joint, words, biases, *extra]))
 
@@ -186,42 +189,84 @@ def clipped(z, limit):
     return z if limit == np.inf else np.where(np.abs(z.real) > limit, np.copysign(limit, z.real), z)
 
 
+class Run(NamedTuple):
+    """A cell, what it was given and what it returned; None for an output that is not compared."""
+
+    cell: object
+    x: np.ndarray
+    state: tuple
+    outputs: list
+
+    def only(self, k):
+        """This run with the output at k alone."""
+        kept = self.outputs[k]
+        return self._replace(outputs=[y if y is kept else None for y in self.outputs])
+
+
+def match(spec):
+    """How closely the outputs of a convention must agree: in half precision, as closely as it rounds."""
+    return max(MATCH, 8 * spec.unit(spec.dtype))
+
+
 def search(Cell):
     """The Convention that the cell computes, with its rivals; else the nearest one with its `difference`.
 
-    None where the shapes admit none, or the cell cannot be evaluated.
+    None where the shapes admit none, or the cell cannot be evaluated. A cell of which the last output alone agrees has the
+    convention all the same: the law of equations is to refuse the others.
     """
     runs = [_run(Cell, problem) for problem in PROBES]
     if any(run is None for run in runs):
         return None
+    far = [run for run in (_run(Cell, problem, BEYOND) for problem in FAR) if run]
+    found, nearest = _matching(runs, GATES)
+    if not found and len(runs[0].outputs) > 1:
+        names = runs[0].cell.spec.output_names
+        found, _ = _matching([run.only(-1) for run in runs], [kind for kind in GATES if len(STATES[kind]) == len(runs[0].state)])
+        far = [run.only(-1) for run in far]
+        found = [
+            replace(c, but=tuple(n for k, n in enumerate(names) if not _agrees(c, [run.only(k) for run in runs]))) for c in found
+        ]
+    best, *rivals = _told_apart(found, far) or [nearest]
+    return best and replace(best, rivals=tuple(rivals))
+
+
+def _agrees(convention, runs):
+    """Whether the cell returned what the convention computes."""
+    return max(_difference(convention, *run) for run in runs) <= match(runs[0].cell.spec)
+
+
+def _matching(runs, kinds):
+    """All conventions of these kinds that agree with the runs, and the nearest one."""
     found, nearest = [], None
-    for layout in layouts(runs[0][0].weights):
-        for candidate in _candidates(layout, [(o, o, o) for o in permutations(GATES[layout.kind])], runs[0][0].spec):
+    known = [layout for layout in layouts(runs[0].cell.weights) if layout.kind in kinds]
+    for layout in known:
+        for candidate in _candidates(layout, [(o, o, o) for o in permutations(GATES[layout.kind])], runs[0].cell.spec):
             nearest = _nearer(nearest, candidate, runs, found)
     if not found:
-        for layout in layouts(runs[0][0].weights):  # biases in another order than the matrices: seen in the field
+        for layout in known:  # biases in another order than the matrices: seen in the field
             if nearest and (layout.kind, layout.words) == (nearest.kind, nearest.layout) and layout.biases != "none":
                 for order, biases in permutations(permutations(GATES[layout.kind]), 2):
                     nearest = _nearer(nearest, layout.ordered((order, order, biases)), runs, found)
-    far = [run for run in (_run(Cell, problem, BEYOND) for problem in FAR) if run]
-    best, *rivals = _told_apart(found, far) or [nearest]
-    return best and replace(best, rivals=tuple(rivals))
+    return found, nearest
 
 
 def _told_apart(found, far):
     """Those of the conventions that agree best where numbers are large: as they are, or with something clipped.
 
-    All of them if none agrees there: what is wrong at large numbers is for the law of equations.
+    All that agree at small numbers if none does there: what is wrong at large ones is for the law of equations.
     """
     if not far or not found:
         return found
+    spec = far[0].cell.spec
+    rounding = ROUNDING * spec.unit(spec.dtype)
+    found = [c for c in found if c.difference <= ROUNDING * max(rounding, min(c.difference for c in found))]
     apart = [max(_difference(c, *run) for run in far) for c in found]
-    if min(apart) > ROUNDING * far[0][0].spec.unit(far[0][1].dtype):
+    if min(apart) > rounding:
         limited = [_limited(c, name, far) for c in found for name in CLIPS if c.kind in VARIANTS[name][0]]
-        nearer = [c for c in limited if c.difference <= min(MATCH, min(apart) / MUCH)]
+        nearer = [c for c in limited if c.difference <= min(match(spec), min(apart) / MUCH)]
         if nearer:
             return nearer
-    return [c for difference, c in zip(apart, found) if difference <= MATCH] or found
+    return [c for difference, c in zip(apart, found) if difference <= match(spec)] or found
 
 
 def _limited(convention, name, far):
@@ -339,13 +384,13 @@ def _candidates(layout, orders, spec):
 
 def _nearer(nearest, candidate, runs, found):
     """The nearer of the two, with its difference; the candidate joins `found` if it matches."""
-    difference = 0.0
+    difference, close = 0.0, match(runs[0].cell.spec)
     for run in runs:
         difference = max(difference, _difference(candidate, *run))
-        if difference > MATCH and nearest and difference >= nearest.difference:
+        if difference > close and nearest and difference >= nearest.difference:
             return nearest
     candidate = replace(candidate, difference=difference)
-    if difference <= MATCH:
+    if difference <= close:
         found.append(candidate)
     return nearest if nearest and nearest.difference <= difference else candidate
 
@@ -369,9 +414,10 @@ def _difference(found, cell, x, state, outputs):
     taken = spec.state_names if len(spec.states) == len(names) else names
     named = {**{f"{name}'": s for name, s in zip(taken, placed)}, "ys": np.array(ys)}
     expected = [new[-1].sum()] if spec.scalar else [named.get(name, np.nan) for name in spec.output_names]
-    if [np.shape(e) for e in expected] != [np.shape(y) for y in outputs]:
+    pairs = [(y, e) for y, e in zip(outputs, expected) if y is not None]
+    if len(outputs) != len(expected) or any(np.shape(y) != np.shape(e) for y, e in pairs):
         return np.inf
-    difference = max(np.max(np.abs(y - e) / np.maximum(1.0, np.abs(e)), initial=0.0) for y, e in zip(outputs, expected))
+    difference = max(np.max(np.abs(y - e) / np.maximum(1.0, np.abs(e)), initial=0.0) for y, e in pairs)
     return np.inf if np.isnan(difference) else float(difference)
 
 
@@ -388,7 +434,7 @@ def gates_of(weights, blocks, transposed):
 def declared_difference(Cell):
     """How far a cell is from the kind and blocks that it declares, at the probes; 0 where it cannot be asked."""
     runs = [run for run in (_run(Cell, problem) for problem in PROBES) if run]
-    return max((_difference(run[0].spec, *run) for run in runs), default=0.0)
+    return max((_difference(run.cell.spec, *run) for run in runs), default=0.0)
 
 
 def swaps(cell, found):
@@ -403,7 +449,7 @@ def swaps(cell, found):
 
 
 def _run(Cell, problem, beyond=1.0):
-    """(cell, x, state, outputs) on one probe, at batch 1 if need be; None where the cell raises or returns other than numbers.
+    """A cell on one probe, at batch 1 if need be; None where the cell raises or returns other than numbers.
 
     beyond: by which all states but the last are multiplied.
     """
@@ -411,5 +457,5 @@ def _run(Cell, problem, beyond=1.0):
         with contextlib.suppress(Exception):
             cell, x, state = replace(problem, batch=batch).build(Cell)
             state = (*(s * s.dtype.type(beyond) for s in state[:-1]), *state[-1:])
-            return cell, x, state, [np.array(y, dtype=float) for y in cell.apply(x, *(s.copy() for s in state))]
+            return Run(cell, x, state, [np.array(y, dtype=float) for y in cell.apply(x, *(s.copy() for s in state))])
     return None

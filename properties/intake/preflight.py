@@ -59,7 +59,7 @@ def cleared(text, Guest):
                 _check_live(lift(Guest), notes)
                 declared |= {"fewest_steps": fewest} if fewest else {}
                 notes += ["takes no empty sequence"] * bool(fewest)
-                notes += _blind(lift(Guest).spec())
+                notes += _blind(lift(Guest).spec()) + _constant(lift(Guest))
                 found, said = _convention(lift(Guest, **declared))
         except Refusal as refusal:
             raise GuestError(f"--cell {text}: {refusal}") from None
@@ -187,7 +187,7 @@ def _check_methods(guest):
 
 def _check_declarations(cell, features, state):
     if cell.spec.kind not in (*KINDS, *MODERN, None):
-        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join((*KINDS, *MODERN))}, or None")
+        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join(KINDS)}, one of cellcheck.cells.modern, or None")
     unknown = set(cell.spec.gradients) - set(Cell.gradients)
     own = getattr(cell.guest, "gradients", ())
     if unknown or isinstance(own, str):
@@ -232,6 +232,8 @@ def _check_new_declarations(cell):
         raise Refusal(f"deterministic is {spec.deterministic!r}; give True or False")
     if spec.precision is not None and not (isinstance(spec.precision, float) and 0 < spec.precision < 1):
         raise Refusal(f"precision is {spec.precision!r}; give a unit roundoff, such as 2.0**-24")
+    if spec.chunk is not None and not (isinstance(spec.chunk, int) and spec.chunk > 0):
+        raise Refusal(f"chunk is {spec.chunk!r}; give the number of steps that it takes at once")
     known = {*spec.array_names, *(name.strip("'") for name in spec.output_names)}
     blind = getattr(guest, "no_gradient", ())
     if isinstance(blind, str) or {name.strip("'") for name in blind} - known:
@@ -377,9 +379,31 @@ def _blind(spec):
         names, last = ", ".join(spec.detached), spec.output_names[-1]
         lines.append(f"not verified: gradients of {names}, and of any output but {last}; those of {last} are, over some steps")
     blind = [y.name for y in spec.outputs if not y.differentiable and y.name.strip("'") not in spec.detached]
-    lines += [f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are"] if blind else []
+    if blind:
+        states = tuple(name.strip("'") for name in blind if name.strip("'") in spec.state_names)
+        hint = f"; if it is detached on purpose, declare no_gradient = {states!r}" if states else ""
+        lines.append(f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are{hint}")
     held = [a.name for a in spec.arrays if a.domain]
     return lines + [f"verified for {', '.join(held)} within the declared domains alone"] * bool(held)
+
+
+def _constant(Cell):
+    """A line about states that depend on x, but whose upstreams give zero gradients."""
+    spec = Cell.spec()
+    if spec.scalar or not {"weights", "x"} <= set(spec.gradients) or "x" not in spec.offers:
+        return []
+    cell, x, rest = PROBES[0].build(Cell)
+    found = []
+    with contextlib.suppress(Exception):  # the laws report it
+        others = [np.array(y) for y in cell.apply(*spec.folded([*cell.weights, -x, *rest])[len(cell.weights) :])]
+        outputs = [np.array(y) for y in cell.apply(x, *rest)]
+        for k, name in enumerate(spec.state_names):
+            gradients = cell.vjp(*(np.full_like(y, j == k) for j, y in enumerate(outputs)))
+            silent = not any(np.any(claim) for claim, _ in claimed(cell, gradients, spec.gradients) if claim is not None)
+            if spec.outputs[k].differentiable and silent and not np.array_equal(outputs[k], others[k]):
+                found.append(name)
+    told = f"upstreams of {', '.join(found)} give zero gradients; if vjp treats that as a constant, declare no_gradient = "
+    return [told + repr(tuple(found))] * bool(found)
 
 
 def _lacks(cell, error):
@@ -391,8 +415,6 @@ def _lacks(cell, error):
         return f"; if it takes several inputs, declare inputs = {tuple(wanted[: len(wanted) - len(spec.states)])!r}"
     if isinstance(error, IndexError) and "integer" in str(error) and not spec.bounded:
         return f"; if {spec.inputs[0].name} holds whole numbers, declare domains = {{'{spec.inputs[0].name}': 'tokens'}}"
-    if "does not require grad" in str(error):
-        return "; declare no_gradient with the names of the states that take none"
     return ""
 
 
@@ -411,7 +433,7 @@ def _convention(Cell):
     found = conventions.search(Cell)
     if found is None:
         return {}, ["convention not verified: the shapes of its weights are those of no RNN, LSTM or GRU"]
-    if found.difference > _match(cell):
+    if found.difference > conventions.match(cell.spec):
         return {}, [f"computes none of the known conventions; nearest is {found} (largest difference {found.difference:.1g})"]
     if found.swapped:
         names = ", ".join(reversed(cell.spec.state_names))
@@ -429,18 +451,13 @@ def _convention(Cell):
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 
-def _match(cell):
-    """How closely the outputs of a convention must agree: in half precision, as closely as it rounds."""
-    return max(conventions.MATCH, 8 * cell.spec.unit(cell.spec.dtype))
-
-
 def _contradictions(Cell, cell):
     """A line where a guest that declares its gates computes those of another order."""
     gap = conventions.declared_difference(Cell)
-    if gap <= _match(cell):
+    if gap <= conventions.match(cell.spec):
         return []
     found = conventions.search(Cell)
-    if found is None or found.difference > _match(cell):
+    if found is None or found.difference > conventions.match(cell.spec):
         return [f"declares {cell.spec.kind}, but computes something else (largest difference {gap:.1g})"]
     return [f"declares {cell.spec.kind}, but computes {found}{conventions.swaps(cell, found)}"]
 

@@ -348,7 +348,7 @@ TOTALS = (
     "unroll._vjp: d_weights, dx = ([np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)) -> "
     "d_weights, dx = ([np.zeros_like(w) for w in self.weights], "
 )
-PADDING = "unroll._apply: x, states, ys, taken = (np.where(alive, x, 0), [tuple(state)], [], []) -> x, states, ys, taken = "
+PADDING = "unroll._apply: x, states, ys, taken = (_chosen(alive, x, 0), [tuple(state)], [], []) -> x, states, ys, taken = "
 GRU_BIASES = (
     "gru.__init__: self.b_input, self.b_state = (np.zeros(columns, dtype), np.zeros(columns, dtype)) -> "
     "self.b_input, self.b_state = "
@@ -363,9 +363,9 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     DECLARED + "('kind', 'state_names') if hasattr(Step, name)": "no shipped step is transposed, which is the default",
     "unroll.__init__: self.step = self.Step(input_features, state_size, **options) -> "
     "self.step = self.Step(input_features, state_size)": "laws give no options; meta/test_cells.py gives rng and dtype",
-    PADDING + "(np.where(alive, x, 0), [state], [], [])": "a list of states serves as a tuple does",
-    PADDING + "(np.where(alive, x, 1), [tuple(state)], [], [])": MASKED,
-    PADDING + "(np.where(alive, x, -1), [tuple(state)], [], [])": MASKED,
+    PADDING + "(_chosen(alive, x, 0), [state], [], [])": "a list of states serves as a tuple does",
+    PADDING + "(_chosen(alive, x, 1), [tuple(state)], [], [])": MASKED,
+    PADDING + "(_chosen(alive, x, -1), [tuple(state)], [], [])": MASKED,
     RETURN + "(*(s for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-1].dtype))": (
         "the final states are in no cache, so that nobody else holds them"
     ),

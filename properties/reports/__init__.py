@@ -4,6 +4,7 @@ from cellcheck.properties.reports.case import Case
 from cellcheck.properties.reports.diagnosis import Attempts, diagnose
 from cellcheck.properties.reports.located import located
 from cellcheck.properties.reports.pages import write
+from cellcheck.properties.reports.raised import shown
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.reports.short import short
 
@@ -26,8 +27,8 @@ def reported(case, directory=None):
     try:
         case.path = write(case, directory)
     except OSError as error:
-        return short(case, f"not written: {error.strerror} ({error.filename})")
-    return short(case, case.path)
+        return short(case, f"not written: {error.strerror} ({shown(directory, case.home)})")
+    return short(case, shown(case.path, case.home))
 
 
 def lengths(case):

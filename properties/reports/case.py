@@ -68,7 +68,7 @@ class Case:
         """One line for each wrong block, worst first: where, got, expected, bound."""
         if not isinstance(self.error, Violation):
             at = place(self.error, self.home)
-            return [f"raised {named(self.error)}" + f" at {at}" * bool(at)]
+            return [f"raised {named(self.error, 60)}" + f" at {at}" * bool(at)]
         return [f"{self.where(b)}: {compared(b)}" for b in self.error.blocks]
 
     def where(self, block):

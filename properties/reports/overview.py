@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cellcheck.properties.intake.catalogue import rank
 from cellcheck.properties.reports.pages import folder, forget
+from cellcheck.properties.reports.raised import shown
 from cellcheck.properties.writing.files import whole
 from cellcheck.properties.writing.text import line, prose
 
@@ -25,7 +26,8 @@ def _telling(r):
 def finding(case):
     """What the overview needs of a case, as plain values."""
     path = str(case.path) if case.path else None
-    return {"sentences": case.sentences, "blame": case.blames()[0], "path": path, "name": case.short_label}
+    page = shown(path, case.home) if path else None
+    return {"sentences": case.sentences, "blame": case.blames()[0], "path": path, "page": page, "name": case.short_label}
 
 
 def told(terminalreporter, results):
@@ -40,12 +42,16 @@ def told(terminalreporter, results):
 
 def lines(results):
     """For each cell that breaks several laws: how many, of what cause, and each law in one line."""
-    for rows in findings(results).values():
+    found = findings(results)
+    names = [cell.rpartition(":")[2] for cell in found]
+    for cell, rows in found.items():
         if len(rows) < 2:
             continue
+        name = rows[0]["finding"]["name"]
         broken = sum(r["verdict"] == "broken" for r in rows)
         counts = [_counted(broken, "law"), _counted(len(rows) - broken, "promise")]
-        yield f"{rows[0]['finding']['name']} breaks {' and '.join(filter(None, counts))}. Most telling first:"
+        name = cell if names.count(name) > 1 else name
+        yield line(f"{name} breaks {' and '.join(filter(None, counts))}. Most telling first:")
         for cause, members in _causes(rows).items():
             yield f"  {line(cause, 148)}" if cause else "  no known mistake matches:"
             shown = members[:6]
@@ -53,8 +59,8 @@ def lines(results):
                 yield f"    {line(r['law'] + ': ' + r['finding']['blame'], 146)}"
             if len(members) > len(shown):
                 yield f"    and {len(members) - len(shown)} more: {', '.join(r['law'] for r in members[len(shown) :])}"
-        if folder := next((r["finding"]["path"] for r in rows if r["finding"]["path"]), None):
-            yield f"  reports: {Path(folder).parent / 'README.md'}"
+        if page := next((r["finding"]["page"] for r in rows if r["finding"]["page"]), None):
+            yield f"  reports: {Path(page).parent / 'README.md'}"
 
 
 def _counted(n, what):
@@ -75,8 +81,8 @@ def shortened(reports, results):
     for report in reports:
         for key, value in getattr(report, "user_properties", ()):
             if key == "cellcheck" and value.get("finding") and id(value) not in first:
-                path = value["finding"]["path"]
-                report.longrepr = f"{value['law']}: {value['finding']['blame']}" + f"\nreport: {path}" * bool(path)
+                page = value["finding"]["page"]
+                report.longrepr = f"{value['law']}: {value['finding']['blame']}" + f"\nreport: {page}" * bool(page)
 
 
 def settle(results, directory, home):
@@ -98,7 +104,7 @@ def settle(results, directory, home):
                 if not any(place.iterdir()):
                     place.rmdir()
     except OSError as error:
-        yield f"reports: {error.filename}: {error.strerror}"
+        yield f"reports: {shown(directory, home)} is not up to date: {error.strerror}"
 
 
 def markdown(cell, rows, pages):

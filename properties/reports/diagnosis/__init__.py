@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from cellcheck.cells import lift
-from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes
+from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, single
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, grown
@@ -113,7 +113,7 @@ def _examined(g, tried, problem):
         return told, True
     if g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
         return told, True
-    numeric = tried(lambda: numeric_faults(g))
+    numeric = tried(lambda: single(g)) or tried(lambda: numeric_faults(g))
     if not right and numeric:
         return numeric, True
     told, good = tried(lambda: gradient_faults(g), ((), True)) if g.cell.spec.gradients else ((), True)

@@ -26,9 +26,9 @@ def close(a, b, tolerance=CLOSE):
     return bool(scale > 0 and np.max(np.abs(a - b)) <= tolerance * scale)
 
 
-def same(a, b):
+def same(a, b, tolerance=CLOSE):
     """close, or both zero, or both empty."""
-    return close(a, b) or (np.shape(a) == np.shape(b) and not np.any(a) and not np.any(b))
+    return close(a, b, tolerance) or (np.shape(a) == np.shape(b) and not np.any(a) and not np.any(b))
 
 
 class Grown:
@@ -39,7 +39,8 @@ class Grown:
         self.Cell, self.p = Cell, problem.literal(Cell)
         self.cell, _, _ = self.p.build(Cell)
         self.names, self.outputs = self.cell.spec.array_names, self.cell.spec.output_names
-        self.kind, self.blocks = self.cell.spec.kind, self.cell.spec.weight_blocks
+        self.kind, self.blocks, self.variant = self.cell.spec.kind, self.cell.spec.weight_blocks, self.cell.spec.variant
+        self.single = np.float64 not in self.cell.spec.dtypes or "float32" in self.cell.spec.choices
         self.n, self.gist = len(self.cell.weights), bool(self.cell.spec.scalar)
 
     @cached_property
@@ -79,15 +80,25 @@ class Grown:
         """The upstream with all but some entries set to zero; keep(k, array) -> mask or factor of the k-th."""
         return tuple(np.asarray(u * keep(k, u)) for k, u in enumerate(self.upstream))
 
-    def row(self, r):
-        """The true gradients due to row r alone."""
+    @property
+    def by_rows(self):
+        """Whether every output has a row for each row of x."""
+        return all(u.ndim >= 2 for u in self.upstream)
+
+    @property
+    def batch(self):
+        """The number of rows."""
+        return self.p.x.shape[-2]
+
+    def of_row(self, r):
+        """The upstream of row r alone."""
 
         def keep(k, u):
             mask = np.zeros(u.shape)
             mask[..., r, :] = 1
             return mask
 
-        return self.truth(self.masked(keep))
+        return self.masked(keep)
 
 
 @lru_cache(maxsize=8)
@@ -150,3 +161,8 @@ def several(names):
     """a, b and c."""
     names = list(names)
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def the(gate):
+    """The gate in a sentence."""
+    return "the candidate" if gate == "candidate" else f"the {gate} gate"

@@ -2,45 +2,16 @@
 
 import numpy as np
 from cellcheck.cells import lift
+from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.conventions import gates_of
 from cellcheck.properties.reports.diagnosis.grown import figure
 
-GRID = (
-    0.0,
-    0.5,
-    1,
-    2.5,
-    3.5,
-    5.5,
-    6.5,
-    8.5,
-    9.5,
-    12,
-    15,
-    18,
-    19.5,
-    20.5,
-    25,
-    31,
-    36,
-    38,
-    41,
-    60,
-    80,
-    90,
-    200,
-    400,
-    700,
-    711,
-    750,
-    1500,
-)
+GRID = "0 .5 1 2.5 3.5 5.5 6.5 8.5 9.5 12 15 18 19.5 20.5 25 31 36 38 41 60 80 90 200 400 700 711 750 1500"
+GRID = tuple(map(float, GRID.split()))  # of pre-activations
 OFF, SINGLE = 1e-9, (1e-5, 1e-6)  # relative, far more than a few ulp; relative and absolute in float32
 LIMITS = {709.78: "exp overflows", 710.48: "cosh overflows", 355.24: "its square overflows", 88.72: "exp overflows in float32"}
 BIG = 45.0  # sigmoid is 1, tanh is 1
-
-
 READ = {"RNN": ("candidate",), "LSTM": ("input", "forget", "output", "candidate"), "GRU": ("update", "candidate")}
 
 
@@ -73,7 +44,7 @@ class Probe:
     def __init__(self, Cell, kind, gate):
         """gate: whose activation is read."""
         self.Cell, self.kind, self.gate = Cell, kind, gate
-        self.act, self.slope = (np.tanh, _d_tanh) if gate == "candidate" else (_sigmoid, _d_sigmoid)
+        self.act, self.slope = (np.tanh, d_tanh) if gate == "candidate" else (sigmoid, d_sigmoid)
         self.word = "tanh" if gate == "candidate" else "sigmoid"
         cell = lift(Cell)(1, 1)
         self.single = np.float64 not in cell.spec.dtypes or "float32" in cell.spec.choices
@@ -212,17 +183,3 @@ def _edge(wrong, good, bad):
         middle = (good + bad) / 2
         good, bad = (good, middle) if wrong(middle) else (middle, bad)
     return bad
-
-
-def _sigmoid(z):
-    e = np.exp(-np.abs(z))
-    return np.where(z < 0, e, 1) / (1 + e)
-
-
-def _d_sigmoid(z):
-    e = np.exp(-np.abs(z))
-    return e / (1 + e) ** 2
-
-
-def _d_tanh(z):
-    return 4 * _d_sigmoid(2 * z)
