@@ -96,7 +96,11 @@ class Power:
         return listing(self.lines, f"{self.label}: edits refused, by line", STYLE)
 
     def __str__(self):
-        return "\n".join(line for text in self._text() for line in (wrap(text, 80) if "\n" not in text else [text]))
+        return "\n".join(
+            line
+            for text in self._text()
+            for line in (wrap(text, 80, break_long_words=False, break_on_hyphens=False) if "\n" not in text else [text])
+        )
 
     def _text(self):
         beyond = [f"Out of reach: {'; '.join(self.beyond)}."] * bool(self.beyond)
