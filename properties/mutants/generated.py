@@ -335,6 +335,11 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     DECLARED + "('kind', 'state_names') if hasattr(Step, name)": "no shipped step is transposed, which is the default",
     "unroll.__init__: self.step = self.Step(input_features, state_size, **options) -> "
     "self.step = self.Step(input_features, state_size)": "laws give no options; meta/test_cells.py gives rng and dtype",
+    "unroll.__init__: super().__init__(input_features, state_size) -> super().__init__(input_features, input_features)": (
+        "its step has the sizes, and these are only shown"
+    ),
+    "unroll.__init__: self.step = self.Step(input_features, state_size, **options) -> "
+    "self.step = self.Step(input_features, input_features, **options)": "a cell of other shapes, which it declares",
     PADDING + "(_chosen(alive, x, 0), [state], [], [])": "a list of states serves as a tuple does",
     PADDING + "(_chosen(alive, x, 1), [tuple(state)], [], [])": MASKED,
     PADDING + "(_chosen(alive, x, -1), [tuple(state)], [], [])": MASKED,
