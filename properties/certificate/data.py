@@ -103,11 +103,11 @@ def expected_blocks(spec):
 def _power(Cell, cell, of):
     """Per block how closely the certified examples agreed; what no law looked at is there as well, with the reason."""
     seen = {name: found for (group, _), r in of.items() if group == "gradients" for name, found in r.get("power", {}).items()}
-    rows = []
+    rows, without = [], {a.name for a in cell.spec.arrays if not a.differentiable}
     for name, part in expected_blocks(cell.spec):
         found = seen.get(name, {})
         counts = {verdict: found.get(verdict, 0) for verdict in ("certified", "inconclusive", "trivial", "violated")}
-        reason = "" if found else missing(Cell, (part,)) or _unjudged(part, of)
+        reason = "" if found else "has none, as declared" if name in without else missing(Cell, (part,)) or _unjudged(part, of)
         sharpness = {"worst": found.get("worst"), "decades": found.get("decades", {}), "oracle": found.get("oracle")}
         rows.append({"block": name, "part": part, **counts, **sharpness, "reason": reason})
     return rows

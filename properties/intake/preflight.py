@@ -70,7 +70,7 @@ def cleared(text, Guest):
                 _check_live(lift(Guest), notes)
                 declared |= {"fewest_steps": fewest} if fewest else {}
                 notes += ["takes no empty sequence"] * bool(fewest)
-                notes += _blind(lift(Guest).spec())
+                notes += _blind(lift(Guest).spec()) + _constant(lift(Guest))
                 found, said = _convention(lift(Guest, **declared))
         except Refusal as refusal:
             raise GuestError(f"--cell {text}: {refusal}") from None
@@ -222,6 +222,8 @@ def _check_new_declarations(cell):
         raise Refusal(f"deterministic is {spec.deterministic!r}; give True or False")
     if spec.precision is not None and not (isinstance(spec.precision, float) and 0 < spec.precision < 1):
         raise Refusal(f"precision is {spec.precision!r}; give a unit roundoff, such as 2.0**-24")
+    if spec.chunk is not None and not (isinstance(spec.chunk, int) and spec.chunk > 0):
+        raise Refusal(f"chunk is {spec.chunk!r}; give the number of steps that it takes at once")
     known = {*spec.array_names, *(name.strip("'") for name in spec.output_names)}
     blind = getattr(guest, "no_gradient", ())
     if isinstance(blind, str) or {name.strip("'") for name in blind} - known:
@@ -370,6 +372,25 @@ def _blind(spec):
     lines += [f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are"] if blind else []
     held = [a.name for a in spec.arrays if a.domain]
     return lines + [f"verified for {', '.join(held)} within the declared domains alone"] * bool(held)
+
+
+def _constant(Cell):
+    """A line about states that depend on x, but whose upstreams give zero gradients."""
+    spec = Cell.spec()
+    if spec.scalar or not {"weights", "x"} <= set(spec.gradients) or "x" not in spec.offers:
+        return []
+    cell, x, rest = PROBES[0].build(Cell)
+    found = []
+    with contextlib.suppress(Exception):  # the laws report it
+        others = [np.array(y) for y in cell.apply(*spec.folded([*cell.weights, -x, *rest])[len(cell.weights) :])]
+        outputs = [np.array(y) for y in cell.apply(x, *rest)]
+        for k, name in enumerate(spec.state_names):
+            gradients = cell.vjp(*(np.full_like(y, j == k) for j, y in enumerate(outputs)))
+            silent = not any(np.any(claim) for claim, _ in claimed(cell, gradients, spec.gradients) if claim is not None)
+            if spec.outputs[k].differentiable and silent and not np.array_equal(outputs[k], others[k]):
+                found.append(name)
+    told = f"upstreams of {', '.join(found)} give zero gradients; if vjp treats that as a constant, declare no_gradient = "
+    return [told + repr(tuple(found))] * bool(found)
 
 
 def _lacks(cell, error):
