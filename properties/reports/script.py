@@ -45,10 +45,7 @@ def script(case, origin):
     if type(error) is not type(case.error) or not tape.made:
         return None
     writer = Writer(case, tape)
-    if isinstance(error, Violation):
-        lines = writer.violated(_again(case.error.blocks[0], blocks))
-    else:
-        lines = writer.raised(error)
+    lines = writer.violated(_again(case.error.blocks[0], blocks)) if isinstance(error, Violation) else writer.raised(error)
     imports = ["import sys", "from pathlib import Path", "", "import numpy as np"]
     for module in ("random", "copy"):
         if any(f"{module}." in line.replace(f"np.{module}.", "") for line in lines):
