@@ -176,7 +176,8 @@ def cached(g):
                 f"the {what} {name} depends on what the same cell was called "
                 f"with before, by {figure(np.max(np.abs(value - used[name])))}"
             ]
-    for word, p in (("more rows", g.p.rows([*range(g.batch), 0])), ("fewer rows", g.p.rows([0]))):
+    others = () if g.cell.spec.batch else (("more rows", g.p.rows([*range(g.batch), 0])), ("fewer rows", g.p.rows([0])))
+    for word, p in others:
         cell = g.p.build(g.Cell)[0]
         outcome(cell, g.p)
         try:
