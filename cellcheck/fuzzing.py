@@ -75,12 +75,12 @@ def quietly(law):
 
     @wraps(law)
     def quiet(**arguments):
-        from cellcheck.properties.verdicts.limits import Hang, limited
+        from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
 
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                with limited():
+                with limited(EXAMPLE):
                     return law(**arguments)
             except Hang as hang:  # no Exception, and would end the worker
                 raise TimeoutError(str(hang)) from None

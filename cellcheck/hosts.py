@@ -13,6 +13,7 @@ import execnet
 import pytest
 
 from cellcheck import profiles
+from cellcheck.journal import Words, journal
 
 
 @dataclass
@@ -43,7 +44,8 @@ class Ledger:
                 yield f"{host}: {share['laws']} laws, {share['examples']} examples"
         yield from self.moves
         for law, why in self.again.items():
-            yield f"run again: {law} ({why}){'' if law in self.reported else ', without a verdict'}"
+            if law not in self.lost:
+                yield f"run again: {law} ({why}){'' if law in self.reported else ', without a verdict'}"
         missing = self.missing()
         if missing:
             yield f"INCOMPLETE: {len(missing)} of {len(self.wanted)} have no verdict"
@@ -83,6 +85,13 @@ def pytest_xdist_setupnodes(config, specs):
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Tell a new worker which cells have taken workers down twice: it skips their other laws."""
+    lost = node.config.stash[LEDGER].lost
+    node.workerinput["deadly"] = [law.partition("[")[2].removesuffix("]") for law in lost]
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodeready(node):
     """Note where the worker is."""
     node.config.stash[LEDGER].places[node.gateway.id] = node.gateway.spec
@@ -110,6 +119,8 @@ def pytest_handlecrashitem(crashitem, report, sched):
     ledger = sched.config.stash[LEDGER]
     if crashitem in ledger.again:
         ledger.lost[crashitem] = "took its worker down twice"
+        words = Words(journal(sched.config).folder, report.node.gateway.id)
+        report.longrepr = "\n".join([f"{report.longrepr}, for the second time", *words.lines("its process ended")])
         return
     ledger.again[crashitem] = f"worker {report.node.gateway.id} was lost while running it"
     report.outcome = "rerun"

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
+from cellcheck.journal import journal
 from cellcheck.properties.intake.capabilities import missing
+from cellcheck.properties.intake.surroundings import restored
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.verdicts.blocks import Violation
-from cellcheck.properties.verdicts.limits import Hang, limited
+from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
 from cellcheck.properties.verdicts.run import array_names
 from cellcheck.running import Run, observed
 
@@ -21,6 +23,8 @@ RUN, HUNG = pytest.StashKey[Run](), pytest.StashKey[set]()
 def barred(item):
     """Why this law is not asked of this cell, or None: it lacks what the law needs, or it has hung before."""
     needs = {need for mark in item.iter_markers("needs") for need in mark.args}
+    if item.callspec.id in getattr(item.config, "workerinput", {}).get("deadly", ()):
+        return "the cell ended its process in an earlier law"
     if item.callspec.id in item.config.stash.setdefault(HUNG, set()):
         return "the cell hung in an earlier law"
     return missing(item.callspec.params["Cell"], needs)
@@ -33,7 +37,8 @@ def watched(item):
     if any(item.iter_markers("xfail")):
         law._hypothesis_internal_use_settings = settings(kept, phases=[p for p in kept.phases if p != Phase.shrink])
     try:
-        with observed(law, shrink=not any(item.iter_markers("xfail"))) as item.stash[RUN]:
+        shrink, limit = not any(item.iter_markers("xfail")), item.config.option.limit or EXAMPLE
+        with observed(law, shrink, limit, journal(item.config).step) as item.stash[RUN]:
             yield
     finally:
         law._hypothesis_internal_use_settings = kept
@@ -86,8 +91,10 @@ def told(item, run, law, cell, error):
     home, root = item.config.invocation_params.dir, item.config.rootpath
     elsewhere = "" if home == root else f"{root}/"
     run.case = Case(cell, law, group, equation, run.law, item.callspec.params["Cell"], problem, error, elsewhere)
+    limit = item.config.option.limit or EXAMPLE
+    journal(item.config).begin(f"writing the report of the law {law} on {cell}", limit)
     try:
-        with limited():
+        with restored(), limited(limit):
             return reported(run.case, directory and home / directory, home)
     except (Exception, SystemExit, Hang) as other:  # whatever a wild guest does while it is asked for more
         return f"{cell} breaks the law {law}: {_named(error)} at {problem} (no report: {_named(other)})"

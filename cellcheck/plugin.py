@@ -7,14 +7,14 @@ import pytest
 from hypothesis import settings
 
 from cellcheck import judging, profiles
+from cellcheck.journal import journal
 from cellcheck.properties import certificate
 from cellcheck.properties.certificate import table
 from cellcheck.properties.intake import expected, preflight
 from cellcheck.properties.reports import overview
-from cellcheck.properties.verdicts import limits
 
 LAWS = Path(__file__).parents[1] / "properties"
-pytest_plugins = ["cellcheck.hosts", "cellcheck.measuring"]
+pytest_plugins = ["cellcheck.hosts", "cellcheck.measuring", "cellcheck.supervisor"]
 profiles.register()
 
 
@@ -34,9 +34,9 @@ def pytest_configure(config):
     """Load the cells before anything else can fail."""
     config.addinivalue_line("markers", "needs(*capabilities): what a cell must offer for the law to apply")
     config.addinivalue_line("markers", "promise: a law that a guest may break without failing the run, unless --strict")
-    limits.SECONDS = config.option.limit or limits.SECONDS
+    texts, directory, begin = config.option.cell, config.invocation_params.dir, journal(config).begin
     try:
-        config.cells, config.about = preflight.chosen(config.option.cell, config.invocation_params.dir)
+        config.cells, config.about = preflight.chosen(texts, directory, config.option.limit, begin)
         config.expected = expected.read(config.option.expected_failures, config.cells)
     except preflight.GuestError as error:
         raise pytest.UsageError(str(error)) from None

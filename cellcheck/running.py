@@ -1,5 +1,6 @@
 """One law on one cell: what it did, and the last problem on which it failed."""
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -10,14 +11,17 @@ from time import perf_counter
 from unittest import SkipTest
 
 import numpy as np
+import pytest
 from hypothesis.errors import UnsatisfiedAssumption
 
+from cellcheck.properties.intake.surroundings import restored
 from cellcheck.properties.shrinking import shrinking
-from cellcheck.properties.verdicts.limits import Hang, limited
+from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import regimes
 
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
+ENDINGS = (SystemExit, SkipTest, pytest.skip.Exception, pytest.fail.Exception, pytest.exit.Exception)
 
 
 @dataclass
@@ -61,10 +65,23 @@ class Run:
 
 
 @contextmanager
-def observed(law, shrink=True):
-    """Run a law's examples under observation, and make the case that breaks it small; yields the Run."""
-    inner = law.hypothesis.inner_test
-    run, began = Run(law=inner), perf_counter()
+def observed(law, shrink=True, limit=EXAMPLE, step=lambda inputs, seconds: None):
+    """Run a law's examples under observation, and make the case that breaks it small; yields the Run.
+
+    limit: in seconds, for one example; step: called before each run of the law, with its inputs and its limit.
+    """
+    inner, home = law.hypothesis.inner_test, os.getcwd()
+    run, began = Run(), perf_counter()
+
+    @wraps(inner)
+    def guarded(**arguments):
+        step(arguments.get("problem"), limit)
+        try:
+            return inner(**arguments)
+        except ENDINGS as ending:  # raised by the cell; for pytest they would end or skip the law, or end the run
+            raise RuntimeError(f"the cell raised {type(ending).__name__}: {ending}") from ending
+        finally:
+            os.chdir(home)
 
     @wraps(inner)
     def watched(**arguments):
@@ -74,25 +91,23 @@ def observed(law, shrink=True):
             tally = run.tally if run.failure is None else Tally()  # what shrinking tries is not counted
             with counting(tally), np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what a guest warns of is judged by the law of flags
-                with limited():
-                    return inner(**arguments)
+                with limited(limit):
+                    return guarded(**arguments)
         except UnsatisfiedAssumption:  # no failure, and no example
             raise
-        except SkipTest as skip:  # what a guest raises is its own; pytest would take this for ours
-            run.failure = arguments
-            raise RuntimeError(f"the cell raised SkipTest: {skip}") from skip
-        except (Exception, SystemExit, Hang):
+        except (Exception, Hang):
             run.failure = arguments
             raise
 
-    law.hypothesis.inner_test = watched
-    try:
-        yield run
-    except Exception as error:
-        if shrink and run.failure:
-            problem, smaller = shrinking.smallest(inner, *(run.failure[name] for name in ("Cell", "problem")))
-            run.smallest = problem, smaller or error
-        raise
-    finally:
-        law.hypothesis.inner_test = inner
-        run.seconds = perf_counter() - began
+    law.hypothesis.inner_test, run.law = watched, guarded
+    with restored():
+        try:
+            yield run
+        except Exception as error:
+            if shrink and run.failure:
+                problem, smaller = shrinking.smallest(guarded, *(run.failure[name] for name in ("Cell", "problem")))
+                run.smallest = problem, smaller or error
+            raise
+        finally:
+            law.hypothesis.inner_test = inner
+            run.seconds = perf_counter() - began

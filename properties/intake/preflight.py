@@ -15,14 +15,15 @@ from cellcheck.cells import CELLS, lift
 from cellcheck.cells.contract import Cell
 from cellcheck.properties.intake import conventions
 from cellcheck.properties.intake.loading import GuestError, load
-from cellcheck.properties.verdicts.limits import Hang, limited
+from cellcheck.properties.intake.surroundings import Replaced, restored
+from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
 from cellcheck.properties.verdicts.run import array_names, output_names
 from cellcheck.strategies import Problem
 
 SIZES = ((1, 1), (2, 3))  # (features, state), at batch 1
 KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
-SECONDS = 30
+SECONDS = 30.0  # for the whole pre-flight, unless --limit is given
 
 
 @dataclass
@@ -33,10 +34,11 @@ class Cleared:
     notes: list = field(default_factory=list)
 
 
-def chosen(texts, directory):
+def chosen(texts, directory, limit=None, begin=lambda what, seconds: None):
     """The cells under test by name, and lines about each: the shipped ones, or the guests that `texts` ask for.
 
-    texts: the values of --cell; directory: where relative paths and modules are looked for. Raises GuestError.
+    texts: the values of --cell; directory: where relative paths and modules are looked for; limit: the value of --limit, in
+    seconds; begin: called before each step, with what it is and its limit. Raises GuestError.
     """
     if not texts:
         return {Cell.__name__: Cell for Cell in CELLS}, []
@@ -44,29 +46,44 @@ def chosen(texts, directory):
     for text in texts:
         if text in found:
             raise GuestError(f"--cell {text}: given twice")
-        one = cleared(text, load(text, directory))
+        begin(f"importing {text}", limit or EXAMPLE)
+        with _allowed(text, "importing it", limit or EXAMPLE):
+            Guest = load(text, directory)
+        begin(f"checking {text} before the laws", limit or SECONDS)
+        one = cleared(text, Guest, limit or SECONDS)
         one.Cell.__name__ = text.rpartition(":")[2]
         found[text] = one.Cell
         lines += [f"{text}: {note}" for note in one.notes]
     return found, lines
 
 
-def cleared(text, Guest):
-    """The guest, once it honours the contract. text: as given to --cell. Raises GuestError, one line that says what to fix."""
+def cleared(text, Guest, limit=SECONDS):
+    """The guest, once it honours the contract. text: as given to --cell; limit: in seconds.
+
+    Raises GuestError, one line that says what to fix.
+    """
     notes = []
-    with _watched(notes), np.errstate(all="ignore"):
-        try:
-            with limited(SECONDS):
-                for features, state in SIZES:
-                    fewest = _checked(Guest, features, state)
-                declared = {"fewest_steps": fewest} if fewest else {}
-                notes += ["takes no empty sequence"] * bool(fewest)
-                found, said = _convention(lift(Guest, **declared))
-        except Refusal as refusal:
-            raise GuestError(f"--cell {text}: {refusal}") from None
-        except Hang:
-            raise GuestError(f"--cell {text}: the smallest case took more than {SECONDS} s") from None
+    with _allowed(text, "the smallest case", limit), _watched(notes), np.errstate(all="ignore"):
+        for features, state in SIZES:
+            fewest = _checked(Guest, features, state)
+        declared = {"fewest_steps": fewest} if fewest else {}
+        notes += ["takes no empty sequence"] * bool(fewest)
+        found, said = _convention(lift(Guest, **declared))
     return Cleared(lift(Guest, **declared, **found), [*said, *notes])
+
+
+@contextlib.contextmanager
+def _allowed(text, doing, limit):
+    """What the guest must not do meanwhile is a GuestError."""
+    try:
+        with restored(), limited(limit):
+            yield
+    except Hang as hang:
+        raise GuestError(f"--cell {text}: {doing} {hang}; --limit SECONDS allows more") from None
+    except Replaced as replaced:
+        raise GuestError(f"--cell {text}: {replaced}; keep NumPy as it is, since the laws compute with it") from None
+    except Refusal as refusal:
+        raise GuestError(f"--cell {text}: {refusal}") from None
 
 
 class Refusal(Exception):
@@ -292,7 +309,7 @@ def _watched(notes):
     """Note what a guest prints, what it warns of and whether it draws from the global random state; restore the latter."""
     text, state, plain = io.StringIO(), np.random.get_state(), random.getstate()
     try:
-        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text), warnings.catch_warnings(record=True) as seen:
+        with warnings.catch_warnings(record=True) as seen, restored(text, text) as changed:
             warnings.simplefilter("always")
             yield
     finally:
@@ -303,6 +320,7 @@ def _watched(notes):
     notes += [f"hazard: prints {line[:60]!r}" for line in said[:1]]
     notes += [f"hazard: warns {w.category.__name__}: {str(w.message).splitlines()[0][:80]}" for w in seen[:1]]
     notes += ["hazard: draws from the global random state of NumPy or Python"] * drawn
+    notes += [f"hazard: changes {what}, which is restored" for what in changed]
 
 
 def _called(guest):
