@@ -111,7 +111,7 @@ def picture(costs, names):
     series = {"forward pass": first}
     for name in names:
         series[name] = [(c.parameters, c.seconds, "scaled" not in c.note) for c in costs if c.checker == name]
-    return chart.svg(series, "Verifying all gradients of an LSTM")
+    return chart.chart(series, "Verifying all gradients of an LSTM")
 
 
 def mutants_section():

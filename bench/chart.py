@@ -1,68 +1,46 @@
-"""Cost against the number of parameters, both on logarithmic axes, as an SVG that reads on light and dark pages."""
+"""Cost against the number of parameters, both on logarithmic axes."""
 
 from math import ceil, floor, log10
 
-LEFT, TOP, WIDTH, HEIGHT, MARGIN = 70, 50, 520, 340, 300
-COLOURS = ("#57606a", "#2563eb", "#0891b2", "#7c3aed", "#dc2626", "#ea580c", "#ca8a04", "#16a34a")
-STYLE = """text { font: 12px system-ui, sans-serif; fill: #57606a } .title { font-size: 15px; font-weight: 600 }
-.grid { stroke: #8b949e; stroke-opacity: .25 } .line { fill: none; stroke-width: 2 }
-@media (prefers-color-scheme: dark) { text { fill: #c9d1d9 } .first { stroke: #c9d1d9; fill: #c9d1d9 } }
-.line.first { fill: none }"""
+from cellcheck.properties.writing import svg
+from cellcheck.properties.writing.markup import tag
+
+LEFT, TOP, WIDTH, HEIGHT, MARGIN = 70, 50, 520, 340, 300  # pixels
+COLOURS = ("#6e7781", "#2563eb", "#0891b2", "#7c3aed", "#dc2626", "#ea580c", "#ca8a04", "#16a34a")
+STYLE = "text { font-size: 12px } polyline { fill: none; stroke-width: 2 }"
+UNITS = ((0, "s"), (-3, "ms"), (-6, "µs"))  # power of ten from which on a time is told in it
 
 
-def svg(series, title):
+def chart(series, title):
     """The picture as text. series: by name, points (parameters, seconds, whether measured in full), ascending."""
     points = [point for line in series.values() for point in line]
     x_low, x_high = log10(min(x for x, *_ in points)) - 0.15, log10(max(x for x, *_ in points)) + 0.15
     y_low, y_high = floor(log10(min(y for _, y, _ in points))), ceil(log10(max(y for _, y, _ in points)))
 
     def across(x):
-        return LEFT + WIDTH * (log10(x) - x_low) / (x_high - x_low)
+        return round(LEFT + WIDTH * (log10(x) - x_low) / (x_high - x_low), 1)
 
     def down(y):
-        return TOP + HEIGHT * (y_high - log10(y)) / (y_high - y_low)
+        return round(TOP + HEIGHT * (y_high - log10(y)) / (y_high - y_low), 1)
 
-    body = [f'<text class="title" x="{LEFT}" y="26">{title}</text>', *_grid(x_low, x_high, y_low, y_high, across, down)]
-    ends = _spread({name: down(line[-1][1]) for name, line in series.items()})
-    for k, (name, line) in enumerate(series.items()):
-        colour, first = COLOURS[k % len(COLOURS)], ' first"' if not k else '"'
-        path = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y, _ in line)
-        body.append(f'<polyline class="line{first} stroke="{colour}" points="{path}"/>')
-        for x, y, full in line:
-            fill = colour if full else "none"
-            body.append(
-                f'<circle class="{"first" if not k and full else ""}" cx="{across(x):.1f}" cy="{down(y):.1f}" r="3.5" '
-                f'fill="{fill}" stroke="{colour}"/>'
-            )
-        x, y, _ = line[-1]
-        body.append(
-            f'<path class="grid" d="M{across(x) + 6:.1f},{down(y):.1f} L{LEFT + WIDTH + 8},{ends[name]:.1f}" fill="none"/>'
-        )
-        body.append(f'<circle cx="{LEFT + WIDTH + 16}" cy="{ends[name]:.1f}" r="4" fill="{colour}"/>')
-        body.append(f'<text x="{LEFT + WIDTH + 26}" y="{ends[name] + 4:.1f}">{name}</text>')
-    whole = f'viewBox="0 0 {LEFT + WIDTH + MARGIN} {TOP + HEIGHT + 70}" width="{LEFT + WIDTH + MARGIN}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" {whole} role="img"><title>{title}</title><style>{STYLE}</style>'
-    return "\n".join([head, *body, "</svg>\n"])
-
-
-def _grid(x_low, x_high, y_low, y_high, across, down):
-    """Lines and labels at the powers of ten."""
+    parts, middle = [svg.text(title, LEFT, 26, "title")], LEFT + WIDTH / 2
     for e in range(ceil(x_low), floor(x_high) + 1):
-        x = across(10.0**e)
-        yield f'<path class="grid" d="M{x:.1f},{TOP} V{TOP + HEIGHT}"/>'
-        yield f'<text x="{x:.1f}" y="{TOP + HEIGHT + 20}" text-anchor="middle">{10**e:,}</text>'
+        parts.append(svg.path("grid", f"M{across(10.0**e)},{TOP} V{TOP + HEIGHT}"))
+        parts.append(svg.text(f"{10**e:,}", across(10.0**e), TOP + HEIGHT + 20, anchor="middle"))
     for e in range(y_low, y_high + 1):
-        y = down(10.0**e)
-        label = f"{10**e} s" if e >= 0 else f"{10 ** (e + 3)} ms" if e >= -3 else f"{10 ** (e + 6)} µs"
-        yield f'<path class="grid" d="M{LEFT},{y:.1f} H{LEFT + WIDTH}"/>'
-        yield f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
-    yield f'<text x="{LEFT + WIDTH / 2}" y="{TOP + HEIGHT + 42}" text-anchor="middle">parameters (hollow: scaled from a sample)</text>'
-
-
-def _spread(places, gap=18):
-    """The heights of labels, moved apart so that none covers another."""
-    found, last = {}, -float("inf")
-    for name, y in sorted(places.items(), key=lambda item: item[1]):
-        last = max(y, last + gap)
-        found[name] = last
-    return found
+        power, unit = next((unit for unit in UNITS if e >= unit[0]), UNITS[-1])
+        parts.append(svg.path("grid", f"M{LEFT},{down(10.0**e)} H{LEFT + WIDTH}"))
+        parts.append(svg.text(f"{10 ** (e - power)} {unit}", LEFT - 8, down(10.0**e) + 4, anchor="end"))
+    parts.append(svg.text("parameters (hollow: scaled from a sample)", middle, TOP + HEIGHT + 42, anchor="middle"))
+    label = -float("inf")
+    for k, (name, line) in sorted(enumerate(series.items()), key=lambda item: down(item[1][1][-1][1])):
+        colour, places = COLOURS[k % len(COLOURS)], [(across(x), down(y)) for x, y, _ in line]
+        parts.append(tag("polyline", stroke=colour, points=" ".join(f"{x},{y}" for x, y in places)))
+        for (x, y), (*_, full) in zip(places, line):
+            parts.append(tag("circle", cx=x, cy=y, r=3.5, fill=colour if full else "none", stroke=colour))
+        x, y = places[-1]
+        label = max(y, label + 18)  # no label covers another
+        parts.append(svg.path("grid", f"M{x + 6},{y} L{LEFT + WIDTH + 8},{label}"))
+        parts.append(tag("circle", cx=LEFT + WIDTH + 16, cy=label, r=4, fill=colour))
+        parts.append(svg.text(name, LEFT + WIDTH + 26, label + 4))
+    return svg.picture(LEFT + WIDTH + MARGIN, TOP + HEIGHT + 70, parts, title, STYLE)

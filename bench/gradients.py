@@ -81,8 +81,7 @@ def of_loop(subject, common, detect):
     if detect:
         region = subject.gate
         entry = (region.k, median(subject.cell.weights[region.k], region))
-        rejecting_entry = partial(lambda error: loop(subject.wrong(region, error), [entry]))
-        cost.in_gate = cost.in_entry = smallest_detected(rejecting_entry)
+        cost.in_gate = cost.in_entry = smallest_detected(lambda error: loop(subject.wrong(region, error), [entry]))
     return cost
 
 

@@ -82,9 +82,11 @@ def _forward(number, child):
 def wanted(config):
     """Whether this run needs a supervisor and can have one: it verifies guests, and pytest is the program, not a part of one."""
     option, program = config.option, Path(sys.argv[0])
-    own = list(config.invocation_params.args) == sys.argv[1:] or "cellcheck" in (program.stem, program.parent.name)
+    command = "cellcheck" in (program.stem, program.parent.name)
+    guests = option.cell or (command and config.args_source == config.ArgsSource.ARGS)
+    own = command or list(config.invocation_params.args) == sys.argv[1:]
     free = hasattr(os, "fork") and threading.active_count() == 1
-    return bool(option.cell and own and free and not (option.usepdb or option.trace))
+    return bool(guests and own and free and not (option.usepdb or option.trace))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -122,15 +124,3 @@ def pytest_sessionstart(session):
 def pytest_configure_node(node):
     """Tell a worker where the journals are."""
     node.workerinput["journals"] = str(journal(node.config).folder)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item):
-    """Write down which law runs."""
-    own, name = "Cell" in getattr(item, "fixturenames", ()), item.nodeid
-    if own:
-        name = f"the law {item.originalname.removeprefix('test_')} on {item.callspec.id}"
-    journal(item.config).begin(f"running {name}")
-    result = yield
-    journal(item.config).begin(f"between two laws, after {name}")
-    return result

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [  # a file may import from its own room and from the floors below
     ["cells"],
     ["strategies"],
-    ["properties/verdicts"],
+    ["properties/verdicts", "properties/writing"],
     ["properties/intake", "properties/shrinking"],
     ["properties/oracles"],
     ["properties"],

@@ -4,7 +4,7 @@ import os
 
 import pytest
 from cellcheck.cells import GRU, LSTM, lift
-from cellcheck.properties.certificate import certificate
+from cellcheck.properties.certificate import certificate, described
 from cellcheck.properties.certificate.data import expected_blocks
 from cellcheck.properties.certificate.page import page
 from cellcheck.properties.intake.catalogue import laws
@@ -18,14 +18,15 @@ AGREED = {"certified": 10, "worst": 1e-12, "decades": {"-12": 10}, "oracle": "co
 def results(name, Cell, changed=None, regimes=None):
     """The results of a run in which every law held and every gradient that there is was certified. changed: by law, what was otherwise."""
     told = {"examples": 10, "blocks": {}, "worst": 0.0, "seconds": 0.0, "regimes": regimes or {}, "reason": "", "verdict": "held"}
-    power = {block: AGREED for block, part in expected_blocks(Cell(2, 3)) if part in Cell(2, 3).gradients}
+    power = {block: AGREED for block, part in expected_blocks(lift(Cell).spec()) if part in lift(Cell).spec().gradients}
     for law in laws().values():
         yield {"cell": name, "group": law.group, "law": law.name, **told, "power": power, **(changed or {}).get(law.name, {})}
 
 
 def certified(cells, changed=None, **options):
     """The certificate of such a run of several cells."""
-    whole = certificate(cells, [], [r for name, Cell in cells.items() for r in results(name, Cell, changed, **options)], RUN)
+    cards = {name: described(Cell) for name, Cell in cells.items()}
+    whole = certificate(cards, [r for name, Cell in cells.items() for r in results(name, Cell, changed, **options)], RUN)
     assert list(faults(whole, SCHEMA)) == []
     return whole
 
@@ -35,14 +36,14 @@ def test_several_cells_are_listed_with_their_gradients():
     text = page(certified({"LSTM": LSTM, "GRU": GRU}), ".")
     for k, (name, blocks) in enumerate((("LSTM", 11), ("GRU", 14))):
         assert f'<a href="#cell-{k}">{name}</a>' in text and f'<section id="cell-{k}" data-cell="{name}">' in text
-        assert f'<td class="number">{blocks} of {blocks}</td><td class="number">1e-12</td>' in text
+        assert f'<td class="number"><span>{blocks} of {blocks}</span></td><td class="number">1e-12</td>' in text
     assert "not verified." not in text
 
 
 def test_of_several_cells_a_gradient_that_nobody_looked_at_stands_out():
     """In the list, at the head of the page, and with its cell."""
     text = page(certified({"LSTM": LSTM, "Weights": lift(LSTM, gradients=("weights",))}), ".")
-    assert "<td class='number t-broken'>8 of 11</td>" in text
+    assert '<td class="number"><span class="t-broken">8 of 11</span></td>' in text
     assert "3 of 22 gradients are not verified." in text and "3 of 11 gradients are not verified: x, c, h." in text
 
 

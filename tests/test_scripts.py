@@ -1,12 +1,15 @@
 """Scripts of reports beyond those of test_reports.py: of located entries, gists, other dtypes, refusals; where they find the cell."""
 
+import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from cellcheck.cells import LSTM, RNN, Unroll, lift
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import Mutant
+from cellcheck.properties.mutants.engine import text
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.located import located
 from cellcheck.properties.reports.origin import origin
@@ -22,7 +25,18 @@ from tests.guests import gist
 from tests.test_reports import MUTANTS, codes_of, guest_of, told_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
-TOLD = ["InputAliasedInTheCache", "OutputWidened", "RefusalForgetsTheLastCall", "ExtraUpstreamsIgnored"]
+TOLD = [
+    "InputAliasedInTheCache",
+    "OutputWidened",
+    "RefusalForgetsTheLastCall",
+    "ExtraUpstreamsIgnored",
+    "ZerosBeforeApply",
+    "GlobalSeed",
+    "StepSharedByAllCells",
+    "LastStepLeftOut",
+    "EmptyBatchIsNaN",
+    "ClippedThroughTime",
+]
 GISTS = {
     "BiasNotSummedOverBatch": "gradients_have_the_shapes_of_their_arrays",
     "ExpRatioTanh": "outputs_are_finite",
@@ -37,14 +51,28 @@ ONE_OF_MANY = Mutant(
     "",
     "weight_gradients",
 )
+REVERSE = text("unroll")
+REVERSE = REVERSE[REVERSE.index("*d_state, d_ys =") : REVERSE.index("            dx[t] = step.x")]
+LOST = Mutant(  # of no steps, vjp returns the very arrays that it is given: that is not what is told of it
+    "LostInPadding",
+    "UnrolledRNN",
+    REVERSE,
+    REVERSE.replace("(d.copy() for d in d_outputs)", "d_outputs").replace(
+        "[np.where(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)"
+    ),
+    "rows that have ended lose the gradient of their state",
+    "",
+    "each_ragged_row_equals_its_solo_run",
+)
 ONE, LARGE = Problem(1, 1, 1), Problem(2, 5, 9, seed=1, scale=1.0)
 
 
-def failed(law, Cell, problem, label="a.py:B"):
+def failed(law, Cell, problem, label="a.py:B", home=Path()):
     """The Case of a law, or of a function that is asked in its place, on this very problem."""
     check = getattr(law, "check", law)
     error = shrinking.Subject(check, Cell).failure(problem).error
-    return Case(label, getattr(law, "name", "l"), getattr(law, "group", "g"), "a = b", check, Cell, problem.literal(Cell), error)
+    names = getattr(law, "name", "l"), getattr(law, "group", "g")
+    return Case(label, *names, "a = b", check, Cell, problem.literal(Cell), error, home)
 
 
 @pytest.mark.parametrize("name", TOLD)
@@ -57,12 +85,36 @@ def test_script_reproduces_and_knows_when_the_cell_is_fixed(name, tmp_path):
     assert codes_of([file]) == {str(file): 0}
 
 
+def test_script_compares_what_the_law_compares(tmp_path):
+    """Although an answer is an array that was given, as another law says; the lengths are told."""
+    case, short = told_of(tmp_path, LOST)
+    file = case.path.with_suffix(".py")
+    script = file.read_text(encoding="utf-8")
+    assert "shares_memory" not in script and "lengths=" in script and "bound = " in script
+    assert "lengths = " in short and "\nlengths = [" in case.path.read_text(encoding="utf-8")
+    assert codes_of([file]) == {str(file): 1}
+    guest_of(tmp_path / LOST.name, LOST, broken=False)
+    assert codes_of([file]) == {str(file): 0}
+
+
+def test_a_script_that_cannot_run_says_so(tmp_path):
+    """Exit status 2 where the guest is gone, and where an earlier call raises."""
+    case, _ = told_of(tmp_path, MUTANTS["InputGateFromInput"])
+    file, guest = case.path.with_suffix(".py"), tmp_path / "InputGateFromInput" / "guest.py"
+    assert subprocess.run([sys.executable, file], capture_output=True, check=False).returncode == 1
+    guest.write_text(guest.read_text() + "\ndel InputGateFromInput.apply, LSTM._apply\n")
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "AttributeError" in done.stderr
+    guest.unlink()
+    assert subprocess.run([sys.executable, file], capture_output=True, check=False).returncode == 2
+
+
 def test_script_of_a_located_entry_reads_that_entry(tmp_path):
     """The law has seen a directional derivative; the script prints one entry, and knows when it is right."""
     folder = tmp_path / "OneOfMany"
     guest_of(folder, ONE_OF_MANY, broken=True)
-    case = failed(laws()["weight_gradients"], ONE_OF_MANY.cls, LARGE, "OneOfMany/guest.py:OneOfMany")
-    assert "W[13, 8], candidate, weights of h: got " in reported(case, folder / "reports", tmp_path)
+    case = failed(laws()["weight_gradients"], ONE_OF_MANY.cls, LARGE, "OneOfMany/guest.py:OneOfMany", tmp_path)
+    assert "W[13, 8], candidate, weights of h: got " in reported(case, folder / "reports")
     file = case.path.with_suffix(".py")
     assert "got = float(out2[0][0][13, 8])" in file.read_text(encoding="utf-8")
     assert codes_of([file]) == {str(file): 1}
@@ -93,7 +145,7 @@ def test_script_of_a_gist_calls_forward_and_backward(name, tmp_path):
     problems = [Problem(3, 2, 3, seed=seed, regime="large inputs") for seed in range(99)]
     start = next(p for p in problems if shrinking.Subject(law.check, Cell).failure(p))
     case = failed(law, Cell, shrinking.smallest(law.check, Cell, start)[0], f"{gist.__file__}:{name}")
-    reported(case, tmp_path, tmp_path)
+    reported(case, tmp_path)
     file = case.path.with_suffix(".py")
     assert "cell.forward(x, h)" in file.read_text(encoding="utf-8")
     assert codes_of([file]) == {str(file): 1}
@@ -123,8 +175,8 @@ def test_calls_within_a_call_are_not_recorded():
 
     def law(Cell, problem):
         cell, x, state = problem.build(Cell)
-        cell.forward(x, *state)
-        cell.backward(1.0)
+        cell.guest.forward(x, *state)
+        cell.guest.backward(1.0)
 
     tape, _, _ = recorded(law, RNN, ONE)
     assert [call.method for call in tape.calls] == ["forward", "backward"]

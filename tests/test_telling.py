@@ -83,7 +83,7 @@ def test_units_from_which_on_a_large_state_is_wrong(first, said):
 
 def result(law, finding=True, path=None):
     """One broken law of the cell, as its row of results."""
-    found = {"sentences": [], "blame": "W: wrong", "path": path, "name": "B"}
+    found = {"sentences": [], "blame": "W: wrong", "path": path, "page": path, "name": "B"}
     return {"cell": "a.py:B", "law": law, "group": "gradients", "verdict": "broken", "finding": finding and found}
 
 
@@ -112,11 +112,3 @@ def test_laws_beyond_six_of_one_cause_are_named_in_one_line():
 def test_whoever_asks_for_more_gets_the_single_reports_whole():
     """pytest -v."""
     assert told([result("a"), result("b")], verbosity=1)[1] == [True, True]
-
-
-def test_no_overview_is_written_where_the_reports_are_gone(tmp_path):
-    """Nor is their folder made anew."""
-    gone = tmp_path / "gone"
-    lines, _ = told([result(law, path=str(gone / f"{law}.md")) for law in "ab"])
-    assert lines[-1].strip() == f"reports: {gone / 'README.md'}"
-    assert not gone.exists()

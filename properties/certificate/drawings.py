@@ -1,9 +1,9 @@
-"""The pictures of the certificate, as inline SVG: what held, how sharply, on which problems. Colours are those of the page."""
+"""The pictures of the certificate: what held, how sharply, on which problems. Colours are those of the page."""
 
-from html import escape
+from cellcheck.properties.writing import svg
 
 GLYPHS = {"broken": "✕", "hazard": "!", "vacuous": "~", "expected": "e", "not verified": "–", "incomplete": "?", "not asked": "·"}
-LETTER, BOLD = 6.0, 7.7  # width of a letter of a label, at most
+LETTER, BOLD = 6.0, 7.7  # width of a letter of a label, at most, in pixels
 SQUARE, LAW = 21, 246
 MARK = "†"  # of a promise
 BIN, ROW = 16, 21
@@ -12,44 +12,46 @@ SHARPEST, DOUBLE, SINGLE = -16, -9, -4  # powers of ten: below the first bin, an
 
 def heat_map(cells):
     """Laws down, cells across: the verdict of each, the shade of those that held by the share of blocks that was certified."""
-    laws = cells[0]["laws"]
     top = 12 + round(BOLD * max(len(cell["name"]) for cell in cells))
     parts, y, group = [], top, None
     for k, cell in enumerate(cells):
-        x = LAW + k * SQUARE + 13
-        parts.append(f'<text class="name" transform="translate({x} {top - 6}) rotate(-90)">{escape(cell["name"])}</text>')
-    for row, law in enumerate(laws):
+        place = f"translate({LAW + k * SQUARE + 13} {top - 6}) rotate(-90)"
+        parts.append(svg.text(cell["name"], 0, 0, "name", transform=place))
+    for row, law in enumerate(cells[0]["laws"]):
         if law["group"] != group:
             group, y = law["group"], y + 20
-            parts.append(f'<text class="name" x="0" y="{y - 5}">{group}</text>')
-        parts.append(f'<text x="0" y="{y + 12}">{law["law"].replace("_", " ")}{f" {MARK}" if law["promise"] else ""}</text>')
-        parts += [_square(cell, cell["laws"][row], LAW + k * SQUARE, y) for k, cell in enumerate(cells)]
+            parts.append(svg.text(group, 0, y - 5, "name"))
+        parts.append(svg.text(law["law"].replace("_", " ") + f" {MARK}" * bool(law["promise"]), 0, y + 12))
+        for k, cell in enumerate(cells):
+            parts += _square(cell["name"], cell["laws"][row], LAW + k * SQUARE, y)
         y += 17
-    return _svg(LAW + len(cells) * SQUARE, y + 4, parts, "Verdict of each law on each cell")
+    return svg.picture(LAW + len(cells) * SQUARE, y + 4, parts, "Verdict of each law on each cell")
 
 
-def _square(cell, law, x, y):
-    verdict, share = law["verdict"], law["certified"]
-    shade = f' fill-opacity="{0.35 + 0.65 * (1 if share is None else share):.2f}"' if verdict == "held" else ""
+def _square(name, law, x, y):
+    share, shade = law["certified"], {}
+    if law["verdict"] == "held":
+        shade = {"fill_opacity": 0.35 + 0.65 * (1 if share is None else share)}
     certified = "" if share is None else f", {share:.0%} certified"
-    said = f"{cell['name']}, {law['law']}: {verdict}, {law['examples']} examples{certified}"
-    glyph = GLYPHS.get(verdict)
-    letter = f'<text class="glyph g-{_class(verdict)}" x="{x + 9}" y="{y + 12}">{glyph}</text>' if glyph else ""
-    box = f'<rect class="v-{_class(verdict)}" x="{x}" y="{y}" width="18" height="15" rx="3"{shade}>'
-    return f"{box}<title>{escape(said)}</title></rect>{letter}"
+    said = f"{name}, {law['law']}: {law['verdict']}, {law['examples']} examples{certified}"
+    return _sample(law["verdict"], x, y, said, **shade)
+
+
+def _sample(verdict, x, y, tip=None, **shade):
+    """The square of a verdict, with its glyph."""
+    kind = verdict.replace(" ", "-")
+    yield svg.box(f"v-{kind}", x, y, 18, 15, tip, rx=3, **shade)
+    if verdict in GLYPHS:
+        yield svg.text(GLYPHS[verdict], x + 9, y + 12, f"glyph g-{kind}")
 
 
 def legend(verdicts):
     """One sample of each verdict that occurs."""
     parts, x = [], 0
     for verdict in verdicts:
-        glyph = (
-            f'<text class="glyph g-{_class(verdict)}" x="{x + 9}" y="14">{GLYPHS[verdict]}</text>' if verdict in GLYPHS else ""
-        )
-        parts.append(f'<rect class="v-{_class(verdict)}" x="{x}" y="2" width="18" height="15" rx="3"/>{glyph}')
-        parts.append(f'<text x="{x + 23}" y="14">{verdict}</text>')
+        parts += [*_sample(verdict, x, 2), svg.text(verdict, x + 23, 14)]
         x += 36 + round(LETTER * len(verdict))
-    return _svg(x, 20, parts, "Legend")
+    return svg.picture(x, 20, parts, "Legend")
 
 
 def power(rows):
@@ -59,35 +61,33 @@ def power(rows):
     last = DOUBLE if last <= DOUBLE else SINGLE
     bins = ["exact", *range(SHARPEST, last + 1)]
     right = left + BIN * len(bins)
-    parts = [f'<text class="small" x="{left}" y="12">exact</text>']
-    marks = [k for k in range(SHARPEST + 2, last + 1) if (last - k) % 5 == 0]
-    parts += [f'<text class="small" x="{left + BIN * (bins.index(k) + 1)}" y="12" text-anchor="end">1e{k}</text>' for k in marks]
-    parts += [f'<text class="small" x="{right + 46}" y="12" text-anchor="end">worst</text>']
-    parts += [f'<text class="small" x="{right + 102}" y="12" text-anchor="end">certified</text>']
+    parts = [svg.text("exact", left, 12, "small")]
+    for k in range(SHARPEST + 2, last + 1):
+        if (last - k) % 5 == 0:
+            parts.append(svg.text(f"1e{k}", left + BIN * (bins.index(k) + 1), 12, "small", "end"))
+    parts += [svg.text("worst", right + 46, 12, "small", "end"), svg.text("certified", right + 102, 12, "small", "end")]
     for k, row in enumerate(rows):
         parts += _power_row(row, 19 + k * ROW, left, right, bins)
-    return _svg(right + 104, 24 + ROW * len(rows), parts, "How closely each gradient agreed")
+    return svg.picture(right + 104, 24 + ROW * len(rows), parts, "How closely each gradient agreed")
 
 
 def _power_row(row, y, left, right, bins):
-    name = escape(row["block"])
-    yield f'<text x="0" y="{y + 13}">{name}</text>'
+    name = row["block"]
+    yield svg.text(name, 0, y + 13)
     if row["reason"] or not row["certified"]:
         said = f"not verified: {row['reason']}" if row["reason"] else "certified in no example"
-        yield f'<text class="absent" data-block="{name}" x="{left}" y="{y + 13}">{escape(said)}</text>'
+        yield svg.text(said, left, y + 13, "absent", data_block=name)
         return
-    total = sum(row["decades"].values())
-    seen = dict.fromkeys(bins, 0)
+    total, seen = sum(row["decades"].values()), dict.fromkeys(bins, 0)
     for decade, n in row["decades"].items():
         seen["exact" if decade == "exact" else min(max(int(decade), SHARPEST), bins[-1])] += n
     for j, (decade, n) in enumerate(seen.items()):
         within = "exactly" if decade == "exact" else f"to 1e{decade}"
-        shade = f' class="bar" fill-opacity="{0.15 + 0.85 * n / total:.2f}"' if n else ' class="none"'
-        box = f'<rect{shade} x="{left + j * BIN}" y="{y}" width="{BIN - 1}" height="{ROW - 4}">'
-        yield f"{box}<title>{name}: {n} examples agree {within}</title></rect>"
-    yield f'<text class="worst" data-block="{name}" x="{right + 46}" y="{y + 13}" text-anchor="end">{figure(row["worst"])}</text>'
-    count = f'class="count" data-block="{name}" x="{right + 102}" y="{y + 13}" text-anchor="end"'
-    yield f"<text {count}>{row['certified']:,}</text>"
+        shade = {"fill_opacity": 0.15 + 0.85 * n / total} if n else {}
+        said = f"{name}: {n} examples agree {within}"
+        yield svg.box("bar" if n else "none", left + j * BIN, y, BIN - 1, ROW - 4, said, **shade)
+    yield svg.text(figure(row["worst"]), right + 46, y + 13, "worst", "end", data_block=name)
+    yield svg.text(f"{row['certified']:,}", right + 102, y + 13, "count", "end", data_block=name)
 
 
 def figure(value):
@@ -97,24 +97,11 @@ def figure(value):
 
 def reached(dimension, counts):
     """How many examples there were of each value of one dimension; what was never reached stands out."""
-    label, most = 14 + round(5.4 * max(map(len, counts))), max(counts.values())
-    width = 172
-    room = width - label - 40
-    parts = [f'<text class="name" x="0" y="12">{escape(dimension)}</text>']
+    label, most, width = 14 + round(5.4 * max(map(len, counts))), max(counts.values()) or 1, 172
+    parts = [svg.text(dimension, 0, 12, "name")]
     for k, (value, n) in enumerate(counts.items()):
-        y = 19 + 15 * k
-        missed = "" if n else ' class="absent"'
-        parts.append(f'<text{missed} x="{label - 6}" y="{y + 10}" text-anchor="end">{escape(value)}</text>')
-        parts.append(f'<rect class="bar" x="{label}" y="{y + 1}" width="{room * n / most if most else 0:.1f}" height="10"/>')
-        shown = f"{n:,}" if n else "never"
-        parts.append(f'<text class="small" x="{label + room * n / most + 4 if most else label:.1f}" y="{y + 10}">{shown}</text>')
-    return _svg(width, 24 + 15 * len(counts), parts, f"Examples by {dimension}")
-
-
-def _class(verdict):
-    return verdict.replace(" ", "-")
-
-
-def _svg(width, height, parts, title):
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-    return f'<svg {size} role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
+        y, long = 19 + 15 * k, (width - label - 40) * n / most
+        parts.append(svg.text(value, label - 6, y + 10, None if n else "absent", "end"))
+        parts.append(svg.box("bar", label, y + 1, long, 10))
+        parts.append(svg.text(f"{n:,}" if n else "never", label + long + 4 * bool(n), y + 10, "small"))
+    return svg.picture(width, 24 + 15 * len(counts), parts, f"Examples by {dimension}")

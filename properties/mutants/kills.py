@@ -13,7 +13,7 @@ from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants.judge import EXAMPLES
 from cellcheck.properties.mutants.lookalikes import LOOKALIKES
 from cellcheck.properties.mutants.matrix import QUICK, measured
-from cellcheck.properties.mutants.picture import svg
+from cellcheck.properties.mutants.picture import kills
 
 OURS = "Cellcheck"
 STAYS: dict[str, str] = {}  # laws that no mutant names, and why they stay
@@ -28,7 +28,7 @@ def main(directory=DOCS, **chosen):
     directory = Path(directory)
     directory.mkdir(exist_ok=True, parents=True)
     (directory / "kills.md").write_text(markdown(matrix, seconds), encoding="utf-8")
-    (directory / "kills.svg").write_text(svg(matrix, groups(), totals(matrix.rows, matrix.peers)), encoding="utf-8")
+    (directory / "kills.svg").write_text(kills(matrix, groups(), totals(matrix.rows, matrix.peers)), encoding="utf-8")
     failures = broken(matrix)
     print(*summary(matrix), *failures, f"{seconds:.0f} s", sep="\n")
     return 1 if failures else 0

@@ -1,46 +1,37 @@
 """A broken law told: in the terminal, as Markdown, as a script that reproduces it alone, as a picture."""
 
-import contextlib
-from pathlib import Path
-
 from cellcheck.properties.reports.case import Case
-from cellcheck.properties.reports.diagnosis import diagnose
-from cellcheck.properties.reports.files import whole
+from cellcheck.properties.reports.diagnosis import Attempts, diagnose
 from cellcheck.properties.reports.located import located
-from cellcheck.properties.reports.markdown import markdown
-from cellcheck.properties.reports.origin import origin
-from cellcheck.properties.reports.picture import picture
-from cellcheck.properties.reports.script import script
+from cellcheck.properties.reports.pages import write
+from cellcheck.properties.reports.raised import shown
+from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.reports.short import short
 
-__all__ = ["Case", "reported", "write"]
+__all__ = ["Case", "reported"]
 
 
-def reported(case, directory=None, home=Path()):
-    """The short form of the report, all of it once written into `directory` (None: nowhere).
+def reported(case, directory=None):
+    """The short form of the report; the whole of it is written into `directory` (None: nowhere).
 
-    home: where relative paths of guests start.
+    What a broken cell raises while it is asked for more is not told; an error of Cellcheck itself is. A folder that cannot be
+    written is one line of the report.
     """
-    with contextlib.suppress(Exception):  # a broken cell may break anything that is asked of it: the case itself is still told
-        case.error = located(case)
-        case.sentences, case.panels = diagnose(case)
-    case.path = write(case, Path(directory), home) if directory else None
-    return short(case, case.path)
+    attempts = Attempts()
+    case.error = attempts(lambda: located(case), case.error)
+    case.lengths = attempts(lambda: lengths(case), None)
+    case.sentences, case.panels = attempts(lambda: diagnose(case, attempts), ([], []))
+    case.faults = attempts.faults
+    if not directory:
+        return short(case)
+    try:
+        case.path = write(case, directory, attempts)
+    except OSError as error:
+        return short(case, f"not written: {error.strerror} ({shown(directory, case.home)})")
+    return short(case, shown(case.path, case.home))
 
 
-def write(case, directory, home):
-    """Write report, script and picture, each at once or not at all; returns the path of the report."""
-    folder = Path(directory) / case.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {}
-    text = script(case, origin(case.label, case.Cell, home, folder))
-    if text:
-        files[f"{case.name}.py"] = text
-    if case.panels:
-        files[f"{case.name}.svg"] = picture(case.panels, f"{case.short_label}: {case.name}")
-    files[f"{case.name}.md"] = markdown(
-        case, *(name if name in files else None for name in (f"{case.name}.py", f"{case.name}.svg"))
-    )
-    for name, content in files.items():
-        whole(folder / name, content)
-    return folder / f"{case.name}.md"
+def lengths(case):
+    """The lengths of the rows that the law passes to the cell, or None."""
+    calls = recorded(case.law, case.Cell, case.problem)[0].calls
+    return next((call.options["lengths"] for call in calls if "lengths" in call.options), None)

@@ -1,14 +1,14 @@
 """One broken law, ready to be told: the cell, the law, the smallest case, and where in the cell it is wrong."""
 
-import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from cellcheck.properties.reports.raised import named, place
 from cellcheck.properties.shrinking.shrinking import entry, kind
 from cellcheck.properties.verdicts.blocks import Violation
-from cellcheck.properties.verdicts.run import array_names, output_names
+from cellcheck.properties.writing.text import line
 
 FEW = 24  # arrays with at most this many entries are printed in the terminal
 
@@ -17,8 +17,9 @@ FEW = 24  # arrays with at most this many entries are printed in the terminal
 class Case:
     """label: how the cell was asked for; name, group, equation: of the law; law: the function that @given received.
 
-    Cell: the factory; problem: the smallest case, literal where possible; error: what the law raises there; root: of this checkout,
-    where the command was given elsewhere; sentences: the diagnosis; panels: of the picture; path: of the report, once written.
+    Cell: the factory; problem: the smallest case, literal where possible; error: what the law raises there; home: where paths of
+    guests start; sentences: the diagnosis; faults: errors of Cellcheck in it; panels: of the picture; lengths: of the rows, where
+    the law passes any; path: of the report, once written.
     """
 
     label: str
@@ -29,9 +30,11 @@ class Case:
     Cell: object
     problem: object
     error: BaseException
-    root: str = ""
+    home: Path = Path()
     sentences: list = field(default_factory=list)
+    faults: list = field(default_factory=list)
     panels: list = field(default_factory=list)
+    lengths: np.ndarray | None = None
     path: Path | None = None
 
     @property
@@ -39,42 +42,33 @@ class Case:
         """The class without its path."""
         return self.label.rpartition(":")[2]
 
-    @property
-    def folder(self):
-        """Where the reports of this cell go: as short as tells two cells of one run apart."""
-        return re.sub(r"[^\w.-]+", "_", re.sub(r"\.py:|:", ".", Path(self.label).name)).strip("_.")
-
     def rerun(self):
-        """The command that runs this law on this cell again."""
-        cell = f" --cell {self.label}" if ":" in self.label else ""
-        chosen = f"{self.name} and {self.label}" if not cell else self.name
-        return f"pytest {self.root}properties/test_{self.group}.py{cell} -k {shlex.quote(chosen)}"
+        """The command that runs this law on this cell again, as a shell takes it."""
+        chosen = [self.label, "-k", self.name] if ":" in self.label else ["-k", f"{self.name} and {self.label}"]
+        return shlex.join(["cellcheck", *chosen])
 
     def sizes(self):
         """batch 1, features 1, state 1; steps for a sequence."""
-        recipe = getattr(self.problem, "recipe", self.problem)
-        x, n = getattr(self.problem, "x", None), recipe
-        steps = len(x) if x is not None and x.ndim == 3 else n.steps if x is None else 1
-        steps = f"{steps} steps, " if steps != 1 else ""
-        batch = x.shape[-2] if x is not None else n.batch
-        return f"{steps}batch {batch}, features {n.features}, state {n.state}"
+        p, recipe = self.problem, getattr(self.problem, "recipe", self.problem)
+        steps = f"{p.steps} steps, " if p.steps != 1 else ""
+        return f"{steps}batch {p.batch}, features {recipe.features}, state {recipe.state}"
 
     def arrays(self):
         """(name, array) of everything that is given: weights, x, states, and the upstreams that are not zero."""
         try:
             cell, x, state = self.problem.build(self.Cell)
-            found = list(zip(array_names(cell), (*cell.weights, x, *state)))
+            found = list(zip(cell.spec.array_names, (*cell.weights, x, *state)))
         except Exception:
             return []
         for prefix, given in zip(("d_", "second d_"), getattr(self.problem, "given", [])):
-            found += [(prefix + n.strip("'"), u) for n, u in zip(output_names(cell), given) if prefix == "d_" or np.any(u)]
-        return found
+            found += [(prefix + n.strip("'"), u) for n, u in zip(cell.spec.output_names, given) if prefix == "d_" or np.any(u)]
+        return found + [("lengths", self.lengths)] * (self.lengths is not None)
 
     def blames(self):
         """One line for each wrong block, worst first: where, got, expected, bound."""
         if not isinstance(self.error, Violation):
-            first = (str(self.error).splitlines() or [""])[0]
-            return [f"raised {type(self.error).__name__}: {first}"]
+            at = place(self.error, self.home)
+            return [f"raised {named(self.error, 60)}" + f" at {at}" * bool(at)]
         return [f"{self.where(b)}: {compared(b)}" for b in self.error.blocks]
 
     def where(self, block):
@@ -84,18 +78,18 @@ class Case:
         array, _, gate = block.name.partition(" ")
         said = [f"{array}{list(block.index)}"]
         try:
-            cell, x, _ = self.problem.build(self.Cell)
+            cell = self.problem.build(self.Cell)[0]
         except Exception:
             return said[0]
-        names = array_names(cell)
+        names = cell.spec.array_names
         if (
             array in names[: len(cell.weights)]
-            and cell.weight_blocks
+            and cell.spec.weight_blocks
             and len(block.index) == np.ndim(cell.weights[names.index(array)])
         ):
             source, gate = gate_at(cell, names.index(array), block.index) or ("", gate)
             said += [f"{_gate(gate)}, {SOURCES.get(source, source)}" if source else gate]
-        elif x.ndim == 3 and len(block.index) == 3:
+        elif cell.spec.batch_axis(array) == 1:
             said.append(f"step {block.index[0]}")
         elif gate:
             said.append(gate)
@@ -111,7 +105,7 @@ def _gate(gate):
 
 def gate_at(cell, k, index):
     """(source, gate) of the block of weight k that holds this entry, or None."""
-    for block, where in cell.weight_blocks[k].items():
+    for block, where in cell.spec.weight_blocks[k].items():
         mask = np.zeros(np.shape(cell.weights[k]), bool)
         mask[where] = True
         if mask[tuple(index)]:
@@ -133,7 +127,7 @@ def number(value, n=12):
     """A number to n digits, anything else in one short line."""
     if isinstance(value, (float, np.floating)):
         return f"{value:.{n}g}"
-    return re.sub(r"\s+", " ", str(value))[:80]
+    return line(value, 80)
 
 
 def digits(array):

@@ -7,6 +7,15 @@ from pathlib import Path
 from cellcheck.properties.intake.loading import HOME
 
 
+def source(label, home):
+    """The file of a guest that was asked for as `label`, or None where there is none; home: where relative paths start."""
+    place, _, _ = label.rpartition(":")
+    if place.endswith(".py") or "/" in place:
+        return (Path(home).resolve() / Path(place).expanduser()).resolve()
+    file = getattr(sys.modules.get(place), "__file__", None)
+    return Path(file) if file else None
+
+
 def origin(label, Cell, home, folder):
     """Lines that import the factory of the cell as `Guest`.
 
@@ -15,15 +24,14 @@ def origin(label, Cell, home, folder):
     place, _, name = label.rpartition(":")
     if not place:
         return _shipped(Cell, folder)
-    home = Path(home).resolve()
     if place.endswith(".py") or "/" in place:
-        file = (home / Path(place).expanduser()).resolve()
+        file = source(label, home)
         dotted, root = [file.stem] if file.stem != "__init__" else [], file.parent
         while (root / "__init__.py").is_file():
             dotted, root = [root.name, *dotted], root.parent
         roots, module = dict.fromkeys([root, file.parent]), ".".join(dotted)
     else:
-        roots, module = {home: None}, place
+        roots, module = {Path(home).resolve(): None}, place
     roots = [*roots, *([HOME] if _needs_us(module) else [])]
     lines = [f"sys.path.insert({k}, {_path(root, folder)})" for k, root in enumerate(roots)]
     if all(part.isidentifier() for part in module.split(".")):

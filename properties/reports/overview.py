@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from cellcheck.properties.intake.catalogue import rank
-from cellcheck.properties.reports.files import whole
+from cellcheck.properties.reports.pages import folder, forget
+from cellcheck.properties.reports.raised import shown
+from cellcheck.properties.writing.files import whole
+from cellcheck.properties.writing.text import line, prose
 
 
 def findings(results):
@@ -23,12 +26,12 @@ def _telling(r):
 def finding(case):
     """What the overview needs of a case, as plain values."""
     path = str(case.path) if case.path else None
-    return {"sentences": case.sentences, "blame": case.blames()[0], "path": path, "name": case.short_label}
+    page = shown(path, case.home) if path else None
+    return {"sentences": case.sentences, "blame": case.blames()[0], "path": path, "page": page, "name": case.short_label}
 
 
 def told(terminalreporter, results):
-    """The overview in the terminal, before the single failures, which it cuts short; and as a README beside the reports."""
-    write(results)
+    """The overview in the terminal, before the single failures, which it cuts short."""
     said = list(lines(results))
     if said:
         terminalreporter.section("broken laws" if any(r["verdict"] == "broken" for r in results) else "hazards")
@@ -39,21 +42,25 @@ def told(terminalreporter, results):
 
 def lines(results):
     """For each cell that breaks several laws: how many, of what cause, and each law in one line."""
-    for rows in findings(results).values():
+    found = findings(results)
+    names = [cell.rpartition(":")[2] for cell in found]
+    for cell, rows in found.items():
         if len(rows) < 2:
             continue
+        name = rows[0]["finding"]["name"]
         broken = sum(r["verdict"] == "broken" for r in rows)
         counts = [_counted(broken, "law"), _counted(len(rows) - broken, "promise")]
-        yield f"{rows[0]['finding']['name']} breaks {' and '.join(filter(None, counts))}. Most telling first:"
+        name = cell if names.count(name) > 1 else name
+        yield line(f"{name} breaks {' and '.join(filter(None, counts))}. Most telling first:")
         for cause, members in _causes(rows).items():
-            yield f"  {cause}" if cause else "  no known mistake matches:"
+            yield f"  {line(cause, 148)}" if cause else "  no known mistake matches:"
             shown = members[:6]
             for r in shown:
-                yield f"    {r['law']}: {r['finding']['blame']}"[:150]
+                yield f"    {line(r['law'] + ': ' + r['finding']['blame'], 146)}"
             if len(members) > len(shown):
                 yield f"    and {len(members) - len(shown)} more: {', '.join(r['law'] for r in members[len(shown) :])}"
-        if folder := next((r["finding"]["path"] for r in rows if r["finding"]["path"]), None):
-            yield f"  reports: {Path(folder).parent / 'README.md'}"
+        if page := next((r["finding"]["page"] for r in rows if r["finding"]["page"]), None):
+            yield f"  reports: {Path(page).parent / 'README.md'}"
 
 
 def _counted(n, what):
@@ -74,25 +81,41 @@ def shortened(reports, results):
     for report in reports:
         for key, value in getattr(report, "user_properties", ()):
             if key == "cellcheck" and value.get("finding") and id(value) not in first:
-                path = value["finding"]["path"]
-                report.longrepr = f"{value['law']}: {value['finding']['blame']}" + f"\nreport: {path}" * bool(path)
+                page = value["finding"]["page"]
+                report.longrepr = f"{value['law']}: {value['finding']['blame']}" + f"\nreport: {page}" * bool(page)
 
 
-def markdown(rows):
-    """The README of one cell's reports."""
-    name = rows[0]["finding"]["name"]
-    parts = [f"# {name}: what it breaks, most telling first"]
+def settle(results, directory, home):
+    """Bring the folders of all cells of a run up to date; lines about what could not be written.
+
+    Pages of laws that hold again are removed. Where others remain, a README lists them, the most telling first. results: of all
+    laws of the run; directory: where the pages are; home: where paths of guests start.
+    """
+    try:
+        forget(results, directory, home)
+        found = findings(results)
+        for cell in dict.fromkeys(r["cell"] for r in results):
+            place = Path(directory) / folder(cell, home)
+            pages = {page.stem for page in place.glob("*.md")} - {"README"}
+            if pages:
+                whole({place / "README.md": markdown(cell, found.get(cell, []), pages)})
+            elif place.is_dir():
+                (place / "README.md").unlink(missing_ok=True)
+                if not any(place.iterdir()):
+                    place.rmdir()
+    except OSError as error:
+        yield f"reports: {shown(directory, home)} is not up to date: {error.strerror}"
+
+
+def markdown(cell, rows, pages):
+    """The README of one cell's reports. rows: its findings; pages: the laws that have a page, of this run or an earlier one."""
+    parts = [f"# {prose(cell.rpartition(':')[2])}: what it breaks, most telling first"]
     for cause, members in _causes(rows).items():
         table = ["| law | worst block | verdict |", "|---|---|---|"]
         for r in members:
-            table.append(f"| [`{r['law']}`]({r['law']}.md) | {r['finding']['blame'].replace('|', '/')} | {r['verdict']} |")
-        parts += [f"**{cause[:1].upper() + cause[1:]}.**" if cause else "No known mistake matches:", "\n".join(table)]
+            law = f"[`{r['law']}`]({r['law']}.md)" if r["law"] in pages else f"`{r['law']}`"
+            table.append(f"| {law} | {prose(r['finding']['blame'])} | {r['verdict']} |")
+        parts += [f"Likely cause: {prose(cause)}." if cause else "No known mistake matches:", "\n".join(table)]
+    if earlier := sorted(pages - {r["law"] for r in rows}):
+        parts.append("Of earlier runs: " + ", ".join(f"[`{law}`]({law}.md)" for law in earlier) + ".")
     return "\n\n".join(parts) + "\n"
-
-
-def write(results):
-    """Write one README beside the reports of each cell."""
-    for rows in findings(results).values():
-        paths = [Path(r["finding"]["path"]) for r in rows if r["finding"]["path"]]
-        if paths and paths[0].parent.is_dir():
-            whole(paths[0].parent / "README.md", markdown([r for r in rows if r["finding"]["path"]]))

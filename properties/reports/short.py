@@ -2,6 +2,7 @@
 
 import numpy as np
 from cellcheck.properties.reports.case import FEW, digits
+from cellcheck.properties.writing.text import line
 
 LINES, WIDTH = 15, 150
 
@@ -9,23 +10,26 @@ LINES, WIDTH = 15, 150
 def short(case, path=None):
     """What broke, at which numbers, what differs, why, how to run it again and where the whole report is.
 
-    path: of the Markdown file, or None where none was written.
+    path: of the page, or why there is none; None where none is wanted.
     """
     lines = [f"{case.short_label} breaks the law {case.name}: {case.equation}", f"  at {case.sizes()}"]
     tail = [f"  likely: {s}" for s in case.sentences[:2]] or ["  no known mistake matches"]
-    tail += [f"  rerun:  {case.rerun()}"] + ([f"  report: {path}"] if path else [])
-    blames = [f"  {line}" for line in case.blames()]
-    room = LINES - len(lines) - len(tail)
-    numbers = [f"    {line}" for line in case_lines(case)]
+    tail += [f"  {fault}" for fault in case.faults[:1]]
+    whole = [f"  rerun:  {case.rerun()}"] + ([f"  report: {path}"] if path else [])
+    blames = [f"  {blame}" for blame in case.blames()]
+    room = LINES - len(lines) - len(tail) - len(whole)
+    numbers = [f"    {array}" for array in case_lines(case)]
     told = blames[: max(2, room - len(numbers))]
     if len(told) < len(blames):
         told[-1] += f"  (and {len(blames) - len(told)} more)"
     if len(numbers) > room - len(told):
         numbers = [*numbers[: room - len(told) - 1], "    ..."]
-    return "\n".join(
-        line if len(line) <= WIDTH or "rerun" in line or "report" in line else line[: WIDTH - 3] + "..."
-        for line in [*lines, *numbers, *told, *tail]
-    )
+    return "\n".join([*map(_fit, [*lines, *numbers, *told, *tail]), *whole])
+
+
+def _fit(text):
+    indent = " " * (len(text) - len(text.lstrip(" ")))
+    return indent + line(text, WIDTH - len(indent))
 
 
 def case_lines(case):

@@ -218,6 +218,9 @@ class Minimiser:
 
     def run(self):
         """The literal problem when nothing gets simpler, or the budget is spent."""
+        any(
+            self._take(_rounded(self.literal, digits)) for digits in (1, 2, 3)
+        )  # first, since the budget of a slow cell ends soon
         while not self.subject.spent():
             before = self.literal
             for k in self._order():
@@ -247,8 +250,11 @@ class Minimiser:
         return not np.array_equal(old, new) and self._take(_with_part(self.literal, k, new))
 
     def _take(self, candidate):
-        """Whether the law fails on this problem as it should, which then takes the place of the present one."""
-        failed = None if self.subject.spent() else self.subject.failure(candidate)
+        """Whether the law fails on this problem as it should, which then takes the place of the present one.
+
+        A problem with a number outside its domain is not tried.
+        """
+        failed = None if self.subject.spent() or not candidate.inside() else self.subject.failure(candidate)
         if not (failed and failed.stands_for(self.original)):
             return False
         self.literal = candidate
@@ -320,6 +326,13 @@ def _digits(values, n):
 def _parts(literal):
     """[*weights, x, *state, *first upstream, *second upstream]."""
     return [*literal.weights, literal.x, *literal.state, *(u for given in literal.given for u in given)]
+
+
+def _rounded(literal, digits):
+    """The literal problem with all its numbers to so many digits."""
+    for k, part in enumerate(_parts(literal)):
+        literal = _with_part(literal, k, _digits(part, digits).astype(part.dtype) if part.size else part)
+    return literal
 
 
 def _with_part(literal, k, new):

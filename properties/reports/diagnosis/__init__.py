@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
-from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes
+from cellcheck.cells import lift
+from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, single
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, grown
@@ -12,33 +14,66 @@ from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
 from cellcheck.properties.reports.diagnosis.sequence import sequence_faults
+from cellcheck.properties.reports.raised import internal
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.shrinking.shrinking import quiet
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.tally import Tally
 
 
-def diagnose(case):
-    """(sentences, panels) of a Case: likely causes, each with the number that speaks for it, and where it is wrong."""
-    recipe = getattr(case.problem, "recipe", case.problem)
-    own = replace(recipe, **SIZES, dtype=None)
+class Attempts:
+    """Looks at a cell that may break any of them. faults: the errors of Cellcheck itself, each in a line."""
+
+    def __init__(self):
+        self.faults = []
+
+    def __call__(self, look, nothing=()):
+        """What the look finds; `nothing` where it raises: a cell that breaks the look itself is told by its law alone."""
+        try:
+            return look()
+        except Exception as error:
+            if (fault := internal(error)) and fault not in self.faults:
+                self.faults.append(fault)
+            return nothing
+
+
+def diagnose(case, tried):
+    """(sentences, panels) of a Case: likely causes, each with the number that speaks for it, and where it is wrong.
+
+    tried: the Attempts that keep the errors of Cellcheck.
+    """
+    if not lift(case.Cell).spec().plain:  # the known mistakes are those of cells with x, c and h
+        return accepted(case), []
+    recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
+    own = replace(recipe, **SIZES)
+
+    def look(problem):
+        found = examined(case.Cell, problem)
+        tried.faults += [fault for fault in found.faults if fault not in tried.faults]
+        return found.sentences
+
+    def others():
+        """Problems on which some mistakes show more plainly: the numbers of the case, as many steps, or a single one."""
+        yield own
+        if recipe.steps > SIZES["steps"]:
+            yield replace(LONG, steps=recipe.steps)
+            yield replace(recipe, batch=1, features=1, state=2)
+        if grown(case.Cell, PLAIN).cell.spec.sequence:
+            yield replace(PLAIN, steps=1)
+
+    def promise():
+        return promise_faults(grown(case.Cell, PLAIN), case.name)
+
     with quiet(Tally(), draws=0):
         if case.group == "errors" or case.name in ALONE:
-            told = _tried(lambda: promise_faults(grown(case.Cell, PLAIN), case.name)) or accepted(case)
+            told = tried(promise) or accepted(case)
         else:
-            told, wrong = examined(case.Cell, PLAIN)
-            told = told or (() if wrong else examined(case.Cell, own)[0])
-            if (
-                not told and grown(case.Cell, PLAIN).cell.sequence
-            ):  # some mistakes show plainly in long sequences, some in a single step
-                longer = examined(case.Cell, replace(LONG, steps=recipe.steps))[0] if recipe.steps > SIZES["steps"] else ()
-                told = longer or examined(case.Cell, replace(PLAIN, steps=1))[0]
-            told = told or _tried(lambda: promise_faults(grown(case.Cell, PLAIN), case.name)) or _tried(lambda: beyond(case))
+            told = look(PLAIN) or next(filter(None, map(look, others())), ()) or tried(promise) or tried(lambda: beyond(case))
         if not told and "flag" in case.name:
-            told = _tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))
+            told = tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))
         if not told and not isinstance(case.error, Violation):
-            told = _tried(lambda: crashes(grown(case.Cell, PLAIN)))
-        shown = _tried(lambda: panels(case, grown(case.Cell, PLAIN), grown(case.Cell, own)))
+            told = tried(lambda: crashes(grown(case.Cell, PLAIN)))
+        shown = tried(lambda: panels(case, grown(case.Cell, PLAIN), grown(case.Cell, own)))
     return list(told), list(shown)
 
 
@@ -59,31 +94,37 @@ def accepted(case):
     return [f"{b.name} refuses nothing: it gives {b.got}" for b in blocks if b.expected == "an exception"][:2]
 
 
+class Examined(NamedTuple):
+    """sentences: likely causes; wrong: whether gradients or outputs are; faults: errors of Cellcheck while it looked."""
+
+    sentences: tuple
+    wrong: bool
+    faults: tuple = ()
+
+
 @lru_cache(maxsize=64)
 def examined(Cell, problem):
-    """(sentences, whether gradients or outputs are wrong) of a cell on one problem."""
-    g = grown(Cell, problem)
-    told = _tried(lambda: conduct_faults(g))
-    if told:
-        return tuple(told), True
-    told, right = _tried(lambda: equation_faults(g), ((), True))
-    if told and not g.cell.sequence:
-        return tuple(told), True
-    if g.cell.sequence and (told := told or (_tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
-        return tuple(told), True
-    numeric = _tried(lambda: numeric_faults(g))
+    """The Examined of a cell on one problem."""
+    tried = Attempts()
+    sentences, wrong = tried(lambda: _examined(grown(Cell, problem), tried, problem), ((), False))
+    return Examined(tuple(sentences), wrong, tuple(tried.faults))
+
+
+def _examined(g, tried, problem):
+    if told := tried(lambda: conduct_faults(g)):
+        return told, True
+    told, right = tried(lambda: equation_faults(g), ((), True))
+    if told and not g.cell.spec.sequence:
+        return told, True
+    if g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
+        return told, True
+    numeric = tried(lambda: single(g)) or tried(lambda: numeric_faults(g))
     if not right and numeric:
-        return tuple(numeric), True
-    told, good = _tried(lambda: gradient_faults(g), ((), True)) if g.cell.gradients else ((), True)
-    return tuple(told or numeric), bool(told or numeric) or not (right and good)
+        return numeric, True
+    told, good = tried(lambda: gradient_faults(g), ((), True)) if g.cell.spec.gradients else ((), True)
+    if numeric and any("not finite" in sentence for sentence in told):
+        return [*numeric, *told], True
+    return told or numeric, bool(told or numeric) or not (right and good)
 
 
-def _tried(look, nothing=()):
-    """What a look finds; a cell that breaks the look itself is told by its law alone."""
-    try:
-        return look()
-    except Exception:
-        return nothing
-
-
-__all__ = ["diagnose", "examined"]
+__all__ = ["Attempts", "Examined", "diagnose", "examined"]

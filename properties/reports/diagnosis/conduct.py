@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.grown import close, figure, gap, same, several
+from cellcheck.properties.reports.raised import named
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 
 
@@ -18,14 +19,14 @@ def conduct_faults(g):
 
 def outputs(g):
     """A sequence of outputs of the wrong shape."""
-    if not g.cell.sequence or g.gist:
+    if g.outputs[-1] != "ys":
         return []
     cell, x, state = g.p.build(g.Cell)
     try:
         ys = cell.apply(x, *state)[-1]
     except Exception:
         return []
-    wanted = (*x.shape[:2], state[-1].shape[-1])
+    wanted = (*x.shape[:2], g.p.recipe.state)
     if np.shape(ys) == wanted:
         return []
     said = f"ys has shape {np.shape(ys)} instead of {wanted}"
@@ -40,7 +41,7 @@ def crashes(g):
         g.ran()
         return []
     except Exception as error:
-        said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        said = named(error)
     works = []
     for word, p in _smaller(g):
         try:
@@ -48,8 +49,7 @@ def crashes(g):
             works.append(word)
         except Exception:
             continue
-    batch, state = g.p.x.shape[-2], g.p.recipe.state
-    where = f"batch {batch}, features {g.p.recipe.features}, state {state}"
+    where = f"batch {g.batch}, features {g.p.recipe.features}, state {g.p.recipe.state}"
     return [
         f"it raises {said} at {where}, but not at {works[0]}" if works else f"it raises {said} at {where} and at smaller sizes"
     ]
@@ -66,7 +66,7 @@ def _smaller(g):
 def shapes(g):
     """A gradient of another shape than its array, and what it needs to be right."""
     cell, x, state = g.p.build(g.Cell)
-    claims = claimed(cell, cell.vjp(*g.p.upstreams(1, cell.apply(x, *state))[0]), cell.gradients)
+    claims = claimed(cell, cell.vjp(*g.p.upstreams(1, cell.apply(x, *state), cell.spec)[0]), cell.spec.gradients)
     for name, array, (claim, wanted) in zip(g.names, (*cell.weights, x, *state), claims):
         if not wanted or np.shape(claim) == array.shape:
             continue
@@ -75,11 +75,10 @@ def shapes(g):
         said = f"the gradient of {name} has shape {np.shape(claim)} instead of {array.shape}"
         true = g.truth()[name]
         claim = np.asarray(claim, dtype=float)
-        if claim.ndim and claim.shape[0] == x.shape[-2] and same(claim.sum(axis=0).reshape(-1), true.reshape(-1)):
-            return [
-                f"{said}: it is not summed over the batch of {claim.shape[0]}; its sum over the "
-                f"first axis is right to {figure(gap(claim.sum(axis=0).reshape(true.shape), true))}"
-            ]
+        for axis, word in ((0, "first"), (-1, "last")):
+            if claim.ndim and claim.shape[axis] == g.batch and same(np.ravel(total := claim.sum(axis)), np.ravel(true)):
+                to = figure(gap(total.reshape(true.shape), true))
+                return [f"{said}: it is not summed over the batch of {g.batch}; its sum over the {word} axis is right to {to}"]
         if claim.shape == true.T.shape and close(claim.T, true):
             return [f"{said}: it is transposed, and right to {figure(gap(claim.T, true))}"]
         return [said]
@@ -95,7 +94,7 @@ def changed(g):
     told = _differences(given, before, "apply")
     if told:
         return told
-    [u] = g.p.upstreams(1, outputs)
+    [u] = g.p.upstreams(1, outputs, g.cell.spec)
     given |= {f"the upstream of {name}": a for name, a in zip(g.outputs, u)}
     before |= {f"the upstream of {name}": np.array(a) for name, a in zip(g.outputs, u)}
     if not g.gist:
@@ -138,6 +137,11 @@ def repeated(g):
         if one[name].shape == two[name].shape and not np.array_equal(one[name], two[name], equal_nan=True):
             if close(two[name], 2 * one[name]):
                 return [f"gradients accumulate: a second vjp returns 2 times the gradient of {name}"]
+            if np.any(rest := g.claims(g.masked(lambda k, u: 0.0)).get(name, 0)):
+                return [
+                    f"with an upstream of zero the gradient of {name} is not zero, but up to {figure(np.max(np.abs(rest)))}: "
+                    "what it is added up in does not start from zero"
+                ]
             return [
                 "a second vjp after the same apply returns another gradient "
                 f"of {name}, by {figure(np.max(np.abs(one[name] - two[name])))}"
@@ -172,7 +176,8 @@ def cached(g):
                 f"the {what} {name} depends on what the same cell was called "
                 f"with before, by {figure(np.max(np.abs(value - used[name])))}"
             ]
-    for word, p in (("more rows", g.p.rows([0, 1, 2, 0])), ("fewer rows", g.p.rows([0]))):
+    others = () if g.cell.spec.batch else (("more rows", g.p.rows([*range(g.batch), 0])), ("fewer rows", g.p.rows([0])))
+    for word, p in others:
         cell = g.p.build(g.Cell)[0]
         outcome(cell, g.p)
         try:
@@ -213,46 +218,71 @@ def shared(g):
     return []
 
 
+def single(g):
+    """Outputs that are float32 numbers, although the cell takes float64."""
+    if g.single:
+        return []
+    found = {name: y for name, y in g.ran().items() if name in g.outputs and y.dtype == np.float64 and np.any(y % 1)}
+    found = {name: y for name, y in found.items() if np.array_equal(y, y.astype(np.float32))}
+    if not found:
+        return []
+    said = f"all {sum(y.size for y in found.values())} numbers of {several(found)} are float32 numbers: they are computed or stored so"
+    return [f'{said}; if that is on purpose, declare choices={{"float32": True}}']
+
+
 def averaged(g):
     """A loss that is the mean over the rows."""
-    if not g.gist or g.cell.batch:
+    if g.by_rows or g.batch == 1:
         return []
-    [name], batch = g.outputs, g.p.x.shape[-2]
+    [name], batch = g.outputs, g.batch
     alone = sum(g.ran(g.p.rows([r]))[name] for r in range(batch))
     if not close(batch * g.ran()[name], alone):
         return []
-    loss = getattr(g.cell, "outputs", None) == ("loss",)
+    loss = g.cell.spec.scalar == "loss"
     said = f"the {'loss' if loss else name} is the mean over the {batch} rows instead of the sum"
     return [f'{said}; if that is on purpose, declare choices={{"mean": True}}' if loss else said]
 
 
 def rows(g):
     """Rows that are another thing in a batch than alone."""
-    if g.gist or g.cell.batch:
+    if not g.by_rows or g.batch == 1:
         return []
-    together, batch = g.ran(), g.p.x.shape[-2]
-    alone = [g.ran(g.p.rows([r])) for r in range(batch)]
+    together, alone = g.ran(), [g.ran(g.p.rows([r])) for r in range(g.batch)]
     for name in g.outputs:
         if not np.isfinite(together[name]).all():
             return []
         single = np.array_equal(together[name], together[name].astype(np.float32))  # computed, or at least rounded, in float32
         near = 1e-4 if single else 1e-10
-        off = [r for r in range(batch) if not close(together[name][..., r, :], alone[r][name][..., 0, :], near)]
-        off = [r for r in off if np.any(together[name][..., r, :]) or np.any(alone[r][name])]
-        if off:
-            worst = max(gap(together[name][..., r, :], alone[r][name][..., 0, :]) for r in off)
+        pairs = [(together[name][..., r, :], alone[r][name][..., 0, :]) for r in range(g.batch)]
+        if off := [r for r, (a, b) in enumerate(pairs) if not close(a, b, near) and (np.any(a) or np.any(b))]:
+            worst = max(gap(*pairs[r]) for r in off)
             return [
-                f"{_mixed(g, together, off) or 'rows know of each other'}: in a batch of {batch}, "
+                f"{_mixed(g, together, off) or _placed(g, name, off[0]) or 'rows know of each other'}: in a batch of {g.batch}, "
                 f"rows {off} of {name} differ from what each gives alone, by {figure(worst)}"
             ]
     return []
+
+
+def _placed(g, name, r):
+    """Whether a row depends on its place in the batch alone, and not on what the other rows hold."""
+    sign = np.where(np.arange(g.batch) == r, 1.0, -1.0)[:, None]
+    others = replace(g.p, x=sign * g.p.x, state=tuple(sign * s for s in g.p.state))
+    here, there = (g.ran(p)[name][..., r, :] for p in (g.p, others))
+    if not close(here, there):
+        return None
+    alike = g.ran(g.p.rows([r] * g.batch))[name]
+    if close(alike[..., :1, :] + 0 * alike, alike):
+        return "what a row gives depends on how many rows there are, not on what they hold"
+    dropped, said = int(np.sum(alike == 0)), f"what row {r} gives depends on its place in the batch, not on the other rows"
+    mask = f", and of rows that are all alike {dropped} of {alike.size} entries are exactly 0: as in dropout with a fixed seed"
+    return said + mask * bool(dropped)
 
 
 def _mixed(g, together, off):
     """How the rows of the state are mixed up, if that gives the outputs, and if the rows differ at all."""
     if any(len(np.unique(s, axis=0)) < len(s) or not s.any(axis=1).all() for s in g.p.state):
         return None
-    batch = g.p.x.shape[-2]
+    batch = g.batch
     for j in range(len(g.p.state)):
         for said, order in (
             ("every row continues the state {} of row 0", [0] * batch),

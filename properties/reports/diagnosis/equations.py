@@ -1,111 +1,87 @@
-"""Mistakes of convention: a cell of declared kind computes something else, and one known twist gives exactly that."""
+"""Mistakes of convention: a cell of known kind computes something else, and one known twist gives exactly that."""
 
 import itertools
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
-from cellcheck.properties.intake.conventions import GATES, gates_of
+from cellcheck.cells.activations import sigmoid
+from cellcheck.properties.intake.conventions import GATES, gates_of, step, tensors
 from cellcheck.properties.oracles.equations import equations
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, figure, the
+from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 
 
 def equation_faults(g):
-    """Sentences about the outputs of a cell that declares its kind, [] if right or like no twist; and whether right."""
-    if not (g.kind and g.blocks) or getattr(g.cell, "variant", {}):
+    """Sentences about the outputs of a cell of known kind, [] if right or like no twist; and whether they are right."""
+    if not (g.kind and g.blocks):
         return [], True
-    p = g.p if g.p.x.ndim == 2 else replace(g.p, x=g.p.x[:1], given=[(*u[:-1], u[-1][:1]) for u in g.p.given])
+    p = g.p if g.p.x.ndim == 2 else g.p.span(slice(1))
     cell, x, state = p.build(g.Cell)
-    outputs = [np.asarray(y, dtype=float) for y in cell.apply(x, *state)]
+    gates, F, S = gates_of(cell.weights, g.blocks, g.cell.spec.transposed), g.p.recipe.features, g.p.recipe.state
+    for (source, gate), block in gates.items():
+        if block.shape != (wanted := {"x": (F, S), "h": (S, S)}.get(source, (S,))):
+            return [f"what is declared as {source} of {the(gate)} has shape {block.shape} instead of {wanted}"], False
+    seen = dict(zip(g.outputs, (np.asarray(y, dtype=float) for y in cell.apply(x, *state))))
 
     def returned(new):
         """Of all states and, of a sequence, ys, what the cell returns."""
-        every = dict(zip([f"{name}'" for name in cell.state_names] + ["ys"] * cell.sequence, new))
-        return [new[-1].sum()] if g.gist else [every[name] for name in g.outputs]
+        every = dict(zip([f"{name}'" for name in cell.spec.state_names], new)) | {"sum": new[-1].sum(), "ys": new[-1][None]}
+        return {name: every[name] for name in g.outputs}
 
-    right = returned(equations(cell, x, state))
-    if all(np.shape(a) == np.shape(b) and np.allclose(a, b, CLOSE, CLOSE, equal_nan=True) for a, b in zip(outputs, right)):
+    right = returned(equations(cell, x, state)[: len(cell.spec.state_names)])
+    if all(y.shape == np.shape(right[n]) and np.allclose(y, right[n], CLOSE, CLOSE, equal_nan=True) for n, y in seen.items()):
         return [], True
-    for name, y, wanted in zip(g.outputs, outputs, right):
-        off = y - wanted if y.shape == wanted.shape else np.array([0.0, 1.0])
+    for name, y in seen.items():
+        off = y - right[name] if y.shape == np.shape(right[name]) else np.array([0.0, 1.0])
         if off.size > 1 and np.ptp(off) <= 1e-3 * np.max(np.abs(off)) and np.any(off):
             return [f"{name} is off by a constant: {figure(np.mean(off))} at all {off.size} entries"], False
-    x = x[0] if x.ndim == 3 else x
-    blocks = {key: np.asarray(b, float) for key, b in gates_of(cell.weights, g.blocks, g.cell.transposed).items()}
-    found = []
-    for said, step, gates in twists(g.kind, blocks, g):
         with np.errstate(all="ignore"):
-            new = step(gates, x, *state)
-        predicted = returned((*new, new[-1][None])[: len(cell.state_names) + cell.sequence])
-        if all(close(a, b) or (not np.any(a) and not np.any(b)) for a, b in zip(outputs, predicted)):
-            off, to = max(map(gap, outputs, right)), max(map(gap, outputs, predicted))
-            found.append(f"{said}: this gives the outputs to {figure(to)}, the declared equations miss them by {figure(off)}")
-    return found[:1], False
+            kept = (y / right[name])[y != 0] if y.shape == np.shape(right[name]) else np.zeros(0)
+        if 0 < kept.size < y.size and np.ptp(kept) <= 1e-9 * abs(kept[0]):
+            said = (
+                f"{name} is right times a mask: {y.size - kept.size} of {y.size} entries are exactly 0, the others {kept[0]:.6g}"
+            )
+            return [f"{said} times what they should be: as in dropout with a fixed seed"], False
+    if g.variant:
+        return [], False
+    with np.errstate(all="ignore"):
+        tried = mistakes(g, gates, x[0] if x.ndim == 3 else x, state)
+        return matched((Mistake(said, partial(returned, new)) for said, new in tried), seen, right, "the outputs"), False
 
 
-def twists(kind, blocks, g):
-    """(sentence, step, blocks): everything that is tried."""
-    make = {"RNN": rnn, "LSTM": lstm, "GRU": gru}[kind]
-    plain = make()
-    names = GATES[kind]
-    sources = sorted({s for s, _ in blocks})
-    biases = [s for s in sources if s.startswith("bias")]
+def mistakes(g, gates, x, state):
+    """(sentence, new states) of everything that is tried."""
+    names, sources = GATES[g.kind], sorted({source for source, _ in gates})
+    biases = [source for source in sources if source.startswith("bias")]
+
+    def moved(changed):
+        return step(g.kind, {}, {**gates, **changed}, x, state)
+
     for order in list(itertools.permutations(names))[1:]:
-        yield f"{_moved(names, order)} exchanged", plain, {(s, a): blocks[s, b] for s in sources for a, b in zip(names, order)}
-        if biases:
-            mixed = {(s, a): blocks[s, b if s in biases else a] for s in sources for a, b in zip(names, order)}
-            yield f"in the biases alone, {_moved(names, order)} exchanged", plain, mixed
+        for words, some in (("", sources), ("in the biases alone, ", biases)):
+            said = [a for a, b in zip(names, order) if a != b]
+            said = f"{words}the {' and '.join(said) if len(said) == 2 else ', '.join(said)} gates are exchanged"
+            yield said, moved({(s, a): gates[s, b] for s in some for a, b in zip(names, order)})
     for source in biases:
         for gate in names:
-            yield f"{_words(source, gate)} is not added", plain, {**blocks, (source, gate): 0 * blocks[source, gate]}
-            yield (
-                f"every gate uses {_words(source, gate)}",
-                plain,
-                {**blocks, **{(source, a): blocks[source, gate] for a in names}},
-            )
-        yield f"{_words(source)} is not added", plain, {**blocks, **{(source, a): 0 * blocks[source, a] for a in names}}
-        yield f"{_words(source)} is added twice", plain, {**blocks, **{(source, a): 2 * blocks[source, a] for a in names}}
+            words = f"{BIASES[source]} of {the(gate)}"
+            yield f"{words} is not added", moved({(source, gate): 0 * gates[source, gate]})
+            yield f"every gate uses {words}", moved({(source, a): gates[source, gate] for a in names})
+        yield f"{BIASES[source]} is not added", moved({(source, a): 0 * gates[source, a] for a in names})
+        yield f"{BIASES[source]} is added twice", moved({(source, a): 2 * gates[source, a] for a in names})
     for source in ("x", "h"):
-        yield f"{source} is ignored", plain, {**blocks, **{(source, a): 0 * blocks[source, a] for a in names}}
-    yield "the weights declared for [h, x] are multiplied by [x, h], or the other way round", plain, _other_rows(blocks, names, g)
-    for said, options in TWISTS[kind]:
-        yield said, make(**options), blocks
-    if kind != "RNN" and biases:
-        for gate, k in itertools.product(names, (1.0, -1.0, 0.5, 2.0)):
-            moved = {**blocks, (biases[0], gate): blocks[biases[0], gate] + k}
-            yield f"{k:g} is added to the pre-activation of {_the(gate)}", plain, moved
-
-
-def _the(gate):
-    return "the candidate" if gate == "candidate" else f"the {gate} gate"
-
-
-def _words(source, gate=None):
-    bias = {"bias": "the bias", "bias_x": "the bias of x", "bias_h": "the bias of h"}[source]
-    return f"{bias} of {_the(gate)}" if gate else bias
-
-
-def _moved(names, order):
-    moved = [a for a, b in zip(names, order) if a != b]
-    return f"the {' and '.join(moved) if len(moved) == 2 else ', '.join(moved)} gates are"
-
-
-def _other_rows(blocks, names, g):
-    """The rows of [x, h] cut at the other place."""
-    features, turned = g.p.recipe.features, dict(blocks)
+        yield f"{source} is ignored", moved({(source, a): 0 * gates[source, a] for a in names})
+    turned = {}
     for gate in names:
-        other = np.concatenate([blocks["h", gate], blocks["x", gate]])
-        turned["x", gate], turned["h", gate] = other[:features], other[features:]
-    return turned
+        turned["x", gate], turned["h", gate] = np.split(np.concatenate([gates["h", gate], gates["x", gate]]), [x.shape[-1]])
+    yield "the weights declared for [h, x] are multiplied by [x, h], or the other way round", moved(turned)
+    yield from {"RNN": rnn, "LSTM": lstm, "GRU": gru}[g.kind](tensors(g.kind, {}, gates, x, state), gates)
+    if g.kind != "RNN" and biases:
+        for gate, k in itertools.product(names, (1.0, -1.0, 0.5, 2.0)):
+            yield f"{k:g} is added to the pre-activation of {the(gate)}", moved({(biases[0], gate): gates[biases[0], gate] + k})
 
 
-def _part(w, gate, x, h):
-    a = x @ w["x", gate] + w.get(("bias", gate), 0) + w.get(("bias_x", gate), 0)
-    return a, h @ w["h", gate] + w.get(("bias_h", gate), 0)
-
-
-def sigmoid(z):
-    """1 / (1 + exp(-z)), at ordinary z."""
-    return 1 / (1 + np.exp(-z))
+BIASES = {"bias": "the bias", "bias_x": "the bias of x", "bias_h": "the bias of h"}
 
 
 def hard(z):
@@ -113,111 +89,69 @@ def hard(z):
     return np.clip(0.2 * z + 0.5, 0, 1)
 
 
-def relu(z):
-    """max(z, 0)."""
-    return np.maximum(z, 0)
+def rnn(t, gates):
+    """(sentence, (h',)) of an RNN whose right tensors are t."""
+    bias = sum(gates.get((source, "candidate"), 0) for source in BIASES)
+    yield "the bias is added after the tanh", (np.tanh(t["z"] - bias) + bias,)
+    yield "the activation is max(z, 0) instead of tanh", (np.maximum(t["z"], 0),)
+    yield "the activation is a sigmoid instead of tanh", (sigmoid(t["z"]),)
+    yield "there is no activation", (t["z"],)
 
 
-def rnn(act=np.tanh, late=False):
-    """A step of an RNN with a twist."""
+def lstm(t, gates):
+    """(sentence, (c', h')) of an LSTM whose right tensors are t."""
+    i, f, o, n, c, new = (t[name] for name in ("i", "f", "o", "g", "c", "c'"))
+    z_i, z_f, z_o, z_n = (t[f"z {name}"] for name in "ifog")
 
-    def step(w, x, h):
-        a, s = _part(w, "candidate", x, h)
-        if late:
-            bias = w.get(("bias", "candidate"), 0) + w.get(("bias_x", "candidate"), 0) + w.get(("bias_h", "candidate"), 0)
-            return (act(a + s - bias) + bias,)
-        return (act(a + s),)
+    def out(new, o=o):
+        return new, o * np.tanh(new)
 
-    return step
-
-
-def lstm(
-    squash=sigmoid, act=np.tanh, out=np.tanh, coupled=None, peep="", late=0.0, old=False, order=False, forget_c=1.0, clip=np.inf
-):
-    """A step of an LSTM with a twist."""
-
-    def step(w, x, c, h):
-        z = {gate: sum(_part(w, gate, x, h)) for gate in GATES["LSTM"]}
-        i, f = squash(z["input"] + c * (peep == "i")), squash(z["forget"] + c * (peep == "f"))
-        i = i + c * (peep == "after i")
-        f = f + c * (peep == "after f") + late
-        i, f = (1 - f, f) if coupled == "input" else (i, 1 - i) if coupled == "forget" else (i, f)
-        new = np.clip(f * c * forget_c + i * act(z["candidate"]), -clip, clip)
-        o = squash(z["output"] + {"o": c, "new": new}.get(peep, 0 * c)) + c * (peep == "after o")
-        h = o * out(c if old else new)
-        return (h, new) if order else (new, h)
-
-    return step
-
-
-def gru(update="new", reset="after", act=np.tanh, squash=sigmoid):
-    """A step of a GRU with a twist."""
-
-    def step(w, x, h):
-        r, u = (squash(sum(_part(w, gate, x, h))) for gate in ("reset", "update"))
-        a, s = _part(w, "candidate", x, h)
-        bias = w.get(("bias_h", "candidate"), np.zeros(h.shape[-1]))
-        if reset == "before":
-            n = act(a + (r * h) @ w["h", "candidate"] + bias)
-        elif reset == "bias outside":
-            n = act(a + r * (s - bias) + bias)
-        elif reset == "never":
-            n = act(a + s)
-        else:
-            n = act(a + r * s)
-        new = {
-            "new": u * (n - h) + h,
-            "old": u * h + (1 - u) * n,
-            "plus": u * (1 + (1 - u)) * n + (1 - u) * h,
-            "minus": (1 - u) * (1 + u) * n + u * h,
-            "added": u * n + h,
-        }
-        return (new[update],)
-
-    return step
+    yield "1 is added to the forget gate after its sigmoid, not to its pre-activation", out(new + c)
+    yield "the input gate is 1 - forget gate: its own weights are not used", out(f * c + (1 - f) * n)
+    yield "the forget gate is 1 - input gate: its own weights are not used", out((1 - i) * c + i * n)
+    yield "the output gate looks at the old c (a peephole)", out(new, sigmoid(z_o + c))
+    yield "the output gate looks at the new c (a peephole)", out(new, sigmoid(z_o + new))
+    yield "the input gate looks at c (a peephole)", out(f * c + sigmoid(z_i + c) * n)
+    yield "the forget gate looks at c (a peephole)", out(sigmoid(z_f + c) * c + i * n)
+    yield "c is added to the input gate after its sigmoid (a peephole at the wrong place)", out(new + c * n)
+    yield "c is added to the forget gate after its sigmoid (a peephole at the wrong place)", out(new + c * c)
+    yield "c is added to the output gate after its sigmoid (a peephole at the wrong place)", out(new, o + c)
+    yield "the gates use the hard sigmoid clip(0.2 z + 0.5, 0, 1)", out(hard(z_f) * c + hard(z_i) * n, hard(z_o))
+    yield "the gates go through tanh instead of the sigmoid", out(np.tanh(z_f) * c + np.tanh(z_i) * n, np.tanh(z_o))
+    yield "the candidate goes through the sigmoid instead of tanh", out(f * c + i * sigmoid(z_n))
+    yield "the candidate has no tanh", out(f * c + i * z_n)
+    yield "h' lacks the tanh of c'", (new, o * new)
+    yield "h' is taken from the old c instead of the new one", (new, o * np.tanh(c))
+    yield "the states are returned in the order h', c'", (t["h'"], new)
+    yield "c is ignored", out(i * n)
+    for most in (1.0, 3.0, 5.0, 10.0, 20.0, 50.0):
+        yield f"c' is clipped at {most:g}", out(np.clip(new, -most, most))
+    for most in (1.0, 3.0, 5.0):
+        yield (
+            f"z is clipped at {most:g} before every activation",
+            out(
+                sigmoid(np.clip(z_f, -most, most)) * c + sigmoid(np.clip(z_i, -most, most)) * np.tanh(np.clip(z_n, -most, most)),
+                sigmoid(np.clip(z_o, -most, most)),
+            ),
+        )
 
 
-TWISTS = {
-    "RNN": [
-        ("the bias is added after the tanh", {"late": True}),
-        ("the activation is max(z, 0) instead of tanh", {"act": relu}),
-        ("the activation is a sigmoid instead of tanh", {"act": sigmoid}),
-        ("there is no activation", {"act": lambda z: z}),
-    ],
-    "LSTM": [
-        ("1 is added to the forget gate after its sigmoid, not to its pre-activation", {"late": 1.0}),
-        ("the input gate is 1 - forget gate: its own weights are not used", {"coupled": "input"}),
-        ("the forget gate is 1 - input gate: its own weights are not used", {"coupled": "forget"}),
-        ("the output gate looks at the old c (a peephole)", {"peep": "o"}),
-        ("the output gate looks at the new c (a peephole)", {"peep": "new"}),
-        ("the input gate looks at c (a peephole)", {"peep": "i"}),
-        ("the forget gate looks at c (a peephole)", {"peep": "f"}),
-        ("c is added to the input gate after its sigmoid (a peephole at the wrong place)", {"peep": "after i"}),
-        ("c is added to the forget gate after its sigmoid (a peephole at the wrong place)", {"peep": "after f"}),
-        ("c is added to the output gate after its sigmoid (a peephole at the wrong place)", {"peep": "after o"}),
-        ("the gates use the hard sigmoid clip(0.2 z + 0.5, 0, 1)", {"squash": hard}),
-        ("the gates go through tanh instead of the sigmoid", {"squash": np.tanh}),
-        ("the candidate goes through the sigmoid instead of tanh", {"act": sigmoid}),
-        ("the candidate has no tanh", {"act": lambda z: z}),
-        ("h' lacks the tanh of c'", {"out": lambda c: c}),
-        ("h' is taken from the old c instead of the new one", {"old": True}),
-        ("the states are returned in the order h', c'", {"order": True}),
-        ("c is ignored", {"forget_c": 0.0}),
-        *[(f"c' is clipped at {c:g}", {"clip": c}) for c in (1.0, 3.0, 5.0, 10.0, 20.0, 50.0)],
-    ],
-    "GRU": [
-        ("the update gate is inverted: h' = u h + (1 - u) n", {"update": "old"}),
-        ("the reset gate acts on h before the product with its weights, not after", {"reset": "before"}),
-        (
-            "both: the update gate is inverted, and the reset gate acts on h before the product",
-            {"update": "old", "reset": "before"},
-        ),
-        ("the candidate's bias of h is added outside the reset gate", {"reset": "bias outside"}),
-        ("the reset gate is not used", {"reset": "never"}),
-        ("n is multiplied by u (2 - u), that is (1 - z)(1 + z) with z = 1 - u, instead of u", {"update": "plus"}),
-        ("n is multiplied by (1 - u)(1 + u)", {"update": "minus"}),
-        ("h' = h + u n: the old state is not let go of", {"update": "added"}),
-        ("the candidate has no tanh", {"act": lambda z: z}),
-        ("the candidate goes through the sigmoid instead of tanh", {"act": sigmoid}),
-    ],
-}
+def gru(t, gates):
+    """(sentence, (h',)) of a GRU whose right tensors are t."""
+    r, u, n, h, x_n, h_n = (t[name] for name in ("r", "u", "n", "h", "x W_n", "h W_n"))
+    bias = gates.get(("bias_h", "candidate"), 0)
+    before = np.tanh(x_n + (r * h) @ gates["h", "candidate"] + bias)
+
+    def mixed(n, u=u):
+        return (u * (n - h) + h,)
+
+    yield "the update gate is inverted: h' = u h + (1 - u) n", mixed(n, 1 - u)
+    yield "the reset gate acts on h before the product with its weights, not after", mixed(before)
+    yield "both: the update gate is inverted, and the reset gate acts on h before the product", mixed(before, 1 - u)
+    yield "the candidate's bias of h is added outside the reset gate", mixed(np.tanh(x_n + r * (h_n - bias) + bias))
+    yield "the reset gate is not used", mixed(np.tanh(x_n + h_n))
+    yield "n is multiplied by u (2 - u), that is (1 - z)(1 + z) with z = 1 - u, instead of u", (u * (2 - u) * n + (1 - u) * h,)
+    yield "n is multiplied by (1 - u)(1 + u)", ((1 - u) * (1 + u) * n + u * h,)
+    yield "h' = h + u n: the old state is not let go of", (u * n + h,)
+    yield "the candidate has no tanh", mixed(t["z n"])
+    yield "the candidate goes through the sigmoid instead of tanh", mixed(sigmoid(t["z n"]))

@@ -1,30 +1,29 @@
 """Classic mistakes in gradients: each predicts numbers, and is named only if the cell claims exactly these."""
 
+from functools import partial
+
 import numpy as np
-from cellcheck.properties.reports.diagnosis.grown import close, figure, gap, same, several
-from cellcheck.properties.reports.diagnosis.through_time import through_time
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, same, several
+from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
+from cellcheck.properties.reports.diagnosis.through_time import cut_off, through_time
 from cellcheck.properties.reports.diagnosis.within_gates import within_gates
 from cellcheck.properties.shrinking.shrinking import VISIBLE
+
+SINGLE = 1e-2  # how closely differences of a float32 cell agree with its derivatives
 
 
 def gradient_faults(g):
     """Sentences about the gradients of a Grown, [] if they are right or match no mistake; and whether they are right."""
     claims, truth = g.claims(), g.truth()
-    wrong = [name for name, claim in claims.items() if not same(claim, truth[name])]
+    wrong = [name for name, claim in claims.items() if not same(claim, truth[name], SINGLE if g.single else CLOSE)]
     if not wrong or not all(np.isfinite(t).all() for t in truth.values()):
         return [], not wrong
-    lost = [name for name in wrong if not np.isfinite(claims[name]).all()]
-    if lost:
-        n = int(np.sum(~np.isfinite(claims[lost[0]])))
-        return [
-            f"the gradient of {several(lost)} is not finite: {n} of "
-            f"{claims[lost[0]].size} entries of {lost[0]}, where all should be"
-        ], False
-    if cut := exchanged(g, claims, truth):
-        return cut, False
-    told = whole(g, claims, truth, wrong) or (
-        through_time(g, claims, truth) or cut_off(g, claims, truth) if g.cell.sequence else []
-    )
+    if lost := [name for name in wrong if not np.isfinite(claims[name]).all()]:
+        n, size = int(np.sum(~np.isfinite(claims[lost[0]]))), claims[lost[0]].size
+        return [f"the gradient of {several(lost)} is not finite: {n} of {size} entries of {lost[0]}, where all should be"], False
+    told = all_at_once(g, claims, truth, wrong)
+    if not told and g.cell.spec.sequence:
+        told = through_time(g, claims, truth) or cut_off(claims, truth)
     if told:
         return told, False
     singly = {name: one_array(g, name, claims[name], truth) for name in wrong}
@@ -37,178 +36,143 @@ def gradient_faults(g):
     return told, False
 
 
-def whole(g, claims, truth, wrong):
-    """Mistakes that explain all gradients at once."""
-    if all(not np.any(claims[n]) for n in claims) and np.max(np.abs(truth[wrong[0]])) > VISIBLE:
-        return ["every gradient is zero, but " + figure(np.max(np.abs(truth[wrong[0]]))) + f" is the largest of {wrong[0]}"]
-    k = _ratio(np.concatenate([np.ravel(claims[n]) for n in claims]), np.concatenate([np.ravel(truth[n]) for n in claims]))
-    if k is not None:
-        return [f"every gradient is {factor(g, k)}"]
+def all_at_once(g, claims, truth, wrong):
+    """Mistakes that explain all gradients."""
+    largest = np.max(np.abs(truth[wrong[0]]))
+    if not any(np.any(claim) for claim in claims.values()) and largest > VISIBLE:
+        return [f"every gradient is zero, but {figure(largest)} is the largest of {wrong[0]}"]
+    claimed, right = (np.concatenate([np.ravel(side[name]) for name in claims]) for side in (claims, truth))
+    if (k := ratio(claimed, right)) is not None:
+        return [f"every gradient is {factor(g, k, claimed)}"]
+    return matched(everywhere(g, truth), claims, truth, "all gradients")
+
+
+def everywhere(g, truth):
+    """Mistakes in what all gradients have in common: the upstream, the halves of [dx, dh], what is there without an upstream."""
+    x, h = g.names[g.n], g.names[-1]
+    if h != x and g.p.x.ndim == 2:
+        halves = np.split(np.concatenate([truth[x], truth[h]], axis=-1), [g.p.recipe.state], axis=-1)
+        cut = {**truth, h: halves[0], x: halves[1]}
+        yield Mistake(f"the gradients of {x} and {h} are cut from [d{x}, d{h}] as if it were [d{h}, d{x}]", lambda: cut)
     for sentence, upstream in upstreams(g):
-        predicted = g.truth(upstream)
-        if all(same(claims[n], predicted[n]) for n in claims):
-            worst = max(gap(claims[n], predicted[n]) for n in claims)
-            return [f"{sentence}: all gradients are then right to {figure(worst)}"]
-    return []
-
-
-def cut_off(g, claims, truth):
-    """Steps that no gradient reaches, before those that one does."""
-    reached = np.flatnonzero(np.any(claims["x"], axis=(1, 2))) if "x" in claims else []
-    if not len(reached) or not reached[0] or not truth["x"][: reached[0]].any(axis=(1, 2)).all():
-        return []
-    return [f"x gets no gradient before step {reached[0]} of {len(truth['x'])}: the reverse pass ends before it reaches step 0"]
-
-
-def exchanged(g, claims, truth):
-    """dx and dh cut from [dx, dh] as if it were [dh, dx]."""
-    x, h = "x", g.names[-1]
-    if not {x, h} <= set(claims) or (same(claims[x], truth[x]) and same(claims[h], truth[h])):
-        return []
-    if g.p.x.ndim != 2:
-        return []
-    joint, right = np.concatenate([claims[h], claims[x]], axis=-1), np.concatenate([truth[x], truth[h]], axis=-1)
-    if close(joint, right):
-        return [f"the gradients of x and {h} are cut from [dx, d{h}] as if it were [d{h}, dx], to {figure(gap(joint, right))}"]
-    return []
+        yield Mistake(sentence, partial(g.truth, upstream))
+    rest = g.claims(g.masked(lambda k, u: 0.0))
+    names = [name for name, r in rest.items() if np.any(r)]
+    if names:
+        largest = figure(max(np.max(np.abs(rest[name])) for name in names))
+        said = f"with an upstream of zero the gradient of {several(names)} is not zero, but up to {largest}: "
+        decay = {name: ratio(rest[name], 0 * rest[name] + dict(zip(g.names, g.p.weights)).get(name, 0)) for name in names}
+        if len(set(decay.values())) == 1 and None not in decay.values():
+            said += f"{figure(decay[names[0]])} times the weights is added to it"
+        else:
+            said += "what it is added up in does not start from zero"
+        yield Mistake(said, lambda: {name: truth[name] + rest[name] for name in rest})
 
 
 def upstreams(g):
     """(sentence, upstream that the cell would have been given)."""
     full = g.upstream
     if len(full) > 1:
-        for k in range(len(full)):
-            said = f"the upstream of {g.outputs[k]} is ignored"
-            yield said, g.masked(lambda j, u, k=k: 0.0 if j == k else 1.0)
-            yield f"only the upstream of {g.outputs[k]} is used", g.masked(lambda j, u, k=k: 1.0 if j == k else 0.0)
+        for k, name in enumerate(g.outputs):
+            yield f"the upstream of {name} is ignored", g.masked(lambda j, u, k=k: float(j != k))
+            yield f"only the upstream of {name} is used", g.masked(lambda j, u, k=k: float(j == k))
         yield "the upstreams are taken in reverse order", tuple(full[::-1]) if len({u.shape for u in full}) == 1 else full
     yield "the upstream is ignored, 1 is taken for it", tuple(np.ones(u.shape) for u in full)
     for c in (0.1, 0.5, 1.0):
         yield f"the upstream is clipped at {c:g}", tuple(np.clip(u, -c, c) for u in full)
-    if full[-1].ndim == 3 and (T := len(full[-1])) > 1:
-        for t, which in ((T - 1, "last"), (0, "first")):
-            yield f"of ys only the upstream of the {which} step is used", (*full[:-1], _step_mask(T, t) * full[-1])
-    if full[0].ndim >= 2:
-        for r in range(full[0].shape[-2]):
-            yield f"only row {r} of the batch is differentiated", g.masked(lambda j, u, r=r: _row_mask(u, r))
-            yield f"row {r} of the batch is left out", g.masked(lambda j, u, r=r: 1 - _row_mask(u, r))
-
-
-def _step_mask(T, t):
-    return (np.arange(T) == t).astype(float)[:, None, None]
-
-
-def _row_mask(u, r):
-    mask = np.zeros(u.shape)
-    mask[..., r, :] = 1
-    return mask
+    if full[-1].ndim == 3:
+        steps = np.arange(len(full[-1]))[:, None, None]
+        for t, which in ((steps.size - 1, "last"), (0, "first")):
+            yield f"of ys only the upstream of the {which} step is used", (*full[:-1], (steps == t) * full[-1])
+    for r in range(g.batch if g.by_rows else 0):
+        yield f"only row {r} of the batch is differentiated", g.of_row(r)
+        yield f"row {r} of the batch is left out", tuple(u - v for u, v in zip(full, g.of_row(r)))
 
 
 def one_array(g, name, claim, truth):
-    """Mistakes that explain the gradient of one array."""
-    true, batch = truth[name], g.p.x.shape[-2]
+    """Sentences about the gradient of one array."""
+    true = truth[name]
     if not np.any(claim):
         return [f"the gradient of {name} is zero everywhere, but should reach {figure(np.max(np.abs(true)))}"]
-    k = _ratio(claim, true)
-    if k is not None:
-        return [f"the gradient of {name} is {factor(g, k)}"]
-    if true.ndim == 2 and true.shape[0] == true.shape[1] and close(claim, true.T):
-        return [f"the gradient of {name} is transposed, to {figure(gap(claim, true.T))}"]
-    others = [n for n, t in truth.items() if n != name and t.shape == true.shape and close(claim, t)]
-    if others:
-        return [f"the gradient of {name} is that of {others[0]}, to {figure(gap(claim, truth[others[0]]))}"]
-    top = np.max(np.abs(claim))
-    if np.sum(np.abs(claim) == top) > 1 and close(claim, np.clip(true, -top, top)):
-        n = int(np.sum(np.abs(claim) == top))
-        return [
-            f"the gradient of {name} is clipped at {figure(top)}: {n} entries "
-            f"are exactly that, {figure(np.max(np.abs(true)))} is right"
-        ]
-    if not g.gist and (told := of_rows(g, name, claim, true, batch)):
+    if (k := ratio(claim, true)) is not None:
+        return [f"the gradient of {name} is {factor(g, k, claim)}"]
+    mistakes = (Mistake(f"the gradient of {name} {said}", lambda a=a: {name: a}) for said, a in of_one(g, name, claim, truth))
+    if told := matched(mistakes, {name: claim}, {name: true}, "it"):
         return told
     if np.array_equal(claim, claim.astype(np.float32)) and gap(claim, true) < 1e-6:
-        return precision(name, claim, true)
-    differ = ~np.isclose(claim, true, CLOSE_ENTRY, CLOSE_ENTRY * np.max(np.abs(true)))
+        said = f"has passed through float32: all its {claim.size} numbers are float32, {figure(gap(claim, true))} from right"
+        return [f"the gradient of {name} {said}"]
+    differ = ~np.isclose(claim, true, CLOSE, CLOSE * np.max(np.abs(true)))
     if 0 < differ.sum() <= 2 and differ.size > 4:
-        where = [list(map(int, i)) for i in np.argwhere(differ)]
-        at = tuple(where[0])
-        return [f"only {name}{where[0]} is wrong: {figure(claim[at])}, {claim[at] / (true[at] or 1):.10g} times what is right"]
-    return by_blocks(g, name, claim, truth) or in_other_order(g, name, claim, true)
+        at = tuple(map(int, np.argwhere(differ)[0]))
+        wrong = f"{figure(claim[at])}, {claim[at] / (true[at] or 1):.10g} times what is right"
+        return [f"only {name}{list(at)} is wrong: {wrong}"]
+    return by_blocks(g, name, claim, true)
 
 
-CLOSE_ENTRY = 1e-9
-
-
-def of_rows(g, name, claim, true, batch):
-    """The gradient of some rows only, or of one counted twice."""
-    rows = [g.row(r)[name] for r in range(batch)]
-    for r, part in enumerate(rows):
-        if name in g.names[: g.n]:
-            if close(claim, part):
-                return [f"the gradient of {name} is that of row {r} alone, not summed over the batch of {batch}"]
-            if close(claim, true - part):
-                return [f"the gradient of {name} leaves out row {r} of the batch"]
-            if close(claim, true + part):
-                return [f"the gradient of {name} counts row {r} of the batch twice"]
-    return []
-
-
-def precision(name, claim, true):
-    """Every number is a float32."""
-    return [
-        f"the gradient of {name} has passed through float32: all its "
-        f"{claim.size} numbers are float32, {figure(gap(claim, true))} from right"
-    ]
-
-
-def by_blocks(g, name, claim, truth):
-    """The blocks of one weight, exchanged or scaled."""
-    if name not in g.names[: g.n] or not g.blocks:
-        return []
-    blocks, true = g.blocks[g.names.index(name)], truth[name]
-    told, off = [], [key for key, where in blocks.items() if not same(claim[where], true[where])]
-    for key in off:
-        for other, where in blocks.items():
-            if other != key and true[where].shape == true[blocks[key]].shape and close(claim[blocks[key]], true[where]):
-                told.append(f"block {' '.join(key)} of the gradient of {name} is that of {' '.join(other)}")
-    if len(told) == len(off) and told:
-        return told
-    return []
-
-
-def in_other_order(g, name, claim, true):
-    """The parts of a weight that are as long as the state, all right but for their order."""
+def of_one(g, name, claim, truth):
+    """(what is said of the gradient of one array, what it is then)."""
+    true, weight = truth[name], name in g.names[: g.n]
+    if true.ndim == 2 and true.shape[0] == true.shape[1]:
+        yield "is transposed", true.T
+    for other, t in truth.items():
+        if other != name and t.shape == true.shape:
+            yield f"is that of {other}", t
+    top = np.max(np.abs(claim))
+    if (n := int(np.sum(np.abs(claim) == top))) > 1:
+        largest = figure(np.max(np.abs(true)))
+        yield f"is clipped at {figure(top)}: {n} entries are exactly that, {largest} is right", np.clip(true, -top, top)
+    for r in range(g.batch if g.by_rows and weight else 0):
+        part = g.truth(g.of_row(r))[name]
+        yield f"is that of row {r} alone, not summed over the batch of {g.batch}", part
+        yield f"leaves out row {r} of the batch", true - part
+        yield f"counts row {r} of the batch twice", true + part
+    extra = {f"the gradient of {other}": t for other, t in truth.items() if other != name}
+    extra |= {f"the upstream of {other}": u for other, u in zip(g.outputs, g.upstream)}
+    for words, a in {**extra, name: dict(zip(g.names, [*g.p.weights, g.p.x, *g.p.state]))[name]}.items():
+        if a.shape == true.shape and np.any(a):
+            k = float(np.sum((claim - true) * a) / np.sum(a * a))
+            yield f"has {k:.6g} times {words} too much", true + k * a
     for axis, length in enumerate(true.shape):
         gates, rest = divmod(length, g.p.recipe.state)
-        if rest or gates < 2:
-            continue
-        claimed, right = (np.split(a, gates, axis) for a in (claim, true))
-        order = [next((k for k, part in enumerate(right) if same(own, part)), None) for own in claimed]
-        if None not in order and sorted(order) == list(range(gates)) != order:
-            return [
-                f"the gradient of {name} has the gradients of its gates 0 to {gates - 1} in the order {several(map(str, order))}"
-            ]
-    return []
+        if not rest and gates > 1:
+            claimed, right = (np.split(a, gates, axis) for a in (claim, true))
+            order = [next((k for k, part in enumerate(right) if same(own, part)), None) for own in claimed]
+            if sorted(order, key=str) == list(range(gates)) != order:
+                said = f"has the gradients of its gates 0 to {gates - 1} in the order {several(map(str, order))}"
+                yield said, np.concatenate([right[k] for k in order], axis)
 
 
-def factor(g, k):
+def by_blocks(g, name, claim, true):
+    """The blocks of one weight, exchanged."""
+    if name not in g.names[: g.n] or not g.blocks:
+        return []
+    blocks, told = g.blocks[g.names.index(name)], []
+    off = [key for key, where in blocks.items() if not same(claim[where], true[where])]
+    for key in off:
+        for other, where in blocks.items():
+            if other != key and close(claim[blocks[key]], true[where]):
+                told.append(f"block {' '.join(key)} of the gradient of {name} is that of {' '.join(other)}")
+    return told if len(told) == len(off) else []
+
+
+def factor(g, k, claim):
     """What a constant factor means at these sizes."""
-    batch, steps = g.p.x.shape[-2], len(g.p.x) if g.p.x.ndim == 3 else None
-    meanings = {
-        -1.0: "negated: its sign is wrong",
-        2.0: "counted twice",
-        1 / batch: f"the mean over the batch of {batch} instead of the sum",
-    }
-    if steps:
-        meanings |= {1 / steps: f"the mean over the {steps} steps instead of the sum"}
-        meanings |= {1 / steps / batch: "the mean over batch and steps instead of the sum"}
+    batch, steps = g.batch, len(g.p.x) if g.p.x.ndim == 3 else 1
+    meanings = {-1.0: "negated: its sign is wrong", 2.0: "counted twice"}
+    meanings |= {1 / batch / steps: "the mean over batch and steps instead of the sum"}
+    meanings |= {1 / steps: f"the mean over the {steps} steps instead of the sum"}
+    meanings |= {1 / batch: f"the mean over the batch of {batch} instead of the sum"}
     for value, words in meanings.items():
-        if abs(k - value) <= 1e-9 * abs(value):
+        if abs(k - value) <= 1e-9 * abs(value) and value != 1:
             return f"{words} (factor {figure(k)})"
+    norm = float(np.linalg.norm(claim))
+    if 0 < k < 1 and abs(norm - float(f"{norm:.1g}")) <= 1e-6 * norm:  # some divide by the norm plus 1e-6
+        return f"clipped to a norm of {norm:.1g} (factor {figure(k)})"
     return f"scaled by {k:.10g}"
 
 
-def _ratio(claim, true):
+def ratio(claim, true):
     """The constant k != 1 with claim = k true, or None."""
     claim, true = np.ravel(claim), np.ravel(true)
     k = float(claim @ true / (true @ true)) if true @ true else 0.0

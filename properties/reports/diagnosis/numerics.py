@@ -1,53 +1,25 @@
 """Mistakes of numerics: the activations of a cell, read through it one gate at a time, over the range of pre-activations."""
 
 import numpy as np
+from cellcheck.cells import lift
+from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.conventions import gates_of
 from cellcheck.properties.reports.diagnosis.grown import figure
 
-GRID = (
-    0.0,
-    0.5,
-    1,
-    2.5,
-    3.5,
-    5.5,
-    6.5,
-    8.5,
-    9.5,
-    12,
-    15,
-    18,
-    19.5,
-    20.5,
-    25,
-    31,
-    36,
-    38,
-    41,
-    60,
-    80,
-    90,
-    200,
-    400,
-    700,
-    711,
-    750,
-    1500,
-)
+GRID = "0 .5 1 2.5 3.5 5.5 6.5 8.5 9.5 12 15 18 19.5 20.5 25 31 36 38 41 60 80 90 200 400 700 711 750 1500"
+GRID = tuple(map(float, GRID.split()))  # of pre-activations
 OFF, SINGLE = 1e-9, (1e-5, 1e-6)  # relative, far more than a few ulp; relative and absolute in float32
 LIMITS = {709.78: "exp overflows", 710.48: "cosh overflows", 355.24: "its square overflows", 88.72: "exp overflows in float32"}
 BIG = 45.0  # sigmoid is 1, tanh is 1
-
-
 READ = {"RNN": ("candidate",), "LSTM": ("input", "forget", "output", "candidate"), "GRU": ("update", "candidate")}
 
 
 def numeric_faults(g, flagged=False):
     """Sentences about the activations of a cell that declares its kind, [] where they are right; flagged: ask for flags too."""
-    cell = g.Cell(1, 1)
+    cell = lift(g.Cell)(1, 1)
     keys = {key for blocks in g.blocks or () for key in blocks}
-    if not g.kind or not g.blocks or getattr(cell, "variant", {}) or not any(s.startswith("bias") for s, _ in keys):
+    if not g.kind or not g.blocks or cell.spec.variant or not any(s.startswith("bias") for s, _ in keys):
         return []
     read = () if missing(g.Cell, ["finals"]) else (forward, derivative)
     told = []
@@ -72,25 +44,25 @@ class Probe:
     def __init__(self, Cell, kind, gate):
         """gate: whose activation is read."""
         self.Cell, self.kind, self.gate = Cell, kind, gate
-        self.act, self.slope = (np.tanh, _d_tanh) if gate == "candidate" else (_sigmoid, _d_sigmoid)
+        self.act, self.slope = (np.tanh, d_tanh) if gate == "candidate" else (sigmoid, d_sigmoid)
         self.word = "tanh" if gate == "candidate" else "sigmoid"
-        cell = Cell(1, 1)
-        self.single = np.float64 not in cell.dtypes or "float32" in getattr(cell, "choices", {})
+        cell = lift(Cell)(1, 1)
+        self.single = np.float64 not in cell.spec.dtypes or "float32" in cell.spec.choices
 
     def build(self, z):
         """(cell, inputs, index of the output): that output is act(z), its derivative by the bias act'(z)."""
-        cell = self.Cell(1, 1)
+        cell = lift(self.Cell)(1, 1)
         for w in cell.weights:
             w[...] = 0
-        gates = gates_of(cell.weights, cell.weight_blocks, cell.transposed)
+        gates = gates_of(cell.weights, cell.spec.weight_blocks, cell.spec.transposed)
         setting, c, output = self._setting()
         for gate, value in {**setting, self.gate: z}.items():
             key = next((s, gate) for s in ("bias", "bias_x") if (s, gate) in gates)
-            for weight, blocks in zip(cell.weights, cell.weight_blocks):
+            for weight, blocks in zip(cell.weights, cell.spec.weight_blocks):
                 if key in blocks:
                     weight[blocks[key]] = value
-        state = [np.full((1, 1), c)] + [np.zeros((1, 1))] * (len(cell.state_names) - 1)
-        x = np.zeros((1, 1, 1) if cell.sequence else (1, 1))
+        state = [np.full((1, 1), c)] + [np.zeros((1, 1))] * (len(cell.spec.state_names) - 1)
+        x = np.zeros((1, 1, 1) if cell.spec.sequence else (1, 1))
         return cell, (x, *state), output
 
     def _setting(self):
@@ -115,7 +87,7 @@ class Probe:
         cell, inputs, k = self.build(z)
         outputs = cell.apply(*inputs)
         claims = cell.vjp(*(np.full(y.shape, float(j == min(k, len(outputs) - 1))) for j, y in enumerate(outputs)))[0]
-        gates = gates_of([np.asarray(c, dtype=float) for c in claims], cell.weight_blocks, cell.transposed)
+        gates = gates_of([np.asarray(c, dtype=float) for c in claims], cell.spec.weight_blocks, cell.spec.transposed)
         key = next((s, self.gate) for s in ("bias", "bias_x") if (s, self.gate) in gates)
         return float(gates[key][0])
 
@@ -211,17 +183,3 @@ def _edge(wrong, good, bad):
         middle = (good + bad) / 2
         good, bad = (good, middle) if wrong(middle) else (middle, bad)
     return bad
-
-
-def _sigmoid(z):
-    e = np.exp(-np.abs(z))
-    return np.where(z < 0, e, 1) / (1 + e)
-
-
-def _d_sigmoid(z):
-    e = np.exp(-np.abs(z))
-    return e / (1 + e) ** 2
-
-
-def _d_tanh(z):
-    return 4 * _d_sigmoid(2 * z)

@@ -1,6 +1,6 @@
 """What the picture shows: of every array the error of every entry."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from cellcheck.properties.reports.recording import recorded
@@ -19,34 +19,26 @@ class Panel:
 
 
 def panels(case, *grown):
-    """The panels of the first case on which something is wrong: gradients where they are, else what the law compares there."""
+    """The panels of what the law compares, on the first of these cases on which it breaks, else on the smallest; [] for none."""
     for g in grown:
-        found = _of_gradients(g)
-        if found:
-            return found
-    for g in grown:
-        found = _of_law(case, g)
-        if found:
+        if found := _of_gradients(g, PARTS[case.name]) if case.name in PARTS else _of_law(case, g):
             return found
     return _of_blocks(case, case.error.blocks if isinstance(case.error, Violation) else [], None)
 
 
-def _of_gradients(g):
-    try:
-        claims, truth = g.claims(), g.truth()
-    except Exception:
-        return []
-    found = []
-    for name, claim in claims.items():
-        if claim.shape == truth[name].shape:
-            found.append(_panel(g, name, claim, truth[name]))
-        else:
-            wanted = np.ones(truth[name].shape)
-            found.append(
-                replace(
-                    _panel(g, name, np.nan * wanted, wanted), name=f"{name}, of shape {claim.shape} instead of {wanted.shape}"
-                )
-            )
+PARTS = {  # of laws that compare derivatives along directions, which are no arrays: whose gradients they are about
+    "weight_gradients": "weights",
+    "input_gradients": "x",
+    "state_gradients": "state",
+}
+
+
+def _of_gradients(g, part):
+    names = {"weights": g.names[: g.n], "x": g.names[g.n : g.n + 1], "state": g.names[g.n + 1 :]}[part]
+    claims, truth, found = g.claims(), g.truth(), []
+    for name in names:
+        if name in claims and claims[name].shape == truth[name].shape:
+            found.append(_panel(g, name, claims[name], truth[name]))
     if not any(np.any(~(p.errors <= 1e-9)) for p in found):
         return []
     found[0].caption = f"Error of every entry of the gradients, {_case(g)}."
@@ -54,8 +46,8 @@ def _of_gradients(g):
 
 
 def _of_law(case, g):
-    _, blocks, error = recorded(case.law, case.Cell, g.p)
-    return _of_blocks(case, blocks, g) if isinstance(error, Violation) else []
+    *_, error = recorded(case.law, case.Cell, g.p)
+    return _of_blocks(case, error.blocks, g) if isinstance(error, Violation) else []
 
 
 def _of_blocks(case, blocks, g):
@@ -77,7 +69,7 @@ def _of_blocks(case, blocks, g):
 def _case(g):
     r = g.p.recipe
     steps = f"{len(g.p.x)} steps, " if g.p.x.ndim == 3 else ""
-    return f"at {steps}batch {r.batch}, features {r.features}, state {r.state}"
+    return f"at {steps}batch {g.batch}, features {r.features}, state {r.state}"
 
 
 def _panel(g, name, got, expected):
@@ -102,7 +94,7 @@ def _label(panel, g, k, shape):
         mask[where] = True
         mask = mask.reshape(panel.errors.shape)
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        across, down = (source, gate) if g.cell.transposed else (gate, source)
+        across, down = (source, gate) if g.cell.spec.transposed else (gate, source)
         for labels, text, found in ((panel.columns, across, columns), (panel.rows, down, rows)):
             label = (text, int(found[0]), int(found[-1]))
             if label not in labels:

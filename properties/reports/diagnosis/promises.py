@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from cellcheck.properties.reports.diagnosis.grown import figure, several
 from cellcheck.properties.reports.diagnosis.numerics import textbook
+from cellcheck.properties.reports.raised import named
 from cellcheck.properties.verdicts.run import differentiated, outcome
 from cellcheck.strategies.problem import with_weights
 
@@ -68,7 +69,7 @@ def answered_once(g):
     try:
         differentiated(cell, g.upstream)
     except Exception as error:
-        return [f"a second vjp after the same apply raises {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"]
+        return [f"a second vjp after the same apply raises {named(error)}"]
     return []
 
 
@@ -117,7 +118,7 @@ def layouts(lay, words):
             try:
                 outputs = cell.apply(*(lay(a) if j == k else a.copy() for j, a in enumerate(given)))
             except Exception as error:
-                return [f"{name} {words} makes apply raise {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"]
+                return [f"{name} {words} makes apply raise {named(error)}"]
             for output, y in zip(g.outputs, outputs):
                 if not np.allclose(y, fresh[output], 1e-9, 1e-12, equal_nan=True):
                     return [

@@ -6,7 +6,9 @@ from inspect import signature
 import numpy as np
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.oracles.equations import equations
-from cellcheck.properties.reports.diagnosis.grown import figure, gap, same, several
+from cellcheck.properties.reports.diagnosis.grown import figure, same, several
+from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
+from cellcheck.properties.reports.raised import named
 
 
 def sequence_faults(g):
@@ -39,11 +41,11 @@ def single(g, t, state, steps=1, x=None):
     return [np.array(y) for y in cell.apply(x.copy(), *(np.array(s) for s in state))]
 
 
-def walk(g, order, start=None, carried=True):
-    """(states after each step, ys) one step at a time."""
+def walk(g, order, start=None, carried=True, kept=lambda k: True):
+    """(states after each step, ys) one step at a time; kept(k): whether state k is carried, else it is the initial one again."""
     states, ys = [tuple(start or g.p.state)], []
     for t in order:
-        new = single(g, t, states[-1] if carried else states[0])
+        new = single(g, t, [s if carried and kept(k) else first for k, (s, first) in enumerate(zip(states[-1], states[0]))])
         states.append(tuple(new[:-1]))
         ys.append(new[-2])
     return states, np.array(ys)
@@ -51,49 +53,53 @@ def walk(g, order, start=None, carried=True):
 
 def unlike_steps(g):
     """What the sequence does instead of one step after another."""
-    T, names = len(g.p.x), g.outputs
-    found = g.ran()
-    states, ys = walk(g, range(T))
-    right = dict(zip(names, [*states[-1], ys]))
-    if all(same(found[n], right[n]) for n in names):
+    seen = {name: y for name, y in g.ran().items() if name in g.outputs}
+    states, ys = walk(g, range(len(g.p.x)))
+    right = dict(zip(g.outputs, [*states[-1], ys]))
+    if all(same(seen[n], right[n]) for n in seen):
         return []
-    zeros = tuple(map(np.zeros_like, g.p.state))
-    z_states, z_ys = walk(g, range(T), zeros)
-    r_states, r_ys = walk(g, range(T - 1, -1, -1))
-    i_states, i_ys = walk(g, range(T), carried=False)
+    tried = (Mistake(said, lambda new=(*final, y): dict(zip(g.outputs, new))) for said, final, y in mistakes(g, states, ys))
+    return matched(tried, seen, right, "the outputs")
+
+
+def mistakes(g, states, ys):
+    """(sentence, final states, ys) of everything that is tried; states, ys: of one step after another."""
+    T = len(g.p.x)
+    alone_states, alone_ys = walk(g, range(T), carried=False)
+    zero_states, zero_ys = walk(g, range(T), tuple(map(np.zeros_like, g.p.state)))
+    back_states, back_ys = walk(g, range(T - 1, -1, -1))
     before = np.array([s[-1] for s in states[:-1]])
-    options = [
-        ("every step starts from the initial state: the state is not carried", i_states[-1], i_ys),
-        ("the initial state is ignored: the sequence starts from zeros", z_states[-1], z_ys),
-        ("the steps are taken last to first", r_states[-1], r_ys),
-        ("the steps are taken last to first, and ys is put back in order", r_states[-1], r_ys[::-1]),
-        ("ys runs backwards in time", states[-1], ys[::-1]),
-        ("ys holds the states before the steps instead of after them", states[-1], before),
-        ("ys is (batch, steps, state) instead of (steps, batch, state)", states[-1], np.swapaxes(ys, 0, 1)),
-        ("the final state is that before the last step", states[-2], ys),
-        ("the last step is left out", states[-2], ys[:-1]),
-        ("the first step is left out", walk(g, range(1, T))[0][-1], ys[1:]),
-    ]
-    for k, name in enumerate(g.names[-len(g.p.state) :][:-1]):
-        options.append((f"ys holds {name} instead of the output", states[-1], np.array([s[k] for s in states[1:]])))
-    for said, final, outputs in options:
-        predicted = dict(zip(names, [*final, outputs]))
-        if all(found[n].shape == predicted[n].shape and same(found[n], predicted[n]) for n in names):
-            off = max(gap(found[n], right[n]) if found[n].shape == right[n].shape else 1.0 for n in names)
-            to = max(gap(found[n], predicted[n]) for n in names)
-            return [f"{said}: this gives the outputs to {figure(to)}; one step after another misses them by {figure(off)}"]
-    return []
+    yield "every step starts from the initial state: the state is not carried", alone_states[-1], alone_ys
+    yield "the initial state is ignored: the sequence starts from zeros", zero_states[-1], zero_ys
+    yield "the steps are taken last to first", back_states[-1], back_ys
+    yield "the steps are taken last to first, and ys is put back in order", back_states[-1], back_ys[::-1]
+    yield "ys runs backwards in time", states[-1], ys[::-1]
+    yield "ys holds the states before the steps instead of after them", states[-1], before
+    yield "ys is (batch, steps, state) instead of (steps, batch, state)", states[-1], np.swapaxes(ys, 0, 1)
+    yield "the final state is that before the last step", states[-2], ys
+    yield "the initial state is returned as the final one", states[0], ys
+    yield "the state after the first step is returned as the final one", states[1], ys
+    yield "the last step is left out", states[-2], ys[:-1]
+    yield "the first step is left out", walk(g, range(1, T))[0][-1], ys[1:]
+    for n in range(2, T):
+        starts = [walk(g, range(first, min(first + n, T))) for first in range(0, T, n)]
+        said = f"the state is not carried over the borders of chunks of {n} steps"
+        yield said, starts[-1][0][-1], np.concatenate([part for _, part in starts])
+    for k, name in enumerate(g.names[-len(g.p.state) : -1]):
+        yield f"ys holds {name} instead of the output", states[-1], np.array([s[k] for s in states[1:]])
+        fresh, fresh_ys = walk(g, range(T), kept=lambda j, k=k: j != k)
+        yield f"{name} is not carried from step to step", fresh[-1], fresh_ys
 
 
 def empty(g):
     """A sequence of no steps."""
-    if getattr(g.cell, "fewest_steps", 0):
+    if g.cell.spec.fewest_steps:
         return []
     p = g.p.span(slice(0))
     try:
         found = g.ran(p)
     except Exception as error:
-        return [f"a sequence of 0 steps raises {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"]
+        return [f"a sequence of 0 steps raises {named(error)}"]
     for name, s in zip(g.outputs, p.state):
         if not np.array_equal(found[name], s):
             return [
@@ -105,12 +111,12 @@ def empty(g):
 
 def later(g):
     """A length beyond which steps are dropped."""
-    if getattr(g.cell, "most_steps", None):
+    if g.cell.spec.most_steps:
         return []
     p = replace(g.p.recipe, steps=12).literal(g.Cell)
     whole = g.ran(p)
     for k in range(12):
-        cut = g.ran(replace(p, x=p.x[:k], given=[(*u[:-1], u[-1][:k]) for u in p.given])) if k else None
+        cut = g.ran(p.span(slice(k))) if k else None
         if cut and same(cut[g.outputs[0]], whole[g.outputs[0]]) and k < 11:
             return [f"steps beyond {k} are dropped: 12 steps end in the same {g.outputs[0]} as {k}"]
     return []
@@ -118,7 +124,7 @@ def later(g):
 
 def ragged(g):
     """Rows that end early."""
-    guest = getattr(g.cell, "guest", g.cell)
+    guest = g.cell.guest
     if "lengths" not in signature(guest.apply).parameters:
         return []
     T, batch = len(g.p.x), g.p.x.shape[1]
@@ -126,7 +132,7 @@ def ragged(g):
     try:
         found = dict(zip(g.outputs, map(np.array, g.p.build(g.Cell)[0].apply(g.p.x, *g.p.state, lengths=lengths))))
     except Exception as error:
-        return [f"lengths {lengths.tolist()} raise {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"]
+        return [f"lengths {lengths.tolist()} raise {named(error)}"]
     finals = {}
     for n in range(T + 1):
         for r in range(batch):

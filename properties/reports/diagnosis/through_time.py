@@ -1,28 +1,37 @@
 """Mistakes of backpropagation through time: the reverse pass is redone with each of them, on true derivatives of single steps."""
 
 from dataclasses import replace
+from functools import lru_cache, partial
 
 import numpy as np
-from cellcheck.properties.reports.diagnosis.grown import figure, gap, jacobian, same
+from cellcheck.properties.intake.conventions import gates_of
+from cellcheck.properties.reports.diagnosis.grown import jacobian, same
+from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 
 
 def through_time(g, claims, truth):
     """Sentences about a sequence cell whose gradients are wrong, or []."""
-    steps = Steps(g)
-    straight = steps.back()
-    if not all(same(straight[n], truth[n]) for n in claims):
-        return []  # the sequence is not its steps: nothing can be said about how it is differentiated
-    for said, options in mistakes(g):
-        predicted = steps.back(**options)
-        if all(same(claims[n], predicted[n]) for n in claims):
-            worst = max(gap(claims[n], predicted[n]) for n in claims)
-            return [f"{said}: the reverse pass, redone in this way, gives all gradients to {figure(worst)}"]
-    return []
+    steps = steps_of(g)
+    if steps is None:
+        return []
+    tried = (Mistake(said, partial(steps.back, **options)) for said, options in mistakes(g))
+    if told := matched(tried, claims, truth, "all gradients"):
+        return told
+    tried = (Mistake(f"no gradient flows back more than {k} steps", partial(steps.truncated, k)) for k in range(1, steps.T - 1))
+    return matched(tried, claims, truth, "all gradients")
+
+
+def cut_off(claims, truth):
+    """Steps that no gradient reaches, before those that one does."""
+    reached = np.flatnonzero(np.any(claims["x"], axis=(1, 2))) if "x" in claims else []
+    if not len(reached) or not reached[0] or not truth["x"][: reached[0]].any(axis=(1, 2)).all():
+        return []
+    return [f"x gets no gradient before step {reached[0]} of {len(truth['x'])}: the reverse pass ends before it reaches step 0"]
 
 
 def mistakes(g):
     """(sentence, options of Steps.back)."""
-    T, names = len(g.p.x), g.names[-len(g.p.state) :]
+    T, names = len(g.p.x), g.names[g.n + 1 :]
     for between in (False, True):  # whether the initial state, too, is left without
         yield "the state gradient is not carried from step to step", {"carry": lambda k: 0.0, "between": between}
         for j, name in enumerate(names if len(names) > 1 else ()):
@@ -41,25 +50,38 @@ def mistakes(g):
     yield "every step is differentiated at the initial state", {"at": lambda t: (t, 0)}
     yield "every step is differentiated at the last step's values: one cache for all steps", {"at": lambda t: (T - 1, T - 1)}
     yield "every step is differentiated at the first step's values: one cache for all steps", {"at": lambda t: (0, 0)}
-    yield "the steps are differentiated first to last instead of last to first", {"order": list(range(T))}
-    yield (
-        "the weight gradient of the first step alone is kept: the sum over the steps is overwritten",
-        {"weights": lambda t: float(t == 0)},
-    )
+    yield "the steps are differentiated first to last instead of last to first", {"order": range(T)}
+    only = "alone is kept: the sum over the steps is overwritten"
+    yield f"the weight gradient of the first step {only}", {"weights": lambda t: float(t == 0)}
     yield "the weight gradient of the last step alone is kept", {"weights": lambda t: float(t == T - 1)}
     yield f"the weight gradient is the mean over the {T} steps instead of the sum", {"weights": lambda t: 1 / T}
-    yield "step 0 is not differentiated", {"order": list(range(T - 1, 0, -1))}
-    yield "the last step is not differentiated", {"order": list(range(T - 2, -1, -1))}
+    yield "step 0 is not differentiated", {"order": range(T - 1, 0, -1)}
+    yield "the last step is not differentiated", {"order": range(T - 2, -1, -1)}
     for n in (1, 2, 3, 8, 5, 10):
         if n < T:
-            yield f"only the last {n} steps are differentiated", {"order": list(range(T - 1, T - 1 - n, -1))}
+            yield f"only the last {n} steps are differentiated", {"order": range(T - 1, T - 1 - n, -1)}
+            yield f"no gradient is carried over the borders of chunks of {n} steps", {"cut": lambda t, n=n: t % n == 0}
     yield "the initial state gets no gradient", {"initial": lambda k: 0.0}
     for j, name in enumerate(names):
         yield f"the initial {name} gets no gradient", {"initial": lambda k, j=j: float(k != j)}
+    yield "the gradient of the initial state is that of the state after step 0", {"early": True}
     yield "the gradient of x is shifted by one step", {"dx": lambda t: (t - 1) % T}
     yield "the gradient of x runs backwards in time", {"dx": lambda t: T - 1 - t}
-    for c in (0.1, 0.5, 1.0):
+    for c in (0.1, 0.5, 1.0, 5.0, 10.0):
         yield f"the gradient carried back in time is clipped at {c:g} at every step", {"clip": c}
+    if g.kind and g.blocks:
+        yield "the weights of h are not transposed on the way back in time", {"turned": True}
+
+
+@lru_cache(maxsize=8)
+def steps_of(g):
+    """The Steps of a Grown, or None: it has no state, hides one, or is not one of its steps after the other."""
+    hidden = [name for name in g.names[g.n + 1 : -1] if f"{name}'" not in g.outputs]
+    if not g.p.state or hidden or not {f"{g.names[-1]}'", "ys"} & set(g.outputs):
+        return None
+    steps, truth = Steps(g), g.truth()
+    straight = steps.back()
+    return steps if all(same(straight[name], truth[name]) for name in truth) else None
 
 
 class Steps:
@@ -68,20 +90,21 @@ class Steps:
     def __init__(self, g):
         """g: a Grown of a sequence cell."""
         self.g, self.T, self.states, self._known = g, len(g.p.x), [tuple(g.p.state)], {}
+        self.finals = [f"{name}'" if f"{name}'" in g.outputs else "ys" for name in g.names[g.n + 1 :]]
         for t in range(self.T):
             outputs = g.ran(self._alone(t, self.states[t]))
-            self.states.append(tuple(outputs[name] for name in g.outputs[: len(g.p.state)]))
+            self.states.append(tuple(outputs[name][-1] if name == "ys" else outputs[name] for name in self.finals))
 
     def _alone(self, t, state):
-        return replace(
-            self.g.p, x=self.g.p.x[t : t + 1], state=state, given=[(*u[:-1], u[-1][t : t + 1]) for u in self.g.p.given]
-        )
+        given = [tuple(u[t : t + 1] if name == "ys" else u for name, u in zip(self.g.outputs, us)) for us in self.g.p.given]
+        return replace(self.g.p, x=self.g.p.x[t : t + 1], state=state, given=given)
 
     def derivatives(self, t, s):
         """d (new states) / d (weights, x, states) of the step with the input of step t at the state before step s."""
         if (t, s) not in self._known:
-            n = sum(a.size for a in self.g.p.state)
-            self._known[t, s] = [J[:n] for J in jacobian(self.g.Cell, self._alone(t, self.states[s]))]
+            size = self.g.p.state[0].size  # of every output of a single step
+            rows = np.concatenate([np.arange(size) + size * self.g.outputs.index(name) for name in self.finals])
+            self._known[t, s] = [J[rows] for J in jacobian(self.g.Cell, self._alone(t, self.states[s]))]
         return self._known[t, s]
 
     def back(
@@ -97,25 +120,60 @@ class Steps:
         initial=None,
         dx=None,
         clip=None,
+        cut=None,
+        early=False,
+        turned=False,
     ):
         """All gradients by name of a reverse pass with one mistake; without options, of the right one."""
-        g, n = self.g, len(self.g.p.state)
-        *d_state, d_ys = g.upstream
+        g, given = self.g, dict(zip(self.g.outputs, self.g.upstream))
+        d_ys = given.get("ys", np.zeros((self.T, *g.p.state[-1].shape)))
+        d_state = [given.get(f"{name}'", 0 * s) for name, s in zip(g.names[g.n + 1 :], g.p.state)]
         d_state = [d * (final(k) if final else 1.0) for k, d in enumerate(d_state)]
         total, d_x = [np.zeros(w.shape) for w in g.p.weights], np.zeros(g.p.x.shape)
-        for t in order or range(self.T - 1, -1, -1):
+        for t in range(self.T - 1, -1, -1) if order is None else order:
             source = ys(t) if ys else t
-            extra = d_ys[source] if source is not None else 0.0
+            extra = d_ys[source] if source is not None else 0 * d_ys[0]
             new = [*d_state[:-1], extra if overwrite else d_state[-1] + extra]
             flat = np.concatenate([np.ravel(d) for d in new])
             J = self.derivatives(*(at(t) if at else (t, t)))
             total = [a + (weights(t) if weights else 1.0) * (flat @ j).reshape(a.shape) for a, j in zip(total, J)]
             d_x[dx(t) if dx else t] = (flat @ J[g.n]).reshape(d_x.shape[1:])
-            d_state = [
-                (flat @ j).reshape(s.shape) * (carry(k) if carry and not (between and t == 0) else 1.0)
-                for k, (j, s) in enumerate(zip(J[g.n + 1 :], g.p.state))
-            ]
+            if early and t == 0:
+                d_state = new
+                break
+            d_state = [(flat @ j).reshape(s.shape) for j, s in zip(J[g.n + 1 :], g.p.state)]
+            if turned:
+                d_state[-1] = d_state[-1] + self._turned(t, new)
+            if carry and not (between and t == 0):
+                d_state = [d * carry(k) for k, d in enumerate(d_state)]
             if clip:
                 d_state = [np.clip(d, -clip, clip) for d in d_state]
+            if cut and t and cut(t):
+                d_state = [0 * d for d in d_state]
         d_state = [d * (initial(k) if initial else 1.0) for k, d in enumerate(d_state)]
-        return dict(zip(g.names, [*total, d_x, *d_state[:n]]))
+        return dict(zip(g.names, [*total, d_x, *d_state]))
+
+    def truncated(self, k):
+        """All gradients by name where what arrives at a step is followed back over k steps only."""
+        sums = None
+        for s in range(self.T):
+            part = self.back(
+                order=range(s, max(s - k, -1), -1),
+                ys=lambda t, s=s: t if t == s else None,
+                final=lambda j, s=s: float(s == self.T - 1),
+                initial=lambda j, s=s: float(s < k),
+            )
+            sums = part if sums is None else {name: sums[name] + a for name, a in part.items()}
+        return sums
+
+    def _turned(self, t, new):
+        """What is added to the gradient of h where its weights are not transposed: each row's is read off the gradient of them."""
+        g, h, found = self.g, self.states[t][-1], []
+        weights = gates_of(g.p.weights, g.blocks, g.cell.spec.transposed)
+        for r, row in enumerate(h):
+            flat = np.concatenate([np.ravel(d * (np.arange(len(h)) == r)[:, None]) for d in new])
+            own = [(flat @ j).reshape(w.shape) for w, j in zip(g.p.weights, self.derivatives(t, t))]
+            own, i = gates_of(own, g.blocks, g.cell.spec.transposed), int(np.argmax(np.abs(row)))
+            parts = [own[key][i] / row[i] @ (w - w.T) for key, w in weights.items() if key[0] == "h"]
+            found.append(sum(parts))
+        return np.array(found)

@@ -7,13 +7,15 @@ looked up among the tensors of the step: a missing derivative leaves 1 / act', a
 from dataclasses import replace
 
 import numpy as np
+from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid
+from cellcheck.properties.intake import conventions
 from cellcheck.properties.intake.conventions import gates_of
-from cellcheck.properties.reports.diagnosis.grown import Grown, close, figure, gap, same, several
+from cellcheck.properties.reports.diagnosis.grown import Grown, close, figure, gap, same, several, the
 
 
 def within_gates(g):
     """Sentences about the gates of a cell of declared kind, its weights' gradients first, then x and the states."""
-    if g.cell.sequence and g.p.x.shape[0] != 1:
+    if g.cell.spec.sequence and g.p.x.shape[0] != 1:
         g = Grown(g.Cell, replace(g.p.recipe, steps=1))
     rows = [Row(g, r) for r in range(g.p.x.shape[-2])]
     told = []
@@ -44,27 +46,22 @@ class Row:
         """g: a Grown of a single step; r: the row."""
         self.g, self.r, self.p = g, r, g.p.rows([r])
         self.solo = Grown(g.Cell, self.p)
-        self.gates = {k: np.asarray(v, float) for k, v in gates_of(self.p.weights, g.blocks, g.cell.transposed).items()}
+        self.gates = {k: np.asarray(v, float) for k, v in gates_of(self.p.weights, g.blocks, g.cell.spec.transposed).items()}
         self.x, self.state = self.p.x.reshape(-1), [s.reshape(-1) for s in self.p.state]
-        self.tensors, self.slopes = tensors(g.kind, self.gates, self.x, self.state)
+        self.tensors, self.slopes = on_the_way(g.kind, g.variant, self.gates, self.x, self.state)
 
     def measure(self, only):
         """Claims and truth for all upstreams or that of one state: `claimed` and `true`, (source, gate) -> units."""
         self.claims = self.solo.claims(self.solo.masked(lambda k, _: float(only in (None, k))))
-        self.truth = self.g.truth(self.g.masked(lambda k, u: self._mask(u) * (only in (None, k))))
+        self.truth = self.g.truth(tuple(u * (only in (None, k)) for k, u in enumerate(self.g.of_row(self.r))))
         for name in self.g.names[self.g.n :]:
             self.truth[name] = self.truth[name][..., [self.r], :]
         names = self.g.names[: self.g.n]
-        claimed = gates_of([self.claims[n] for n in names], self.g.blocks, self.g.cell.transposed)
-        true = gates_of([self.truth[n] for n in names], self.g.blocks, self.g.cell.transposed)
+        claimed = gates_of([self.claims[n] for n in names], self.g.blocks, self.g.cell.spec.transposed)
+        true = gates_of([self.truth[n] for n in names], self.g.blocks, self.g.cell.spec.transposed)
         self.claimed_blocks, self.true_blocks = claimed, true
         self.claimed = {key: self._share(key, block) for key, block in claimed.items()}
         self.true = {key: self._share(key, block) for key, block in true.items()}
-
-    def _mask(self, u):
-        mask = np.zeros(u.shape)
-        mask[..., self.r, :] = 1
-        return mask
 
     def given(self, source):
         """What the weights of this source multiply."""
@@ -76,55 +73,26 @@ class Row:
         return np.atleast_2d(block)[i] / v[i]
 
 
-def tensors(kind, gates, x, state):
-    """(tensors by name, act' of each gate): everything that the equations of the kind compute on the way."""
-
-    def part(gate):
-        a = x @ gates["x", gate] + gates.get(("bias", gate), 0) + gates.get(("bias_x", gate), 0)
-        return a, state[-1] @ gates["h", gate] + gates.get(("bias_h", gate), 0)
-
-    found, h = {}, state[-1]
-    if kind == "RNN":
-        z = sum(part("candidate"))
-        found |= {"h'": np.tanh(z)}
-        zs = {"candidate": z}
-    elif kind == "LSTM":
-        zs = {gate: sum(part(gate)) for gate in ("input", "forget", "output", "candidate")}
-        i, f, o = (_sigmoid(zs[gate]) for gate in ("input", "forget", "output"))
-        n, c = np.tanh(zs["candidate"]), state[0]
-        new = f * c + i * n
-        found |= {"i": i, "f": f, "o": o, "g": n, "c": c, "c'": new, "tanh(c')": np.tanh(new), "tanh(c)": np.tanh(c)}
-        found |= {"tanh(i)": np.tanh(zs["input"]), "h'": o * np.tanh(new), "tanh'(c')": 1 - np.tanh(new) ** 2}
-        found |= {"tanh'(tanh(c'))": 1 - np.tanh(np.tanh(new)) ** 2}
-    else:
-        zs = {gate: sum(part(gate)) for gate in ("reset", "update")}
-        r, u = _sigmoid(zs["reset"]), _sigmoid(zs["update"])
-        a, s = part("candidate")
-        zs["candidate"] = a + r * s
-        n = np.tanh(zs["candidate"])
-        found |= {
-            "r": r,
-            "u": u,
-            "n": n,
-            "1 - u": 1 - u,
-            "1 - r": 1 - r,
-            "h W_n": s,
-            "x W_n": a,
-            "n - h": n - h,
-            "h'": u * (n - h) + h,
-        }
-    found |= {"h": h, **{f"z of {_the(gate)}": z for gate, z in zs.items()}}
+def on_the_way(kind, variant, gates, x, state):
+    """(tensors by name, what may stand for act' of each gate): what the equations compute, and what is mistaken for it."""
+    t = conventions.tensors(kind, variant, gates, x, state)
+    zs = {gate: t.pop(f"z {conventions.letters(kind, [gate])}" if kind != "RNN" else "z") for gate in conventions.GATES[kind]}
+    if kind == "LSTM":
+        new, c = t["tanh(c')"], t["c"]
+        t |= {"tanh(c)": np.tanh(c), "tanh(i)": np.tanh(zs["input"]), "tanh'(c')": 1 - new**2, "tanh'(c)": 1 - np.tanh(c) ** 2}
+        t |= {"tanh'(tanh(c'))": 1 - np.tanh(new) ** 2, "1 - c'^2": 1 - t["c'"] ** 2, "1 - c^2": 1 - c**2}
+        t |= {"1 - h'^2": 1 - t["h'"] ** 2, "sigmoid'(c')": d_sigmoid(t["c'"])}
+    elif kind == "GRU":
+        t |= {"1 - u": 1 - t["u"], "1 - r": 1 - t["r"], "n - h": t["n"] - t["h"], "r h": t["r"] * t["h"]}
+    t |= {f"z of {the(gate)}": z for gate, z in zs.items()}
     slopes = {}
     for gate, z in zs.items():
-        act = np.tanh if gate == "candidate" else _sigmoid
-        slope = (lambda z: 1 - np.tanh(z) ** 2) if gate == "candidate" else (lambda z: _sigmoid(z) * (1 - _sigmoid(z)))
-        slopes[gate] = {
-            "right": slope(z),
-            "output": slope(act(z)),
-            "raw": z * (1 - z) if gate != "candidate" else 1 - z * z,
-            "value": act(z),
-        }
-    return found, slopes
+        act, slope, other = (np.tanh, d_tanh, d_sigmoid) if gate == "candidate" else (sigmoid, d_sigmoid, d_tanh)
+        raw = 1 - z * z if gate == "candidate" else z * (1 - z)
+        steep = np.where(np.abs(z) < 1, 1.0, 0.0) if gate == "candidate" else np.where(np.abs(z) < 2.5, 0.2, 0.0)
+        slopes[gate] = {"right": slope(z), "output": slope(act(z)), "raw": raw, "value": act(z), "other": other(z), "hard": steep}
+        slopes[gate]["old"] = 1 - t["h"] ** 2
+    return t, slopes
 
 
 def _gates(rows, names):
@@ -141,11 +109,7 @@ def _gates(rows, names):
     merged = {}
     for (gate, sentence), sources in told.items():
         merged.setdefault(sentence, []).append((gate, sources))
-    return [f"{several(_the(gate) for gate, _ in found)}: {sentence}{names}" for sentence, found in merged.items()]
-
-
-def _the(gate):
-    return "the candidate" if gate == "candidate" else f"the {gate} gate"
+    return [f"{several(the(gate) for gate, _ in found)}: {sentence}{names}" for sentence, found in merged.items()]
 
 
 def _explained(rows, gate, true, claimed):
@@ -167,21 +131,23 @@ def _explained(rows, gate, true, claimed):
         return np.array([row.slopes[gate][name] for row in rows])
 
     def fits(wanted):
-        with np.errstate(all="ignore"):
-            told_apart = np.isfinite(wanted).all() and np.max(np.abs(wanted - 1)) > 1e-3
-            return bool(told_apart and np.all(np.abs(ratio - wanted) <= 1e-7 * np.abs(ratio)))
+        return bool(_fits(ratio, wanted))
 
-    right = slope("right")
+    right, other = slope("right"), "sigmoid" if act == "tanh" else "tanh"
     told = [
-        (1 / right, f"the derivative of its {act} is missing"),
-        (right, f"the derivative of its {act} is applied twice"),
-        (slope("output") / right, f"the derivative of its {act} is taken at the output instead of the pre-activation"),
-        (slope("raw") / right, f"the derivative of its {act} treats the pre-activation as if it were the output"),
-        (slope("value") / right, f"its value stands where the derivative of its {act} belongs"),
+        (1 / right, "is missing"),
+        (right, "is applied twice"),
+        (slope("output") / right, "is taken at the output instead of the pre-activation"),
+        (slope("raw") / right, "treats the pre-activation as if it were the output"),
+        (slope("other") / right, f"is that of a {other}"),
+        (slope("hard") / right, f"is that of a hard {act}"),
+        (slope("old") / right, "is 1 - h^2, with the old state h"),
     ]
     for wanted, sentence in told:
         if fits(wanted):
-            return f"{sentence} ({ratio.size} units of {len(rows)} rows agree)"
+            return f"the derivative of its {act} {sentence} ({ratio.size} units of {len(rows)} rows agree)"
+    if fits(slope("value") / right):
+        return f"its value stands where the derivative of its {act} belongs ({ratio.size} units of {len(rows)} rows agree)"
     if np.ptp(ratio) <= 1e-8 * np.max(np.abs(ratio)):
         k = float(np.mean(ratio))
         return "its gradient has the wrong sign (factor -1)" if abs(k + 1) < 1e-9 else f"its gradient is scaled by {k:.10g}"
@@ -189,24 +155,33 @@ def _explained(rows, gate, true, claimed):
         if other[1] != gate and not other[0].startswith("h"):
             theirs = np.array([row.true[other] for row in rows])
             if close(claimed, theirs):
-                return f"it gets the gradient of {_the(other[1])}, to {figure(gap(claimed, theirs))}"
-    return _wrong_tensor(rows, ratio, fits)
+                return f"it gets the gradient of {the(other[1])}, to {figure(gap(claimed, theirs))}"
+    return _wrong_tensor(rows, ratio)
 
 
-def _wrong_tensor(rows, ratio, fits):
-    """One tensor where another belongs, one too many or one too few; the right one must be a factor of this kind's equations."""
-    values = {name: np.array([row.tensors[name] for row in rows]) for name in rows[0].tensors}
-    agree = f"{ratio.size} units of {len(rows)} rows agree"
+def _fits(ratio, wanted):
+    """Whether all numbers of the last two axes are the ratio, and some of them tell it from 1."""
     with np.errstate(all="ignore"):
-        for name, value in values.items():
-            if fits(value):
-                return f"its gradient has a factor {name} too many ({agree})"
-            if fits(1 / value):
-                return f"its gradient lacks the factor {name} ({agree})"
-        pairs = [(q, p) for p in values for q in values if p != q and fits(values[q] / values[p])]
-        pairs += [(f"-{q}", p) for p in values for q in values if p != q and fits(-values[q] / values[p])]
-    plain = [pair for pair in pairs if not any(word.startswith("z of") for word in pair)] or pairs
-    return f"its gradient uses {plain[0][0]} where {plain[0][1]} belongs ({agree})" if plain else None
+        near = np.abs(ratio - wanted) <= 1e-7 * np.abs(ratio)
+        return near.all(axis=(-2, -1)) & (np.max(np.abs(wanted - 1), axis=(-2, -1)) > 1e-3)
+
+
+def _wrong_tensor(rows, ratio):
+    """One tensor where another belongs, one too many or one too few; the right one must be a factor of this kind's equations."""
+    names = [name for name, value in rows[0].tensors.items() if np.shape(value) == ratio.shape[1:]]
+    values = np.array([*([row.tensors[name] for row in rows] for name in names), np.ones(ratio.shape)])
+    agree, one = f"({ratio.size} units of {len(rows)} rows agree)", len(names)
+    with np.errstate(all="ignore"):
+        quotients = values[:, None] / values[None]
+    for sign in ("", "-"):
+        found = [tuple(map(int, pair)) for pair in np.argwhere(_fits(ratio, -quotients if sign else quotients))]
+        for q, p in sorted(found, key=lambda pair: (one not in pair, any(names[k].startswith("z of") for k in pair if k < one))):
+            if p == one:
+                return f"its gradient has a factor {sign}{names[q]} too many {agree}"
+            if q == one:
+                return f"its gradient lacks the factor {sign}{names[p]} {agree}"
+            return f"its gradient uses {sign}{names[q]} where {names[p]} belongs {agree}"
+    return None
 
 
 def _left(rows, key):
@@ -255,7 +230,7 @@ def _paths(name, claimed, true, paths, rows):
     """A path that is missing, or counted twice, or goes without a factor."""
     through = sum(paths.values()) if paths else 0 * true
     direct = true - through
-    options = {f"the path through {_the(gate)} is dropped": true - path for gate, path in paths.items()}
+    options = {f"the path through {the(gate)} is dropped": true - path for gate, path in paths.items()}
     if np.max(np.abs(direct)) > 1e-9 * np.max(np.abs(true)):
         options |= {f"the direct path (dh times what {name} is multiplied with) is dropped": through}
     for said, predicted in options.items():
@@ -264,24 +239,9 @@ def _paths(name, claimed, true, paths, rows):
     with np.errstate(all="ignore"):
         for base, part in ((0 * true, true), (through, direct)):
             ratio = (claimed - base) / part
-            if np.isfinite(ratio).all() and part is not base and ratio.shape == true.shape:
-
-                def fits(wanted, ratio=ratio):
-                    told_apart = np.max(np.abs(wanted - 1)) > 1e-3
-                    return bool(told_apart and np.all(np.abs(ratio - wanted) <= 1e-7 * np.abs(ratio)))
-
-                found = _wrong_tensor_of(rows, ratio, fits)
-                if found:
-                    return [f"the gradient of {name} {found}"]
+            if np.isfinite(ratio).all() and (found := _wrong_tensor(rows, ratio)):
+                return [f"the gradient of {name} {found.replace('its gradient ', '')}"]
     return []
-
-
-def _wrong_tensor_of(rows, ratio, fits):
-    sizes = {n: v for n, v in rows[0].tensors.items() if np.shape(v) == ratio.shape[1:]}
-    if not sizes:
-        return None
-    found = _wrong_tensor(rows, ratio, fits)
-    return found and found.replace("its gradient ", "")
 
 
 def _turned(name, claimed, true, paths, rows, source):
@@ -306,7 +266,3 @@ def _turned(name, claimed, true, paths, rows, source):
                 f"the half of {other}, to {figure(gap(claimed, swapped))}"
             ]
     return []
-
-
-def _sigmoid(z):
-    return 1 / (1 + np.exp(-z))

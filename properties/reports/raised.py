@@ -1,0 +1,66 @@
+"""Where an exception comes from: the guest, or Cellcheck itself."""
+
+import os
+import sysconfig
+import traceback
+from pathlib import Path
+
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.properties.writing.text import line
+from hypothesis.errors import HypothesisException
+
+LIBRARIES = {"numpy", "hypothesis", "pytest", "_pytest", "pluggy", "xdist"}
+STANDARD = (sysconfig.get_path("stdlib"), "<frozen ", "<__array_function__")
+GUESTS = ("cellcheck.cells", "cellcheck.properties.mutants")  # modules of ours that are what is verified
+WRAPPERS = ("cellcheck.cells.lift", "cellcheck.cells.adapters")  # modules of ours that say what is wrong with a guest
+
+
+def named(error, most=90):
+    """ValueError: at most so many characters of its message, in one line."""
+    message = line(error, most)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def internal(error):
+    """One line about an error of Cellcheck itself, or None: the innermost frame that is no library's is the guest's.
+
+    A Violation is no error, and what Hypothesis raises is about the examples.
+    """
+    frames = list(_frames(error))
+    if not frames or frames[-1][0] != "ours" or isinstance(error, (Violation, HypothesisException)):
+        return None
+    return f"internal error of Cellcheck: {named(error)} ({_place(frames[-1][1], Path(__file__).parents[2])})"
+
+
+def place(error, home=Path()):
+    """guest.py:12, where the guest raised; "" if it has no frame. home: what the path is relative to."""
+    own = [frame for side, frame in _frames(error) if side == "guest"]
+    return _place(own[-1], home) if own else ""
+
+
+def last_frames(error, home=Path(), most=4):
+    """A line for each of the guest's innermost frames, the outermost first: place, function, source."""
+    own = [frame for side, frame in _frames(error) if side == "guest"]
+    return [line(f"{_place(frame, home)}, in {frame.name}: {frame.line or ''}") for frame in own[-most:]]
+
+
+def _frames(error):
+    """(whose it is, frame) of each frame that is no library's, outermost first; of what caused the error."""
+    while error.__cause__:
+        error = error.__cause__
+    modules = [frame.f_globals.get("__name__") or "" for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for module, frame in zip(modules, traceback.extract_tb(error.__traceback__)):
+        standard = frame.filename.startswith(STANDARD) and "site-packages" not in frame.filename
+        if not standard and module.partition(".")[0] not in LIBRARIES:
+            ours = module.partition(".")[0] == "cellcheck" and not module.startswith(GUESTS)
+            yield "wrapper" if module.startswith(WRAPPERS) else "ours" if ours else "guest", frame
+
+
+def shown(path, home):
+    """A path as it is told: relative to `home` if it lies there."""
+    home = Path(home).resolve()
+    return os.path.relpath(path, home) if os.path.isabs(path) and Path(path).is_relative_to(home) else str(path)
+
+
+def _place(frame, home):
+    return f"{shown(frame.filename, home)}:{frame.lineno}"
