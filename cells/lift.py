@@ -18,6 +18,7 @@ PUBLIC = (
     "choices",
     "fewest_steps",
     "most_steps",
+    "chunk",
     "precision",
     "deterministic",
 )

@@ -105,7 +105,7 @@ class CellSpec:
     choices: what it does on purpose, {"clip": c}, {"mean": True}, {"truncated": k}, {"float32": True}; undone before laws look.
     {"dropout": "elements"} or {"dropout": "units"} cannot be undone: laws that it breaks do not apply.
     sizes: the only sizes it takes, by name, or the name of the size that it equals; batch: None for any number of rows, or 1;
-    fewest_steps, most_steps: of a sequence.
+    fewest_steps, most_steps: of a sequence; chunk: how many steps it takes at once, around whose borders problems lie.
     dtypes: it computes in each of these; complex: True, False, or None if that must be tried.
     precision: the unit roundoff of what it stores, None for that of its dtype; deterministic: False if sums come in any order.
     takes_upstream: False for a loss that computes its gradients with its value; memory: it keeps a state that it neither takes
@@ -133,6 +133,7 @@ class CellSpec:
     batch: int | None = None
     fewest_steps: int = 0
     most_steps: int | None = None
+    chunk: int | None = None
     dtypes: tuple[type, ...] = (np.float64, np.float32)
     complex: bool | None = None
     precision: float | None = None

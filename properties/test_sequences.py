@@ -54,11 +54,11 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
         _run(second, p.span(slice(k, None)), between)
         *d_state, d_ys = p.given[0]
         late = second.vjp(*d_state, d_ys[k:])
-        early = first.vjp(*_upstreams(p.spec, late[2][n:]), d_ys[:k])
-        weights = [a + b for a, b in zip(early[0], late[0])]
-        inputs = [np.concatenate(pair) for pair in zip((early[1], *early[2][:n]), (late[1], *late[2][:n]))]
-        whole = (*weights, *inputs, *early[2][n:])
-        return {name: g for name, g, part in zip(p.spec.array_names, whole, p.spec.offers) if part}
+        early = first.vjp(*_upstreams(p, late[2][n:]), d_ys[:k])
+        whole = [(a, lambda a, b: a + b, b) for a, b in zip(early[0], late[0])]
+        whole += [(a, lambda a, b: np.concatenate([a, b]), b) for a, b in zip((early[1], *early[2][:n]), (late[1], *late[2][:n]))]
+        whole += [(a, lambda a, b: a, None) for a in early[2][n:]]
+        return {name: join(a, b) for name, (a, join, b), part in zip(p.spec.array_names, whole, p.spec.offers) if part}
 
     require(agree(Cell, problem, lambda p: vjp(Cell, p), split, bound.size))
 
@@ -183,6 +183,6 @@ def _run(cell, p, state):
     return [np.array(y) for y in cell.apply(*map(np.copy, (p.x, *p.further, *state)))]
 
 
-def _upstreams(spec, gradients):
+def _upstreams(p, gradients):
     """Gradients of states as upstreams of the outputs before them: zeros where none is taken."""
-    return [g if y.differentiable else np.zeros_like(g) for g, y in zip(gradients, spec.outputs)]
+    return [g if y.differentiable else np.zeros_like(s) for g, y, s in zip(gradients, p.spec.outputs, p.states)]

@@ -42,6 +42,7 @@ STYLES = sorted(product(SCALES, REGIMES, UPSTREAMS), key=lambda s: (s[0] != SCAL
 BATCHES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 7) * 5 + (32, 65)  # the large ones are rare: one or two in a hundred
 SIZES = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 9)
 STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 3 + (8, 12, 12, 36)  # one in twenty is longer than eight
+LONGEST = 10**6  # steps: more than any sequence has
 LARGE = 130  # beyond a block of 128 units
 FEATURES, STATES = SIZES * 2 + (33, LARGE), (*SIZES, 33, LARGE)
 POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
@@ -106,16 +107,14 @@ class Problem:
         cell = Cell(self.features, self.state)
         spec, rng = cell.spec, np.random.default_rng(self._key(0))
         dtype = self.dtype or spec.dtype
-        regime, info = (
-            _within(REGIMES[self.regime], dtype),
-            np.finfo(dtype),
-        )  # no product over the steps overflows, and half of the digits of a pre-activation are right
-        scale = min(self.scale, info.max ** (0.8 / (self.steps + 3)), info.eps**-0.5)
+        # no product over the steps overflows, and half of the digits of a pre-activation are right
+        regime, info = _within(REGIMES[self.regime], dtype), np.finfo(dtype)
+        steps = max(min(self._bordering(spec.chunk), spec.most_steps or LONGEST), spec.fewest_steps)
+        scale = min(self.scale, info.max ** (0.8 / (max(self.steps, steps * spec.sequence) + 3)), info.eps**-0.5)
         if spec.scalar == "loss":  # probabilities below 1e-308 have no digits left
             scale = min(scale, SCALES[0])
         weights = [self._weight(rng, w.shape, scale).astype(dtype) for w in spec.weights]
         batch = min(self.batch, spec.batch or self.batch)
-        steps = max(min(self.steps, spec.most_steps or self.steps), spec.fewest_steps)
         leading = ((steps,) if spec.sequence else ()) + (batch,)
         inputs = [(regime.x * _entries(rng, regime.entries, leading + a.shape)).astype(dtype) for a in spec.inputs]
         state = [_state(rng, regime.entries, (batch, *s.shape)) for s in spec.states]
@@ -125,6 +124,11 @@ class Problem:
             arrays = spec.folded(arrays)
         n = len(weights)
         return with_weights(cell, arrays[:n]), arrays[n], tuple(arrays[n + 1 :])
+
+    def _bordering(self, chunk):
+        """The steps; where they are many, those around the border of a chunk of this length, unless that is fewer."""
+        around = {8: chunk - 1, 12: chunk + self.seed % 2, 36: 2 * chunk + 1} if chunk else {}
+        return max(self.steps, around.get(self.steps, 0))
 
     def upstreams(self, n, outputs, spec):
         """n upstreams, each a tuple of arrays of the shapes of `outputs`, in the pattern `self.upstream`.

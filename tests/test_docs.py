@@ -19,8 +19,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXECUTED = {  # options of pytest that choose laws, so that the pages are quick
     "README.md": "-k gradients",
-    "docs/tutorial.md": "-k 'gradients or purity or stability or equations'",
+    "docs/tutorial.md": "-k 'gradients or purity or stability or equations or omitted'",
     "docs/own-suite.md": "",
+    "docs/kernels.md": "",
     "docs/coverage.md": "-k gradients",
 }
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
@@ -50,11 +51,11 @@ class Reader:
             self.last.write_text(text)
 
     def diff(self, text):
-        """Replace each line that begins with - by the one that begins with + below it, in the last file."""
+        """Replace each line that begins with - by those that begin with + below it, in the last file."""
         source = self.last.read_text()
-        for old, new in re.findall(r"^-(.*\n)\+(.*\n)", text, re.M):
+        for old, new in re.findall(r"^-(.*\n)((?:\+.*\n)+)", text, re.M):
             assert source.count(old) == 1, f"{old!r} is there {source.count(old)} times"
-            source = source.replace(old, new)
+            source = source.replace(old, re.sub(r"^\+", "", new, flags=re.M))
         self.last.write_text(source)
 
     def console(self, text):
@@ -134,11 +135,27 @@ def test_examples_of_declarations_are_python():
         assert name in space
 
 
+def test_all_names_of_the_certificate_are_explained():
+    """docs/certificate.md has every name that the schema gives to a certificate and to a cell."""
+    schema = json.loads((ROOT / "properties" / "certificate" / "schema.json").read_text(encoding="utf-8"))
+    cell = schema["properties"]["cells"]["items"]
+    cell = schema["$defs"][cell["$ref"].rpartition("/")[2]] if "$ref" in cell else cell
+    text = (ROOT / "docs" / "certificate.md").read_text(encoding="utf-8")
+    names = [*schema["properties"], *(f".{name}" for name in cell["properties"])]
+    assert [name for name in names if f"`{name}`" not in text and f"`{name}[]`" not in text] == []
+
+
 def test_frameworks_are_those_of_the_search():
     """docs/porting.md lists what each framework is known by."""
     text = (ROOT / "docs" / "porting.md").read_text(encoding="utf-8")
     rows = {tuple(cell.strip() for cell in line.strip("|").split("|")) for line in text.splitlines() if line.startswith("|")}
     assert {tuple(word or "any" for word in row) for row in FRAMEWORKS} <= rows
+
+
+def test_all_options_are_explained():
+    """The table in the README has a row for each option."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [f.name for f in fields(Options) if f"| `--{f.name.replace('_', '-')}" not in text] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -231,7 +231,7 @@ def test_check_measures_a_cell_that_holds(tmp_path):
     Cell = planted(tmp_path, SMALL)
     result = check(Cell, "quick", ["weight_gradients"], mutants=20)
     assert result.held and result.power.share > 0.5
-    assert "single edits of its own code are refused" in str(result) and "<svg" in result._repr_html_()
+    assert "single edits of its own code are refused" in " ".join(str(result).split()) and "<svg" in result._repr_html_()
     Broken = planted(tmp_path, SMALL, ("dz = dh /", "dz = 2 * dh /"))
     assert check(Broken, "quick", ["weight_gradients"], mutants=20).power is None
 
@@ -245,7 +245,7 @@ def test_command_measures_with_an_option(tmp_path):
         command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     assert done.returncode == 0, done.stdout
-    assert "planted.py:Cell: " in done.stdout and "single edits of its own code are" in done.stdout
+    assert "single edits of its own code are refused" in " ".join(done.stdout.split())
     [cell] = json.loads((tmp_path / "c.json").read_text())["cells"]
     assert cell["mutants"]["tried"] and cell["mutants"]["survivors"]
 

@@ -136,7 +136,10 @@ BAD = {
         edit(FULL, "dX[:, :F], (", "None, ("),
     ),
     # the declarations
-    "kind is 'lstm'; wanted one of RNN, LSTM, GRU,": ("guest.py:Guest", FULL + "    kind = 'lstm'"),
+    "kind is 'lstm'; wanted one of RNN, LSTM, GRU, one of cellcheck.cells.modern, or None": (
+        "guest.py:Guest",
+        FULL + "    kind = 'lstm'",
+    ),
     "gradients is 'weights'; wanted a tuple out of weights, x, state": ("guest.py:Guest", FULL + "    gradients = 'weights'"),
     "choices is {'momentum': 0.5}; give a dict out of": ("guest.py:Guest", FULL + "    choices = {'momentum': 0.5}"),
     "batch is 2; wanted None (any number of rows) or 1": ("guest.py:Guest", FULL + "    batch = 2"),

@@ -36,14 +36,15 @@ import json, runpy, sys
 results = {}
 for script in sys.argv[1:]:
     path = sys.path[:]
+    hook = sys.excepthook
     try:
         runpy.run_path(script, run_name="__main__")
         results[script] = 0
     except SystemExit as done:
         results[script] = int(done.code or 0)
-    except BaseException as error:
-        results[script] = repr(error)
-    sys.path[:] = path
+    except Exception:
+        results[script] = 2
+    sys.path[:], sys.excepthook = path, hook
     for name in [n for n in sys.modules if n.split(".")[0] in ("cells", "guest")]:
         del sys.modules[name]
 assert not {"properties", "strategies", "hypothesis"} & set(sys.modules)

@@ -1,5 +1,6 @@
 """Scripts of reports beyond those of test_reports.py: of located entries, gists, other dtypes, refusals; where they find the cell."""
 
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from cellcheck.cells import LSTM, RNN, Unroll, lift
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import Mutant
+from cellcheck.properties.mutants.engine import text
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.located import located
 from cellcheck.properties.reports.origin import origin
@@ -23,7 +25,18 @@ from tests.guests import gist
 from tests.test_reports import MUTANTS, codes_of, guest_of, told_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
-TOLD = ["InputAliasedInTheCache", "OutputWidened", "RefusalForgetsTheLastCall", "ExtraUpstreamsIgnored"]
+TOLD = [
+    "InputAliasedInTheCache",
+    "OutputWidened",
+    "RefusalForgetsTheLastCall",
+    "ExtraUpstreamsIgnored",
+    "ZerosBeforeApply",
+    "GlobalSeed",
+    "StepSharedByAllCells",
+    "LastStepLeftOut",
+    "EmptyBatchIsNaN",
+    "ClippedThroughTime",
+]
 GISTS = {
     "BiasNotSummedOverBatch": "gradients_have_the_shapes_of_their_arrays",
     "ExpRatioTanh": "outputs_are_finite",
@@ -37,6 +50,19 @@ ONE_OF_MANY = Mutant(
     "one entry of a large gradient is wrong",
     "",
     "weight_gradients",
+)
+REVERSE = text("unroll")
+REVERSE = REVERSE[REVERSE.index("*d_state, d_ys =") : REVERSE.index("            dx[t] = step.x")]
+LOST = Mutant(  # of no steps, vjp returns the very arrays that it is given: that is not what is told of it
+    "LostInPadding",
+    "UnrolledRNN",
+    REVERSE,
+    REVERSE.replace("(d.copy() for d in d_outputs)", "d_outputs").replace(
+        "[np.where(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)"
+    ),
+    "rows that have ended lose the gradient of their state",
+    "",
+    "each_ragged_row_equals_its_solo_run",
 )
 ONE, LARGE = Problem(1, 1, 1), Problem(2, 5, 9, seed=1, scale=1.0)
 
@@ -57,6 +83,30 @@ def test_script_reproduces_and_knows_when_the_cell_is_fixed(name, tmp_path):
     assert codes_of([file]) == {str(file): 1}
     guest_of(tmp_path / name, MUTANTS[name], broken=False)
     assert codes_of([file]) == {str(file): 0}
+
+
+def test_script_compares_what_the_law_compares(tmp_path):
+    """Although an answer is an array that was given, as another law says; the lengths are told."""
+    case, short = told_of(tmp_path, LOST)
+    file = case.path.with_suffix(".py")
+    script = file.read_text(encoding="utf-8")
+    assert "shares_memory" not in script and "lengths=" in script and "bound = " in script
+    assert "lengths = " in short and "\nlengths = [" in case.path.read_text(encoding="utf-8")
+    assert codes_of([file]) == {str(file): 1}
+    guest_of(tmp_path / LOST.name, LOST, broken=False)
+    assert codes_of([file]) == {str(file): 0}
+
+
+def test_a_script_that_cannot_run_says_so(tmp_path):
+    """Exit status 2 where the guest is gone, and where an earlier call raises."""
+    case, _ = told_of(tmp_path, MUTANTS["InputGateFromInput"])
+    file, guest = case.path.with_suffix(".py"), tmp_path / "InputGateFromInput" / "guest.py"
+    assert subprocess.run([sys.executable, file], capture_output=True, check=False).returncode == 1
+    guest.write_text(guest.read_text() + "\ndel InputGateFromInput.apply, LSTM._apply\n")
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "AttributeError" in done.stderr
+    guest.unlink()
+    assert subprocess.run([sys.executable, file], capture_output=True, check=False).returncode == 2
 
 
 def test_script_of_a_located_entry_reads_that_entry(tmp_path):

@@ -229,8 +229,11 @@ class Undetached(Stabilised):
 
 
 def test_a_constant_that_is_not_declared_is_refused():
-    """As a wrong gradient: nobody can know that it is meant."""
-    assert broken(Undetached, GRADIENTS)
+    """As a wrong gradient, since nobody can know that it is meant; the head names the declaration."""
+    clear = cleared("guest.py:Guest", Undetached)
+    assert "upstreams of m give zero gradients; if vjp treats that as a constant, declare no_gradient = ('m',)" in clear.notes
+    assert broken(clear.Cell, GRADIENTS)
+    assert not any("constant" in note for Right in (RNN, Matrix, Stabilised) for note in cleared("guest.py:Guest", Right).notes)
 
 
 def linear_attention(wrong=False):
@@ -381,6 +384,81 @@ def test_a_layer_that_returns_the_last_state_alone_passes():
     assert Cell.spec().output_names == ["h'"] and Cell.spec().kind == "RNN" and not Cell.spec().own_output
     assert laws()["equations_of_the_kind"].applies(Cell) and broken(Cell, n=25) == set()
     assert broken(cleared("guest.py:Guest", keras(wrong=True)).Cell, ["weight_gradients"])
+
+
+class Chunkwise(Wide):
+    """Takes 16 steps at once; if it is wrong, each chunk but the first starts from zeros."""
+
+    chunk = 16
+
+    def apply(self, x, s):
+        """The last s, and ys."""
+        parts = []
+        for k in range(0, len(x), self.chunk):
+            start = np.zeros(s.shape) if self.wrong and k else s
+            s, part = super().apply(x[k : k + self.chunk], start)
+            parts.append((self.kept, part))
+        self.chunks = [kept for kept, _ in parts]
+        return s, np.concatenate([part for _, part in parts] or [np.zeros((0, len(s), *self.output_shape))])
+
+    def vjp(self, d, d_ys):
+        """Of chunk after chunk, from the last."""
+        wrong, self.wrong = self.wrong, False
+        total, dx = [np.zeros(w.shape) for w in self.weights], [np.zeros((0, len(d), self.features))]
+        for k in reversed(range(len(self.chunks))):
+            self.kept = self.chunks[k]
+            one, part, (d,) = super().vjp(d, d_ys[k * self.chunk : (k + 1) * self.chunk])
+            total, dx = [a + b for a, b in zip(total, one)], [part, *dx]
+            d = d * (0 if wrong and k else 1)
+        self.wrong = wrong
+        return total, np.concatenate(dx), (d,)
+
+
+def test_long_problems_lie_around_the_borders_of_chunks():
+    """Just before, at and after the first, and far beyond; with a short chunk they stay."""
+    seen = {len(problem.build(Chunkwise)[1]) for name in (*GRADIENTS, "vjp_is_linear") for problem in drawn(name)}
+    assert {15, 16, 17, 36} <= seen
+    assert Problem(steps=8).build(type("Short", (Chunkwise,), {"chunk": 4}))[1].shape[0] == 8
+
+
+def test_a_fault_at_the_border_of_a_chunk_is_found():
+    """Its gradients are right for what it computes; the law that a sequence is its steps is not."""
+    assert broken(lift(Chunkwise), n=100) == set()
+    wrong = type("Guest", (Chunkwise,), {"wrong": True})
+    assert "a_sequence_is_its_steps" in broken(lift(wrong), ["a_sequence_is_its_steps"], n=100)
+
+
+def kernel(wrong=False):
+    """A sequence of functions, ys no state, m a constant of its backward: running sums with a running maximum, as kernels have."""
+
+    def forward(x, s, m, W):
+        z, seen = x @ W, [(s, m)]
+        for row in z:
+            new = np.where(row.real > seen[-1][1].real, row, seen[-1][1])
+            seen.append((seen[-1][0] * np.exp(seen[-1][1] - new) + np.exp(row - new), new))
+        ys = np.array([np.log(s) + m for s, m in seen[1:]]).reshape(z.shape)
+        return *seen[-1], ys, (z, seen)
+
+    def backward(ds, dys, x, cache, W):
+        z, seen = cache
+        dz = np.zeros(z.shape)
+        for t in reversed(range(len(z))):
+            s, m = seen[t + 1]
+            ds = (0 if wrong else ds) + dys[t] / s
+            dz[t], ds = ds * np.exp(z[t] - m), ds * np.exp(seen[t][1] - m)
+        return np.einsum("tbf,tbs->fs", x, dz), dz @ W.T, ds
+
+    signatures = ("x s m W -> s m ys cache", forward), ("ds dys x cache W -> dW dx ds", backward)
+    options = {"states": "s m", "output": "ys", "no_gradient": "m", "domains": {"s": (0.1, 10)}, "axes": "steps batch features"}
+    return adapt(lambda F, S: {"W": np.zeros((F, S))}, *signatures, **options)
+
+
+def test_a_kernel_with_a_constant_passes():
+    """ys = log(s) + m does not depend on how s exp(m) is split; its twin carries nothing from step to step."""
+    clear = cleared("guest.py:Guest", kernel())
+    assert "not verified: gradients of m, and of any output but ys; those of ys are, over some steps" in clear.notes
+    assert broken(clear.Cell, n=25) == set()
+    assert broken(cleared("guest.py:Guest", kernel(wrong=True)).Cell, GRADIENTS)
 
 
 @pytest.fixture(name="torch_shapes")

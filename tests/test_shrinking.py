@@ -1,5 +1,7 @@
 """What a failure shrinks to: the smallest shape, numbers that can be read, and the same fault as at first."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cellcheck.cells import lift
@@ -53,6 +55,16 @@ def test_case_is_small_and_still_fails_in_the_same_way(name):
     assert len(numbers(literal)) <= 6
     assert all(float(f"{v:.1e}") == v for v in numbers(literal))
     assert Failure(error).stands_for(original)
+
+
+def test_the_numbers_of_a_slow_cell_are_round():
+    """All of them at once, before the budget is spent on any one."""
+    law, Cell, problem = broken("MissingTranspose")
+    subject = shrinking.Subject(law.check, Cell)
+    literal = replace(problem, batch=5, state=8, scale=1.0).literal(Cell)
+    original = subject.failure(literal)
+    subject.grant((3, 60))
+    assert all(float(f"{v:.2e}") == v for v in numbers(shrinking.Minimiser(subject, literal, original).run()))
 
 
 def test_a_failure_of_rare_numbers_reaches_one_unit():

@@ -102,13 +102,11 @@ class Plan:
         if self.scalar:
             return (self.scalar,), ()
         given = [*self.states, *([self.output] if self.output else ["ys"] * self.axes.sequence)]
-        if self.axes.sequence and "ys" in self.forward.given and self.states:
-            here = {*self.forward.given, self.states[-1]}
-        else:
-            here = set(self.forward.given)
+        last = {*self.states[-1:]} if self.axes.sequence and not self.output else set()
+        here = {*self.forward.given, *(last if "ys" in self.forward.given else ())}
         taken = {name[1:] for name in self.backward.taken} if self.reverse else here
-        if "ys" in taken and self.states:
-            taken = {*taken, self.states[-1]}
+        if "ys" in taken:
+            taken |= last
         outputs = tuple(name for name in given if name in here)
         if not outputs:
             raise ValueError(
@@ -221,7 +219,8 @@ class Adapted:
             scale = 2.0 ** RATES[0] if clips else self._rate(*self._inputs, upstream.values())
             upstream = {name: scale * d for name, d in upstream.items()}
         direct = None
-        if self.sequence and self.state_names and "ys" in upstream and f"d{self.state_names[-1]}" not in plan.backward.taken:
+        in_ys = self.sequence and self.state_names and not plan.output and "ys" in upstream
+        if in_ys and f"d{self.state_names[-1]}" not in plan.backward.taken:
             direct = self._into_ys(upstream)
         values = {**self._kept, **{f"{name}'": a for name, a in self._kept.items()}, **self._values(*self._inputs)}
         for name, d in upstream.items():

@@ -51,7 +51,11 @@ def described(Cell, notes=()):
     cell = lift(Cell)(2, 3)
     spec = cell.spec
     sizes = {"sequence": spec.sequence, "batch": spec.batch, "fewest_steps": spec.fewest_steps, "most_steps": spec.most_steps}
-    blocks = [(name, part, missing(Cell, (part,))) for name, part in expected_blocks(spec)]
+    without = {a.name for a in spec.arrays if not a.differentiable}
+    blocks = [
+        (name, part, "has none, as declared" if name in without else missing(Cell, (part,)))
+        for name, part in expected_blocks(spec)
+    ]
     return {"capabilities": _capabilities(cell), "notes": list(notes), "blocks": blocks, "sizes": sizes}
 
 

@@ -17,7 +17,8 @@ def _starts_from_zeros(cell):
     if any(s.domain and not s.domain.holds(np.zeros(1)) for s in cell.spec.states):
         return False
     inputs = cell.spec.inputs
-    state = list(inspect.signature(guest.apply if cell.spec.full else guest.forward).parameters.values())[len(inputs) :]
+    parameters = inspect.signature(guest.apply if cell.spec.full else guest.forward).parameters.values()
+    state = [p for p in parameters if p.kind != p.KEYWORD_ONLY][len(inputs) :]
     if any(p.default is p.empty and p.kind == p.POSITIONAL_OR_KEYWORD for p in state):
         return False
     if any(p.default is not p.empty for p in state):
@@ -43,6 +44,12 @@ def _copies(cell):
     except Exception:
         return False
     return True
+
+
+def _takes_upstreams(cell):
+    """Whether what a sequence hands back to the one before it can be taken there: a constant state hands back nothing."""
+    constant = {f"{name}'" for name in cell.spec.detached}
+    return all(y.differentiable or y.name in constant for y in cell.spec.outputs)
 
 
 def _biased(cell):
@@ -72,7 +79,7 @@ NEEDS = {  # the first that is missing is the reason
     "state": (lambda cell: "state" in cell.spec.gradients and "state" in cell.spec.offers, "no state gradients"),
     "features": (lambda cell: bool(cell.spec.inputs[0].shape), "its x is one number in each row"),
     "numbers": (lambda cell: not (cell.spec.inputs[0].domain and cell.spec.inputs[0].domain.whole), "its x holds whole numbers"),
-    "upstreams": (lambda cell: all(y.differentiable for y in cell.spec.outputs), "takes no upstream for some of its outputs"),
+    "upstreams": (_takes_upstreams, "takes no upstream for some of its outputs"),
     "outputs": (lambda cell: not cell.spec.scalar, "no outputs but their sum"),
     "output": (lambda cell: cell.spec.scalar != "loss", "a loss, which may overflow by itself"),
     "rows": (lambda cell: cell.spec.batch is None, "takes a single row"),

@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from math import sqrt
 from pathlib import Path
 from random import Random
@@ -97,7 +96,11 @@ class Power:
         return listing(self.lines, f"{self.label}: edits refused, by line", STYLE)
 
     def __str__(self):
-        return "\n".join(line for text in self._text() for line in (wrap(text, 80) if "\n" not in text else [text]))
+        return "\n".join(
+            line
+            for text in self._text()
+            for line in (wrap(text, 80, break_long_words=False, break_on_hyphens=False) if "\n" not in text else [text])
+        )
 
     def _text(self):
         beyond = [f"Out of reach: {'; '.join(self.beyond)}."] * bool(self.beyond)
@@ -131,35 +134,37 @@ def measured(Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, s
     apply; workers: processes, by default one a core, 1 for this process alone; seed: of the sample; strict: whether promises
     decide, as they do for shipped cells by default. What the pre-flight found out about the cell (its convention) is kept.
     """
-    start, Cell = perf_counter(), lift(Cell)
-    trial = _Trial(Cell, laws, strict, start + seconds)
+    began, Cell = perf_counter(), lift(Cell)
+    trial = _Trial(Cell, laws, strict)
     workers = workers or apart.cores()
     edits = list(trial.reach.edits())
+    start = perf_counter()
     Random(seed).shuffle(edits)
-    limit = 10 + 20 * sum(trial.seconds.values())
+    limit = 20 + 60 * sum(trial.seconds.values())
     refusals, reasons = {}, {}
     for edit, found in apart.results(trial.first, edits, workers, limit, start + FIRST_PART * seconds):
         refusals[edit], reasons[edit] = (found, "") if isinstance(found, str) else found
         trial.telling.update(name for name, _ in (() if isinstance(found, str) else found[0]))
     lives = [edit for edit, found in refusals.items() if not found]
-    never, all_tried = trial.never_executed(lives)
+    never, all_tried = trial.never_executed(lives, start + seconds)
     reasons |= dict.fromkeys(never, NEVER if all_tried else f"not executed by {FEW} examples of each law")
     rest = [edit for edit in lives if edit not in never]
     late = set(rest)
-    trial.draw_all(rest)
+    if perf_counter() < start + seconds:
+        trial.draw_all(rest)
     for edit, found in apart.results(trial.second, rest, workers, 15 * limit, start + seconds, grace=0):
         refusals[edit], promise = (found, "") if isinstance(found, str) else found
         reasons[edit] = promise or reasons[edit]
         late.remove(edit)
     reasons |= {edit: f"{reasons[edit]} ({FEW} examples of each law only)" for edit in late}
-    return _power(trial, label or Cell.__name__, edits, refusals, reasons, perf_counter() - start, workers)
+    return _power(trial, label or Cell.__name__, edits, refusals, reasons, perf_counter() - began, workers)
 
 
 class _Trial:
     """One cell, the laws that held on it, and its edits under these laws."""
 
-    def __init__(self, Cell, chosen, strict, deadline):
-        self.Cell, self.deadline = Cell, deadline
+    def __init__(self, Cell, chosen, strict):
+        self.Cell = Cell
         self.reach = Reach(Cell.Guest, Cell(2, 3).guest)
         strict = self.reach.shipped if strict is None else strict
         asked = [law for law in catalogue().values() if (chosen is None or law.name in chosen) and law.applies(Cell)]
@@ -180,21 +185,23 @@ class _Trial:
     def first(self, edit):
         """(refusals, reason): the first two refusals of the edit, (law, how), under few examples; why it may live without any."""
         with self.reach.made(edit):
-            refusals, unasked = self._refusals(self.laws, FEW)
+            refusals, unasked = self._refusals(self.laws, few=True)
             return refusals, "" if refusals else self._why(unasked)
 
     def second(self, edit):
         """(refusals, reason) of an edit that survived `first`, under all examples; the reason only if it breaks a promise."""
         with self.reach.made(edit):
-            refusals, _ = self._refusals(self.laws, None)
-            promise = None if refusals else next((name for name, _ in self._refusals(self.promises, None)[0]), None)
+            refusals, _ = self._refusals(self.laws, few=False)
+            promise = None if refusals else next((name for name, _ in self._refusals(self.promises, few=False)[0]), None)
             return refusals, promise and f"breaks only a promise: {promise}"
 
-    def _refusals(self, some, n):
+    def _refusals(self, some, few):
         """([(law, how), ...], the laws that no longer apply): two laws at most, the most telling ones asked first."""
         found, unasked, Fresh = [], [], self._fresh()
         for law in sorted(some, key=lambda law: -self.telling[law.name]):
-            how = _refusal(law, Fresh, islice(drawn(law.name, FEW) if n else drawn(law.name), n), self.seconds[law.name])
+            problems = drawn(law.name, FEW) if few else drawn(law.name)
+            limit = (5 + 60 * self.seconds[law.name]) * len(problems) / FEW
+            how = _refusal(law, Fresh, problems, limit)
             if how == "":
                 unasked.append(law.name)
             elif how:
@@ -207,10 +214,10 @@ class _Trial:
         """The cell without anything that is kept of it."""
         return Lift(self.Cell.Guest, self.Cell.declared)
 
-    def never_executed(self, edits):
+    def never_executed(self, edits, deadline):
         """(edits whose statements no example reaches, whether all examples of all laws were tried)."""
         left = [] if all(map(self.reach.ran, edits)) else list(self.laws)
-        while left and perf_counter() < self.deadline:
+        while left and perf_counter() < deadline:
             law = left.pop()
             with self.reach.watching():
                 _refusal(law, self.Cell, drawn(law.name))
@@ -219,8 +226,7 @@ class _Trial:
     def draw_all(self, edits):
         """Draw what `second` needs, once for all processes."""
         for law in (*self.laws, *self.promises) if edits else ():
-            if perf_counter() < self.deadline:
-                drawn(law.name)
+            drawn(law.name)
 
     def _why(self, unasked):
         """Why the edited cell, which no law refuses, may live."""
@@ -248,10 +254,10 @@ class _Trial:
         return f"{FREE if free else BLIND}: {', '.join(filter(None, far)) or 'all'} may differ{size}"
 
 
-def _refusal(law, Cell, problems, seconds=None):
-    """How the law refuses the cell, None if it holds, "" if it does not apply. seconds: that the cell without an edit takes."""
+def _refusal(law, Cell, problems, limit=None):
+    """How the law refuses the cell, None if it holds, "" if it does not apply. limit: seconds for all problems."""
     try:
-        with limited(1 + 20 * seconds if seconds else None):
+        with limited(limit):
             if not law.applies(Cell):
                 return ""
             death = killed(law, Cell, problems)

@@ -25,7 +25,7 @@ def reported(case, directory=None):
     if not directory:
         return short(case)
     try:
-        case.path = write(case, directory)
+        case.path = write(case, directory, attempts)
     except OSError as error:
         return short(case, f"not written: {error.strerror} ({shown(directory, case.home)})")
     return short(case, shown(case.path, case.home))

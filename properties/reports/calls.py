@@ -18,6 +18,7 @@ class Calls:
     names: dict = field(default_factory=dict)  # number of a tracked array -> expression
     literals: list = field(default_factory=list)  # (name, value, (wish, layout)) of the arrays written so far
     held: dict = field(default_factory=dict)  # cell -> its weights as the script has left them
+    called: set = field(default_factory=set)  # cells of which a call is written
 
     def _calls(self, stop, after=None, guarded=False):
         """Write the calls before number `stop`; after: {call: {name: (expression, index)}} to be read once it has returned."""
@@ -40,9 +41,11 @@ class Calls:
         return self.lines
 
     def _call(self, n, indent=""):
-        """One call, and before it what the law had changed since the last."""
+        """One call, and before it what the law had made and changed since the last."""
         call = self.tape.calls[n]
-        self._made(call, indent)
+        for cell in sorted({c.cell for c in self.tape.calls if c.cell < call.made} - set(self.held)):
+            self._made(cell, indent)
+        self._set(call.cell, call.weights, indent)
         for k, value in call.writes:
             if k in self.names and self.tape.arrays[k][2][1][:1] != ("weights",):
                 self.lines.append(f"{indent}{self.names[k]}[...] = {literal(value)}")
@@ -53,6 +56,7 @@ class Calls:
             self.lines.append(f"{indent}with np.errstate({raising}):")
             indent += "    "
         self.lines.append(f"{indent}out{n + 1} = {self._cell(call.cell)}.{call.method}({', '.join(arguments)})")
+        self.called.add(call.cell)
         for path, k in call.known.items():
             if k is not None:
                 self.names.setdefault(k, at(n, path))
@@ -60,26 +64,28 @@ class Calls:
             if self.tape.arrays[k][2][1][:1] == ("weights",):
                 self.held[call.cell][self.tape.arrays[k][2][1][1]] = value
 
-    def _made(self, call, indent):
-        """The cell, once, and its weights whenever they are not what the script has left."""
-        name, held = self._cell(call.cell), self.held.get(call.cell)
-        if held is None:
-            self.lines.append(f"{indent}{name} = Guest({', '.join(map(str, self.tape.made[call.cell]))})")
-        same = held is not None and all(map(np.array_equal, held, call.weights))
-        if not same:
-            own = self.case.Cell(*self.tape.made[call.cell]).weights
-            news = [self._variable(w, indent, self._weight_name(k)) for k, w in enumerate(call.weights)]
-            news = f"[{', '.join(news)}]"
-            if all(np.asarray(w).dtype == v.dtype for w, v in zip(own, call.weights)):
+    def _made(self, number, indent):
+        """A cell, with the weights that the law gave it."""
+        name = self._cell(number)
+        self.lines.append(f"{indent}{name} = Guest({', '.join(map(str, self.tape.made[number]))})")
+        self.held[number] = None
+        self._set(number, self.tape.set[number], indent)
+        for k, (_, _, (n, path)) in enumerate(self.tape.arrays):
+            if path[:1] == ("weights",) and self.tape.calls[n].cell == number:
+                self.names.setdefault(k, f"{name}.weights[{path[1]}]")
+
+    def _set(self, number, weights, indent):
+        """Write the weights into a cell, if they are not what the script has left there or the cell itself has made of them."""
+        name, held = self._cell(number), self.held[number]
+        if held is None or not (all(map(np.array_equal, held, weights)) or number not in self.called):
+            own = self.case.Cell(*self.tape.made[number]).weights
+            news = f"[{', '.join(self._variable(w, indent, self._weight_name(k)) for k, w in enumerate(weights))}]"
+            if all(np.asarray(w).dtype == v.dtype for w, v in zip(own, weights)):
                 self.lines.append(f"{indent}for w, new in zip({name}.weights, {news}): w[...] = new")
             else:
-                self.lines.append(
-                    f"{indent}{name} = copy.deepcopy({name}, {{id(w): new for w, new in zip({name}.weights, {news})}})"
-                )
-        self.held[call.cell] = list(call.weights)
-        for k, (_, _, (n, path)) in enumerate(self.tape.arrays):
-            if path[:1] == ("weights",) and self.tape.calls[n].cell == call.cell:
-                self.names.setdefault(k, f"{name}.weights[{path[1]}]")
+                copied = f"{{id(w): new for w, new in zip({name}.weights, {news})}}"
+                self.lines.append(f"{indent}{name} = copy.deepcopy({name}, {copied})")
+        self.held[number] = list(weights)
 
     def _cell(self, number):
         return "cell" if number == 0 or len({call.cell for call in self.tape.calls}) == 1 else f"cell{number + 1}"

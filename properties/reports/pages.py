@@ -31,12 +31,15 @@ def folder(label, home):
     return f"{'.'.join(short.split('/')[-2:])}.{name}-{crc32(os.fsencode(place)):08x}"
 
 
-def write(case, directory):
-    """Write page, script and picture of a case, all or none; returns the path of the page. Raises OSError."""
+def write(case, directory, tried):
+    """Write page, script and picture of a case, all or none; returns the path of the page. Raises OSError.
+
+    tried: the Attempts that keep the errors of Cellcheck.
+    """
     home = Path(directory) / folder(case.label, case.home)
     page, code, image = (home / f"{case.name}{suffix}" for suffix in (".md", ".py", ".svg"))
     files = {}
-    if text := script(case, origin(case.label, case.Cell, case.home, home)):
+    if text := tried(lambda: script(case, origin(case.label, case.Cell, case.home, home)), None):
         files[code] = text
     if case.panels:
         files[image] = picture(case.panels, f"{case.short_label}: {case.name}")

@@ -17,12 +17,13 @@ MOST = 200  # calls on a tape: only an oracle that differences a cell makes more
 class Call:
     """One call from outside: of which cell, with what, what came back, what changed besides.
 
-    cell: which cell; weights: before the call; writes: what the law had changed since the last call, effects: what the call
+    cell: which cell; made: how many there were; weights: before the call; writes: what the law had changed since the last call, effects: what the call
     changed, both (number of the array, its new value); flags: np.geterr() of the law; layouts: of the arrays given, by path;
     known: numbers of the arrays given, by path ("given", ...), and of the answers; drew: whether numpy's random state moved.
     """
 
     cell: int
+    made: int
     method: str
     arguments: tuple
     options: dict
@@ -37,14 +38,23 @@ class Call:
     drew: bool = False
 
 
+class Refused(Exception):
+    """What a call raises when it is played back as one that refuses its arguments."""
+
+
 class Tape:
     """The calls of one run of a law, in order, and every array that went in or came out."""
 
     def __init__(self, answers=None, changed=None):
-        """answers: a finished Tape to play back; changed: {(call, path): array} to answer instead, ("effect", k) for effects."""
+        """answers: a finished Tape to play back; changed: {(call, path): array} to answer instead.
+
+        A path ("effect", k) stands for what the call makes of array k, ("raise",) for raising Refused.
+        """
         self.answers, self.changed = answers, changed or {}
         self.calls: list[Call] = []
         self.made: list[tuple] = []  # the sizes that each cell was made with
+        self.cells: list[Any] = []
+        self.set: dict[int, list] = {}  # the weights that the law gave each cell, before another was made or it was called
         self.arrays: list[Any] = []  # (array, value when last seen, where from: (call, path))
         self.busy = self.drew = False
 
@@ -54,7 +64,9 @@ class Tape:
             return getattr(cell.guest, method)(*arguments, **options)
         n = len(self.calls)
         weights = [np.array(w) for w in cell.weights]
-        call = Call(cell.mark.number, method, _copied(arguments), _copied(options), weights, np.geterr(), self._changes())
+        number, made = cell.mark.number, len(self.made)
+        self.set.setdefault(number, weights)
+        call = Call(number, made, method, _copied(arguments), _copied(options), weights, np.geterr(), self._changes())
         self.calls.append(call)
         for k, w in enumerate(cell.weights):
             self._track(w, (n, ("weights", k)))
@@ -81,8 +93,8 @@ class Tape:
         call = self.answers.calls[n]
         for k, value in call.effects:
             self.arrays[k][0][...] = self.changed.get((n, ("effect", k)), value)
-        if call.error:
-            raise call.error
+        if call.error or (n, ("raise",)) in self.changed:
+            raise call.error or Refused
         return _replaced(call.result, lambda path, leaf: self._answered(call.known.get(path), (n, path), leaf))
 
     def _answered(self, k, place, leaf):
@@ -168,12 +180,16 @@ class Recorded(Lift):
 
     def __call__(self, input_features, state_size):
         """A cell that is recorded."""
+        for k, earlier in enumerate(self.tape.cells):
+            self.tape.set.setdefault(k, [np.array(w) for w in earlier.weights])
         state = np.random.get_state()[1:3]
         cell = super().__call__(input_features, state_size)
         self.tape.drew |= not all(map(np.array_equal, state, np.random.get_state()[1:3]))
         mark = Mark(self.tape, len(self.tape.made))
         self.tape.made.append((cell.spec.features, cell.spec.state))
-        return Lifted(RecordedGuest(cell.guest, mark), cell.spec)
+        new = Lifted(RecordedGuest(cell.guest, mark), cell.spec)
+        self.tape.cells.append(new)
+        return new
 
     def __hash__(self):
         return hash(self.Cell)
@@ -183,7 +199,7 @@ class Recorded(Lift):
 
 
 def recorded(law, Cell, problem, answers=None, changed=None):
-    """(tape, blocks, error) of one run of the law; blocks are all that it compared.
+    """(tape, blocks, error) of one run of the law; blocks are all that it compared, those violated first.
 
     law: the function that @given received; answers, changed: as of Tape.
     """
@@ -193,7 +209,8 @@ def recorded(law, Cell, problem, answers=None, changed=None):
             law(Cell=Recorded(Cell, tape), problem=problem)
     except Exception as raised:
         error = raised
-    return tape, error.blocks if isinstance(error, Violation) else seen.blocks, error
+    blocks = error.all_blocks if isinstance(error, Violation) else seen.blocks
+    return tape, sorted(blocks, key=lambda b: b.verdict != "violated"), error
 
 
 class _Seen(Tally):

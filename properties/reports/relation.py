@@ -55,8 +55,8 @@ def relation(law, Cell, problem, tape, block):
     if not np.isfinite(seen).all() or not np.array_equal(compared(), seen):
         return None
     terms: list[tuple] = [(), ()]
-    for n, path, leaf in _answers(tape):
-        whole = compared({(n, path): leaf + _step(leaf)})
+    for n, path, leaf in answers(tape):
+        whole = compared({(n, path): stepped(leaf)})
         if np.array_equal(whole, seen):
             continue
         for index in np.ndindex(leaf.shape):
@@ -92,12 +92,18 @@ def answer(tape, n, path):
     return np.asarray(next(leaf for p, leaf in leaves(call.result) if p == path))
 
 
-def _answers(tape):
+def answers(tape, empty=False):
+    """(call, path, array) of all numbers that the first calls answered, and of what they changed; empty: with empty arrays."""
     for n, call in enumerate(tape.calls[:MOST_CALLS]):
         found = [*leaves(call.result), *((("effect", k), value) for k, value in call.effects)]
         for path, leaf in found:
-            if np.asarray(leaf).dtype.kind == "f" and np.size(leaf):
+            if np.asarray(leaf).dtype.kind == "f" and (np.size(leaf) or empty):
                 yield n, path, np.asarray(leaf)
+
+
+def stepped(leaf):
+    """The array with every entry changed, by a power of two of its size; what is not finite becomes so."""
+    return np.where(np.isfinite(leaf), leaf, 0) + _step(leaf)
 
 
 def _step(leaf):

@@ -1,26 +1,36 @@
 """The standalone script of a report: the calls that the law made, on literal arrays, with NumPy and the cell's module alone."""
 
+import ast
 import json
-import re
 from dataclasses import replace
 
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.properties.reports.calls import Calls, at
 from cellcheck.properties.reports.literals import DENSE, literal
-from cellcheck.properties.reports.recording import leaves, recorded
-from cellcheck.properties.reports.relation import relation
+from cellcheck.properties.reports.recording import Refused, leaves, recorded
+from cellcheck.properties.reports.relation import answers, relation, stepped
 from cellcheck.properties.shrinking.shrinking import entry, kind
 from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.properties.writing.text import line
 
 HEAD = '''"""{title}
 
     {equation}
 
-Prints what the cell computes, what is expected and the bound. Exits with 1 while the cell is broken, with 0 when it is fixed.
+Exits with 1 while the cell is broken, with 0 once it is fixed, and with 2 if it cannot run.
 """
 
 {imports}
+
+
+def cannot_run(*error):
+    sys.__excepthook__(*error)
+    sys.exit(2)
+
+
+sys.excepthook = cannot_run
+{origin}
 
 np.seterr(all="ignore")
 '''
@@ -31,19 +41,17 @@ def script(case, origin):
 
     case: a Case; origin: lines that import the cell's factory as `Guest`.
     """
-    tape, _, error = recorded(case.law, case.Cell, case.problem)
+    tape, blocks, error = recorded(case.law, case.Cell, case.problem)
     if type(error) is not type(case.error) or not tape.made:
         return None
     writer = Writer(case, tape)
-    lines = (
-        writer.raised(error) if not isinstance(error, Violation) else writer.violated(_again(case.error.blocks[0], error.blocks))
-    )
-    imports = ["import sys", "from pathlib import Path", "", "import numpy as np", "", *origin]
-    if any("copy.deepcopy" in line for line in lines):
-        imports.insert(0, "import copy")
-    head = HEAD.format(
-        title=f"{case.short_label} breaks the law {case.name}:", equation=case.equation, imports="\n".join(imports)
-    )
+    lines = writer.violated(_again(case.error.blocks[0], blocks)) if isinstance(error, Violation) else writer.raised(error)
+    imports = ["import sys", "from pathlib import Path", "", "import numpy as np"]
+    for module in ("random", "copy"):
+        if any(f"{module}." in line.replace(f"np.{module}.", "") for line in lines):
+            imports.insert(0, f"import {module}")
+    title = f"{case.short_label} breaks the law {case.name}:"
+    head = HEAD.format(title=title, equation=case.equation, imports="\n".join(imports), origin="\n".join(origin))
     return head + "\n" + "\n".join(lines) + "\n"
 
 
@@ -61,49 +69,45 @@ class Writer(Calls):
         last = len(self.tape.calls) - 1
         if last < 0 or type(self.tape.calls[last].error) is not type(error):
             return self._as_recorded(None)
-        self._calls(last)
-        return [*self.lines, *self._raising(last)]
+        return self._raising(last, "no exception")
 
     def violated(self, block):
-        """The script of a violated block: the numbers that the law compares, where they can be told; else all answers."""
+        """The script of a violated block: the law's own comparison, or, where that cannot be told, all answers."""
         flagged = [n for n, call in enumerate(self.tape.calls) if isinstance(call.error, FloatingPointError)]
         if block.name == "flags" and flagged:
-            self._calls(flagged[0])
-            return [*self.lines, *self._raising(flagged[0])]
-        if kind(block) == "shape":
-            return self._shape(block) or self._as_recorded(block)
+            return self._raising(flagged[0], "no floating-point flag")
         if block.array is not None and lift(self.case.Cell).spec().detached:  # a sum over several steps
             return self._as_recorded(block)
-        if kind(block) == "nan" and isinstance(block.expected, str):
-            return self._finite(block) or self._as_recorded(block)
-        if block.array is not None:
-            found = self._whole(block)
-            if found:
-                return found
-            if found := self._one_entry(block):
-                return found
-        if shared := self._aliased():
-            return shared
-        if kind(block) == "value":
-            found = relation(self.case.law, self.case.Cell, self.case.problem, self.tape, block)
-            if found and not found.expected and isinstance(block.got, np.ndarray):
-                return self._whole(block) or self._related(found, block)
-            if found:
-                return self._related(found, block)
-        return self._as_recorded(block)
+        if block.note == "" and isinstance(block.expected, str) and block.expected == "an exception":
+            found = self._accepted(block)
+        elif kind(block) == "shape":
+            found = self._shape(block)
+        elif block.note == "dtype":
+            found = self._dtype(block)
+        elif block.name in STATES:
+            found = self._drawn(block)
+        elif kind(block) == "nan" and isinstance(block.expected, str):
+            found = self._finite(block)
+        else:
+            found = self._aliased(block) or self._compared(block)
+        return found or self._as_recorded(block)
 
-    def _whole(self, block):
-        """got is one array of an answer; expected is a literal one."""
-        place = self._place(block.got)
-        if place is None or not isinstance(block.expected, np.ndarray) or block.got.size > DENSE:
-            return None
-        return [
-            *self._calls(place[0] + 1),
-            f"got = np.asarray({at(*place)})",
-            f"expected = {literal(np.asarray(block.expected))}",
-            f"bound = {block.bound!r}",
-            *_END,
-        ]
+    def _compared(self, block):
+        """got and expected are answers, entries or sums of such, or constants."""
+        if isinstance(block.got, float) and block.array is not None and block.index:
+            return self._one_entry(block)
+        got, expected = self._place(block, "got"), self._place(block, "expected")
+        if got and expected:
+            return self._pair(block, got, f"np.asarray({at(*expected)})", max(got[0], expected[0]))
+        found = kind(block) == "value" and relation(self.case.law, self.case.Cell, self.case.problem, self.tape, block)
+        if got and (not found.expected if found else self._constant(block)):
+            return self._pair(block, got, literal(np.asarray(block.expected)), got[0])
+        return self._related(found, block) if found else None
+
+    def _pair(self, block, place, expected, last):
+        """got is a whole answer."""
+        lines = self._calls(last + 1)
+        return [*lines, f"got = np.asarray({at(*place)})", f"expected = {expected}", f"bound = {block.bound!r}", *_END]
 
     def _related(self, found, block):
         """got and expected are sums of entries of answers."""
@@ -128,16 +132,11 @@ class Writer(Calls):
         cell, _, _ = self.case.problem.build(self.case.Cell)
         last, path = self._gradient(block.array, len(cell.weights))
         found = None if cell.spec.choices else dict(leaves(self.tape.calls[last].result)).get(path)
-        if not isinstance(block.got, float) or not block.index or found is None or found[block.index] != block.got:
+        if found is None or found[block.index] != block.got:
             return None
         place = f"{at(last, path)}{list(block.index)}"
-        return [
-            *self._calls(last + 1),
-            f"got = float({place})",
-            f"expected = {block.expected!r}",
-            f"bound = {block.bound!r}",
-            *_END,
-        ]
+        expected = [f"got = float({place})", f"expected = {block.expected!r}", f"bound = {block.bound!r}"]
+        return [*self._calls(last + 1), *expected, *_END]
 
     def _gradient(self, k, n):
         """(number of the last call for gradients, path of the gradient of array k in its answer); n: the number of weights."""
@@ -145,12 +144,14 @@ class Writer(Calls):
         path = (0, k) if k < n else (1,) if k == n else (2, k - n - 1)
         return last, path[1:] if self.tape.calls[last].method == "backward" else path
 
-    def _aliased(self):
-        """An answer that is the very array it was given."""
+    def _aliased(self, block):
+        """An answer that is the very array it was given: with a copy in its place the law holds."""
         for n, call in enumerate(self.tape.calls):
             given = {k: path for path, k in call.known.items() if path[:1] == ("given",) and k is not None}
             for path, k in call.known.items():
                 if path[:1] != ("given",) and k in given and self.tape.arrays[k][0].size:
+                    if not self._mended(block, {(n, path): dict(leaves(call.result))[path]}):
+                        continue
                     self._calls(n + 1)
                     name = self.names[k]
                     return [
@@ -162,38 +163,94 @@ class Writer(Calls):
                     ]
         return None
 
-    def _shape(self, block):
-        """The shape of one gradient."""
-        cell, x, state = self.case.problem.build(self.case.Cell)
-        names = cell.spec.array_names
-        if block.name not in names or cell.spec.gradients == () or cell.spec.choices:
+    def _accepted(self, block):
+        """A call that should have raised: if it had, less would be wrong."""
+        named = [n for n, call in enumerate(self.tape.calls) if call.method == block.name and not call.error]
+        n = next((n for n in named if self._mended(block, {(n, ("raise",)): None})), None)
+        if n is None:
             return None
-        k = names.index(block.name)
-        last, path = self._gradient(k, len(cell.weights))
-        wanted = np.shape([*cell.weights, x, *state][k])
-        found = dict(leaves(self.tape.calls[last].result)).get(path)
-        if block.got != (None if found is None else f"shape {np.shape(found)}") or block.expected not in (
-            f"shape {wanted}",
-            f"an array {wanted}",
-        ):
-            return None
-        self._calls(last + 1)
+        before, call = self._last(n)
         return [
-            *self.lines,
+            *before,
+            "try:",
+            *call,
+            "except Exception as error:",
+            '    print(f"got and expected: an exception, {type(error).__name__}: {error}")',
+            "    sys.exit(0)",
+            f"print({json.dumps(f'got       {line(block.got)}')})",
+            'print("expected  an exception")',
+            "sys.exit(1)",
+        ]
+
+    def _shape(self, block):
+        """The shape of one answer."""
+        if "(" not in str(block.expected):
+            return None
+        wanted = ast.literal_eval("(" + str(block.expected).partition("(")[2])
+        if place := self._moved_by(block, lambda leaf: f"shape {leaf.shape}", lambda leaf: np.zeros((*leaf.shape, 1))):
+            last, path = place
+        elif (
+            block.got is None
+            and block.name in (names := self._names())
+            and self.case.problem.build(self.case.Cell)[0].spec.gradients
+        ):
+            last, path = self._gradient(names.index(block.name), len(self.tape.calls[0].weights))
+        else:
+            return None
+        return [
+            *self._calls(last + 1),
             f"try:\n    got = {at(last, path)}\nexcept (IndexError, TypeError):\n    got = None",
             'print("got      ", "nothing" if got is None else f"shape {np.shape(got)}")',
             f'print("expected  shape {wanted}")',
             f"sys.exit(got is None or np.shape(got) != {wanted})",
         ]
 
-    def _finite(self, block):
-        """All numbers of one answer are finite."""
-        place = self._place(block.got)
+    def _names(self):
+        return self.case.problem.build(self.case.Cell)[0].spec.array_names
+
+    def _dtype(self, block):
+        """The dtype of one answer."""
+        place = self._moved_by(block, lambda leaf: str(leaf.dtype), lambda leaf: leaf.astype(np.float16))
         if place is None:
             return None
-        self._calls(place[0] + 1)
         return [
-            *self.lines,
+            *self._calls(place[0] + 1),
+            f"got = str(np.asarray({at(*place)}).dtype)",
+            'print("got      ", got)',
+            f'print("expected  {block.expected}")',
+            f"sys.exit(got != {str(block.expected)!r})",
+        ]
+
+    def _moved_by(self, block, shown, change):
+        """(call, path) of the last answer that the block shows, and shows otherwise once it is changed."""
+        for n, path, leaf in reversed(list(answers(self.tape, empty=True))):
+            if path[0] != "effect" and shown(leaf) == str(block.got).removeprefix("dtype "):
+                found = self._played(block, {(n, path): change(leaf)})
+                if found is not None and str(found.got) == shown(change(leaf)):
+                    return n, path
+        return None
+
+    def _drawn(self, block):
+        """A global random state."""
+        read, draw = STATES[block.name]
+        calls = list(self._calls(len(self.tape.calls)))
+        return [
+            f"{draw}  # so that a constant seed leaves a trace",
+            f"before = {read}",
+            *calls,
+            f"moved = not np.array_equal(before, {read})",
+            f'print("got       {block.name} as it was" if not moved else "got       another state of {block.name}")',
+            f'print("expected  {block.name} as it was")',
+            "sys.exit(moved)",
+        ]
+
+    def _finite(self, block):
+        """All numbers of one answer are finite."""
+        place = self._place(block, "got")
+        if place is None:
+            return None
+        return [
+            *self._calls(place[0] + 1),
             f"got = np.asarray({at(*place)})",
             'print("got      ", got.tolist())',
             'print("expected  finite numbers")',
@@ -205,7 +262,6 @@ class Writer(Calls):
         calls = [n for n, _ in enumerate(self.tape.calls[:40])]
         self.lines = _FLAT.splitlines()
         self._calls(len(calls), guarded=True)
-        drew = self.tape.drew or any(self.tape.calls[n].drew for n in calls)
         got, expected = (
             ("what follows", "no exception")
             if block is None
@@ -214,45 +270,68 @@ class Writer(Calls):
         self.lines += ["", "# The law was broken when the cell answered exactly this.", "recorded = ["]
         for n in calls:
             call = self.tape.calls[n]
-            answers = [type(call.error).__name__] if call.error else [leaf for _, leaf in leaves(call.result)]
-            self.lines.append(
-                "    [" + ", ".join(literal(np.asarray(a)) if not isinstance(a, str) else repr(a) for a in answers) + "],"
-            )
-        self.lines += ["]", *_RECORDED.splitlines()]
-        if drew:
-            self.lines.insert(0, "before = np.random.get_state()[1:3]")
-            self.lines.append("same = same and not all(map(np.array_equal, before, np.random.get_state()[1:3]))")
+            told = [type(call.error).__name__] if call.error else [leaf for _, leaf in leaves(call.result)]
+            told = ", ".join(literal(np.asarray(a)) if not isinstance(a, str) else repr(a) for a in told)
+            self.lines.append(f"    [{told}],")
         return [
             *self.lines,
-            f"print({json.dumps(f'got       {_words(got)}')}, 'as recorded' if same else 'no longer')",
-            f"print({json.dumps(f'expected  {_words(expected)}')})",
+            "]",
+            *_RECORDED.splitlines(),
+            f"print({json.dumps(f'got       {line(got)}')}, 'as recorded' if same else 'no longer')",
+            f"print({json.dumps(f'expected  {line(expected)}')})",
             "sys.exit(bool(same))",
         ]
 
-    def _place(self, value):
-        """(call, path) of the last answer that is this array, or None."""
-        if not isinstance(value, np.ndarray):
+    def _played(self, block, changed):
+        """The block of this name when the law is played back with other answers, or None."""
+        blocks = recorded(self.case.law, self.case.Cell, self.case.problem, self.tape, changed)[1]
+        return next((b for b in blocks if b.name == block.name), None)
+
+    def _mended(self, block, changed):
+        """Whether the law, played back with other answers, finds fewer blocks of this name violated."""
+        runs = [recorded(self.case.law, self.case.Cell, self.case.problem, self.tape, c) for c in (None, changed)]
+        before, after = (sum(b.name == block.name and b.verdict == "violated" for b in blocks) for _, blocks, _ in runs)
+        refused = any(path == ("raise",) for _, path in changed)  # what the law asks afterwards has not been recorded
+        known = not isinstance(runs[1][2], Refused) if refused else any(b.name == block.name for b in runs[1][1])
+        return after < before and known
+
+    def _place(self, block, side):
+        """(call, path) of the answer that is this side of the block: where it is changed, the block changes; or None."""
+        value = getattr(block, side)
+        if not isinstance(value, np.ndarray) or value.size > DENSE:
             return None
-        for n in range(len(self.tape.calls) - 1, -1, -1):
-            for path, leaf in leaves(self.tape.calls[n].result):
-                answer = np.asarray(leaf)
-                comparable = answer.shape == value.shape and np.can_cast(answer.dtype, value.dtype, "same_kind")
-                if comparable and np.array_equal(answer.astype(value.dtype), value, equal_nan=True):
+        for n, path, leaf in reversed(list(answers(self.tape))):
+            comparable = (
+                path[:1] != ("effect",) and leaf.shape == value.shape and np.can_cast(leaf.dtype, value.dtype, "same_kind")
+            )
+            if comparable and np.array_equal(leaf.astype(value.dtype), value, equal_nan=True):
+                found = self._played(block, {(n, path): stepped(leaf)})
+                if found is not None and not np.array_equal(getattr(found, side), value, equal_nan=True):
                     return n, path
         return None
 
-    def _raising(self, n):
-        """The last call, and the verdict on what it raises."""
-        self.lines = []
+    def _constant(self, block):
+        """Whether what is expected is the same whatever the cell answers."""
+        if not isinstance(block.expected, np.ndarray):
+            return False
+        played = (self._played(block, {(n, path): stepped(leaf)}) for n, path, leaf in answers(self.tape))
+        return all(b is not None and np.array_equal(b.expected, block.expected, equal_nan=True) for b in played)
+
+    def _last(self, n):
+        """(lines before call n, lines of the call, indented)."""
+        kept, self.lines = list(self._calls(n)), []
         self._call(n, indent="    ")
-        *before, call = self.lines
-        expected = "no exception" if not isinstance(self.tape.calls[n].error, FloatingPointError) else "no floating-point flag"
+        deep = [text for text in self.lines[:-1] if text.startswith("    with")]
+        before = [text.removeprefix("    ") for text in self.lines[:-1] if text not in deep]
+        return [*kept, *before, ""], [*deep, self.lines[-1]]
+
+    def _raising(self, n, expected):
+        """Call n, and the verdict on what it raises."""
+        before, call = self._last(n)
         return [
-            *[line.removeprefix("    ") for line in before if not line.startswith("    with")],
-            "",
+            *before,
             "try:",
-            *[line for line in before if line.startswith("    with")],
-            call,
+            *call,
             "except Exception as error:",
             '    print(f"got       {type(error).__name__}: {error}")',
             f'    print("expected  {expected}")',
@@ -261,11 +340,17 @@ class Writer(Calls):
         ]
 
 
+STATES = {  # how a global random state is read, and moved
+    "numpy.random": ("np.hstack(np.random.get_state()[1:3])", "np.random.random()"),
+    "random": ("np.array(random.getstate()[1])", "random.random()"),
+}
 _END = """
+with np.errstate(all="ignore"):
+    near = (got == expected) | (np.abs(got - expected) <= bound) | (np.isnan(got) & np.isnan(expected))
 print("got      ", np.asarray(got).tolist())
 print("expected ", np.asarray(expected).tolist())
 print("bound    ", bound)
-sys.exit(bool(np.shape(got) != np.shape(expected) or not np.all(np.abs(got - expected) <= bound)))
+sys.exit(not np.all(near))
 """.strip().splitlines()
 
 _FLAT = """
@@ -289,9 +374,7 @@ same = all(len(a) == len(b) and all(map(equal, a, b)) for a, b in zip(seen, reco
 """
 
 
-def _words(value):
-    return re.sub(r"\s+", " ", f"{value!r}" if isinstance(value, (float, int)) else str(value))[:200]
-
-
 def _product(factor, name):
-    return name if factor == 1 else f"-{name}" if factor == -1 else f"{factor:.12g} * {name}"
+    return (
+        name if factor == 1 else f"-{name}" if factor == -1 else f"{factor if abs(factor) > 1e6 else f'{factor:.12g}'} * {name}"
+    )

@@ -37,12 +37,11 @@ def _smaller(literal, old, new, n, j, last, recipe):
     def cut(array, before, after):
         return _cut(array, array.shape[: array.ndim - len(before.shape)] + after.shape, n, j, last)
 
-    weights, x, *state = (
-        [cut(*three) for three in zip(literal.weights, old.weights, new.weights)],
-        *(cut(*three) for three in zip((literal.x, *literal.state), (*old.inputs, *old.states), (*new.inputs, *new.states))),
-    )
+    arrays = [*literal.weights, literal.x, *literal.state]
+    n_weights, arrays = len(literal.weights), [cut(*three) for three in zip(arrays, old.arrays, new.arrays)]
+    weights, x, state = arrays[:n_weights], arrays[n_weights], tuple(arrays[n_weights + 1 :])
     given = [tuple(cut(*three) for three in zip(us, old.outputs, new.outputs)) for us in literal.given]
-    return replace(literal, recipe=recipe, spec=new, weights=weights, x=x, state=tuple(state), given=given)
+    return replace(literal, recipe=recipe, spec=new, weights=weights, x=x, state=state, given=given)
 
 
 def _cut(array, shape, n, j, last):

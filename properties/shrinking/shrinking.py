@@ -218,6 +218,9 @@ class Minimiser:
 
     def run(self):
         """The literal problem when nothing gets simpler, or the budget is spent."""
+        any(
+            self._take(_rounded(self.literal, digits)) for digits in (1, 2, 3)
+        )  # first, since the budget of a slow cell ends soon
         while not self.subject.spent():
             before = self.literal
             for k in self._order():
@@ -323,6 +326,13 @@ def _digits(values, n):
 def _parts(literal):
     """[*weights, x, *state, *first upstream, *second upstream]."""
     return [*literal.weights, literal.x, *literal.state, *(u for given in literal.given for u in given)]
+
+
+def _rounded(literal, digits):
+    """The literal problem with all its numbers to so many digits."""
+    for k, part in enumerate(_parts(literal)):
+        literal = _with_part(literal, k, _digits(part, digits).astype(part.dtype) if part.size else part)
+    return literal
 
 
 def _with_part(literal, k, new):

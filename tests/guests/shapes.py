@@ -104,7 +104,7 @@ class Projected(Base):
 class Output(Base):
     """s' = tanh(x W + s), y = s' C: an output that is no state."""
 
-    output = "y"
+    output, state_names = "y", ("s",)
 
     def apply(self, x, s):
         """s' and y."""
@@ -125,6 +125,7 @@ class Times(Base):
 
     inputs = {"x": (3,), "dt": ()}  # noqa: RUF012
     domains = {"dt": "positive"}  # noqa: RUF012
+    state_names = ("h",)
 
     def shapes(self, F, S):
         """x has three features."""
@@ -148,7 +149,7 @@ class Times(Base):
 class Tokens(Base):
     """h' = tanh(E[x] + h U), x a token of each row."""
 
-    input_shape, domains = (), {"x": "tokens"}
+    input_shape, domains, state_names = (), {"x": "tokens"}, ("h",)
 
     def apply(self, x, h):
         """h'."""
@@ -303,5 +304,63 @@ class Last(Base):
         return grads, dx, ()
 
 
-RIGHT = [Heads, Matrix, Projected, Output, Times, Tokens, Stabilised, Decay, Residual, Wide, Last]
+class Unrolled(Base):
+    """A sequence of steps of another guest, with lengths; no step is kept but taken again for its vjp."""
+
+    sequence, Step = True, Base
+
+    def __init__(self, features, state):
+        self.step = self.Step(features, state)
+        self.step.wrong, self.weights, n = self.wrong, self.step.weights, len(getattr(self.Step, "inputs", "x"))
+        self.n = n
+        for name in ("inputs", "domains", "no_gradient", "input_shape", "state_shapes", "state_names"):
+            if hasattr(self.step, name):
+                setattr(self, name, getattr(self.step, name))
+        if hasattr(self.step, "output"):
+            self.output_shape = (state,)
+
+    def apply(self, *given, lengths=None):
+        """The last states, and ys."""
+        inputs, state = given[: self.n], given[self.n :]
+        steps, batch = inputs[0].shape[:2]
+        lengths = np.full(batch, steps) if lengths is None else np.asarray(lengths)
+        self.kept, ys = [], []
+        for t in range(steps):
+            on, row = t < lengths, [a[t] for a in inputs]
+            row = [np.where(on.reshape(-1, *[1] * (a.ndim - 1)), a, np.zeros((), a.dtype)) for a in row]
+            new = self.step.apply(*row, *state)
+            self.kept.append((on, row, state))
+            state = tuple(np.where(on.reshape(-1, *[1] * (s.ndim - 1)), s, old) for s, old in zip(new, state))
+            ys.append(np.where(on[:, None], new[-1], 0))
+        last = given[-1].shape
+        return *state, np.array(ys).reshape(steps, *last)
+
+    def vjp(self, *d):
+        """As of the steps, one after the other, from the last."""
+        *d_state, d_ys = d
+        own, total, dx = hasattr(self.step, "output"), [np.zeros(w.shape) for w in self.weights], []
+        for t in reversed(range(len(d_ys))):
+            on, row, state = self.kept[t]
+            self.step.apply(*row, *state)
+            masks = [on.reshape(-1, *[1] * (s.ndim - 1)) for s in d_state]
+            into = [np.where(m, s, 0) for m, s in zip(masks, d_state)]
+            dy = np.where(on[:, None], d_ys[t], 0)
+            into = [*into, dy] if own else [*into[:-1], into[-1] + dy]
+            weights, d_row, d_new = self.step.vjp(*into)
+            total = [a + b for a, b in zip(total, weights)]
+            d_row = d_row if isinstance(d_row, tuple) else (d_row,)
+            dx.insert(0, [None if a is None else np.where(on.reshape(-1, *[1] * (a.ndim - 1)), a, 0) for a in d_row])
+            d_state = [np.where(m, s, old) for m, s, old in zip(masks, d_new, d_state)]
+        shapes = [a.shape for a in self.kept[0][1]] if self.kept else []
+        dx = [None if column[0] is None else np.array(column) for column in zip(*dx)] if shapes else self.nothing(d_state)
+        return total, tuple(dx) if self.n > 1 else dx[0], tuple(d_state)
+
+    def nothing(self, d_state):
+        """Gradients of the inputs of no steps."""
+        shapes = getattr(self, "inputs", {"x": getattr(self, "input_shape", (self.step.features,))}).values()
+        return [np.zeros((0, len(d_state[-1]), *shape)) for shape in shapes]
+
+
+SEQUENCES = [type(f"Unrolled{Step.__name__}", (Unrolled,), {"Step": Step}) for Step in (Times, Tokens, Output, Stabilised)]
+RIGHT = [Heads, Matrix, Projected, Output, Times, Tokens, Stabilised, Decay, Residual, Wide, Last, *SEQUENCES]
 WRONG = [type(f"Wrong{Right.__name__}", (Right,), {"wrong": True}) for Right in RIGHT]

@@ -176,7 +176,8 @@ def cached(g):
                 f"the {what} {name} depends on what the same cell was called "
                 f"with before, by {figure(np.max(np.abs(value - used[name])))}"
             ]
-    for word, p in (("more rows", g.p.rows([*range(g.batch), 0])), ("fewer rows", g.p.rows([0]))):
+    others = () if g.cell.spec.batch else (("more rows", g.p.rows([*range(g.batch), 0])), ("fewer rows", g.p.rows([0])))
+    for word, p in others:
         cell = g.p.build(g.Cell)[0]
         outcome(cell, g.p)
         try:
@@ -231,7 +232,7 @@ def single(g):
 
 def averaged(g):
     """A loss that is the mean over the rows."""
-    if g.by_rows or g.cell.spec.batch:
+    if g.by_rows or g.batch == 1:
         return []
     [name], batch = g.outputs, g.batch
     alone = sum(g.ran(g.p.rows([r]))[name] for r in range(batch))
@@ -244,7 +245,7 @@ def averaged(g):
 
 def rows(g):
     """Rows that are another thing in a batch than alone."""
-    if not g.by_rows or g.cell.spec.batch:
+    if not g.by_rows or g.batch == 1:
         return []
     together, alone = g.ran(), [g.ran(g.p.rows([r])) for r in range(g.batch)]
     for name in g.outputs:

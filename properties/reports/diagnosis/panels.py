@@ -46,8 +46,8 @@ def _of_gradients(g, part):
 
 
 def _of_law(case, g):
-    _, blocks, error = recorded(case.law, case.Cell, g.p)
-    return _of_blocks(case, blocks, g) if isinstance(error, Violation) else []
+    *_, error = recorded(case.law, case.Cell, g.p)
+    return _of_blocks(case, error.blocks, g) if isinstance(error, Violation) else []
 
 
 def _of_blocks(case, blocks, g):
@@ -69,7 +69,7 @@ def _of_blocks(case, blocks, g):
 def _case(g):
     r = g.p.recipe
     steps = f"{len(g.p.x)} steps, " if g.p.x.ndim == 3 else ""
-    return f"at {steps}batch {r.batch}, features {r.features}, state {r.state}"
+    return f"at {steps}batch {g.batch}, features {r.features}, state {r.state}"
 
 
 def _panel(g, name, got, expected):
