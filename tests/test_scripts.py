@@ -58,7 +58,7 @@ LOST = Mutant(  # of no steps, vjp returns the very arrays that it is given: tha
     "UnrolledRNN",
     REVERSE,
     REVERSE.replace("(d.copy() for d in d_outputs)", "d_outputs").replace(
-        "[np.where(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)"
+        "[_chosen(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)"
     ),
     "rows that have ended lose the gradient of their state",
     "",
