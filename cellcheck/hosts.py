@@ -16,8 +16,8 @@ from cellcheck.journal import Words, journal
 class Hosts:
     """A plugin of pytest.
 
-    collector: the laws that are to run, and their results; again: ids of those run once more, and why; lost: of those that took
-    their worker down twice; places: where live workers are, by id; moves: what was replaced; remote: whether a worker is elsewhere.
+    collector: the laws that are to run, and their results; again: ids of those run once more, and why; lost: of those that will
+    not run again, and why; places: where live workers are, by id; moves: what was replaced; remote: whether a worker is elsewhere.
     """
 
     def __init__(self, config, collector):
@@ -37,7 +37,7 @@ class Hosts:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node):
-        """Tell a new worker which cells have ended two workers: it skips their other laws."""
+        """Tell a new worker which cells have lost a law with its worker: it skips their other laws."""
         node.workerinput["deadly"] = [self.collector.wanted[law][1] for law in self.lost]
 
     @pytest.hookimpl(optionalhook=True)
@@ -61,13 +61,13 @@ class Hosts:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem, report, sched):
-        """Run the law that a lost worker was running once more; the second time it is a failure."""
+        """Run the law that a lost worker was running once more; it is a failure the second time, and at once if it hung."""
         if crashitem not in self.collector.wanted:
             return
-        if crashitem in self.again:
-            self.lost[crashitem] = "took its worker down twice"
-            words = Words(journal(self.config).folder, report.node.gateway.id)
-            report.longrepr = "\n".join([f"{report.longrepr}, for the second time", *words.lines("its process ended")])
+        words = Words(journal(self.config).folder, report.node.gateway.id)
+        if words.rang or crashitem in self.again:
+            self.lost[crashitem] = "took too long, in compiled code" if words.rang else "took its worker down twice"
+            report.longrepr = "\n".join([f"{crashitem} {self.lost[crashitem]}", *words.lines("its process ended")])
             return
         self.again[crashitem] = f"worker {report.node.gateway.id} was lost while running it"
         report.outcome = "rerun"

@@ -10,6 +10,8 @@ from time import monotonic
 
 import pytest
 
+import cellcheck
+
 GRACE = 5.0  # seconds after its limit in which a step may end by itself
 LINGER = 5.0  # seconds in which the process must end after pytest
 SIZE = 4096  # bytes of a journal
@@ -109,7 +111,8 @@ class Words:
             trace = (folder / f"{name}.trace").read_text(errors="replace")
         self.what, _, self.inputs = text.partition("\n")
         self.rang = trace.startswith("Timeout")
-        libraries = tuple(f'File "{prefix}{os.sep}' for prefix in (sys.prefix, sys.base_prefix))
+        others = (sys.prefix, sys.base_prefix, *(os.path.join(folder, "cells") for folder in cellcheck.__path__))
+        libraries = tuple(f'File "{folder}{os.sep}' for folder in others)
         frames = [line.strip() for line in trace.splitlines() if line.startswith('  File "')]
         self.frames = [line for line in frames if not line.startswith(libraries)][:FRAMES]
 

@@ -18,7 +18,7 @@ from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.reports.raised import internal
 from cellcheck.properties.verdicts.limits import Hang, limited
-from cellcheck.running import TOGETHER, Run, observed
+from cellcheck.running import ENDINGS, TOGETHER, Run, observed
 from cellcheck.subjects import Subject
 
 
@@ -110,7 +110,7 @@ class Trial:
         try:
             with restored(), limited(self.options.limit):
                 return reported(self.run.case, directory and self.home / directory)
-        except (Exception, SystemExit, Hang) as other:  # whatever a wild guest does while it is asked for more
+        except (Exception, *ENDINGS, Hang) as other:  # whatever a wild guest does while it is asked for more
             return f"{label} breaks the law {law.name}: {_named(error)} at {problem} (no report: {_named(other)})"
 
 

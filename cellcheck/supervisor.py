@@ -82,7 +82,7 @@ def _forward(number, child):
 def wanted(config):
     """Whether this run needs a supervisor and can have one: it verifies guests, and pytest is the program, not a part of one."""
     option, program = config.option, Path(sys.argv[0])
-    command = "cellcheck" in (program.stem, program.parent.name)
+    command = "cellcheck" in (program.stem, program.parent.name if program.name == "__main__.py" else "")
     guests = option.cell or (command and config.args_source == config.ArgsSource.ARGS)
     own = command or list(config.invocation_params.args) == sys.argv[1:]
     free = hasattr(os, "fork") and threading.active_count() == 1

@@ -57,8 +57,8 @@ class Lifted:
         if spec.bounded:
             x, *rest = self._whole((x, *rest))
         if not spec.full:
-            return (_numbers("forward", self.guest.forward(x, *rest)),)
-        outputs = self.guest.apply(x, *rest, **options)
+            return (_numbers("forward", _called(self.guest.forward, x, *rest)),)
+        outputs = _called(self.guest.apply, x, *rest, **options)
         outputs = tuple(_numbers("apply", y) for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)))
         return tuple(_scaled(outputs, self._rows)) if self._mean_loss() else outputs
 
@@ -82,8 +82,8 @@ class Lifted:
 
     def _vjp(self, *d_outputs):
         if not self.spec.full:
-            return Gradients(self.guest.backward(d_outputs[0][()]), None, None)
-        found = self.guest.vjp(*d_outputs)
+            return Gradients(_called(self.guest.backward, d_outputs[0][()]), None, None)
+        found = _called(self.guest.vjp, *d_outputs)
         if not isinstance(found, tuple) or len(found) != 3:
             raise TypeError(f"vjp returned a {type(found).__name__}; wanted a tuple (weights, x, state)")
         weights, x, state = found
@@ -123,7 +123,7 @@ class Lift:
     def __call__(self, input_features, state_size):
         """A cell of these sizes, or of the declared sizes that stand for them."""
         sizes = tuple(fit(self.sizes, {"features": input_features, "state": state_size}).values())
-        guest = self.Guest(*sizes)
+        guest = _called(self.Guest, *sizes)
         if sizes not in self._specs:
             self._specs[sizes] = describe(guest, *sizes, {"name": self.__name__, "sizes": self.sizes, **self.declared})
         return Lifted(guest, self._specs[sizes])
@@ -145,7 +145,7 @@ class Lift:
         error = None
         for sizes in ATTEMPTS:
             try:
-                return _tuples(getattr(self.Guest(*sizes), "sizes", {}))
+                return _tuples(getattr(_called(self.Guest, *sizes), "sizes", {}))
             except Exception as raised:
                 error = error or raised
         raise error
@@ -164,6 +164,14 @@ def lift(Guest, **declared):
 @lru_cache(maxsize=512)
 def _plain(Guest):
     return Lift(Guest, {})
+
+
+def _called(call, *arguments, **options):
+    """What a function of a guest returns. Raises RuntimeError where it raises SystemExit, which would end the run."""
+    try:
+        return call(*arguments, **options)
+    except SystemExit as ending:
+        raise RuntimeError(f"the cell raised SystemExit: {ending}") from ending
 
 
 def _numbers(called, value):

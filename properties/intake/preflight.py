@@ -78,6 +78,10 @@ def allowed(text, doing, limit):
         raise GuestError(f"--cell {text}: {replaced}; keep NumPy as it is, since the laws compute with it") from None
     except Refusal as refusal:
         raise GuestError(f"--cell {text}: {refusal}") from None
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # such as pytest's skip at import
+        raise GuestError(f"--cell {text}: {doing} raised {type(error).__name__}: {error}".splitlines()[0]) from None
 
 
 class Refusal(Exception):

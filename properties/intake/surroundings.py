@@ -22,6 +22,11 @@ class Stream:
     def __getattr__(self, name):
         return getattr(self.stream, name)
 
+    @property
+    def buffer(self):
+        """The stream of bytes, which it cannot close either."""
+        return Stream(self.stream.buffer)
+
     def close(self):
         """Leave it open, and note that the guest wants it closed."""
         self.asked = True
