@@ -10,6 +10,8 @@ from itertools import cycle
 import execnet
 import pytest
 
+from cellcheck.journal import Words, journal
+
 
 class Hosts:
     """A plugin of pytest.
@@ -32,6 +34,11 @@ class Hosts:
             raise pytest.UsageError(
                 f"no answer from {', '.join(silent)}: each host needs ssh (or a socket server), and Python with execnet"
             )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node):
+        """Tell a new worker which cells have ended two workers: it skips their other laws."""
+        node.workerinput["deadly"] = [self.collector.wanted[law][1] for law in self.lost]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodeready(self, node):
@@ -59,6 +66,8 @@ class Hosts:
             return
         if crashitem in self.again:
             self.lost[crashitem] = "took its worker down twice"
+            words = Words(journal(self.config).folder, report.node.gateway.id)
+            report.longrepr = "\n".join([f"{report.longrepr}, for the second time", *words.lines("its process ended")])
             return
         self.again[crashitem] = f"worker {report.node.gateway.id} was lost while running it"
         report.outcome = "rerun"
@@ -85,6 +94,8 @@ class Hosts:
         yield from self.moves
         missing = [] if self.config.option.collectonly else self.collector.missing
         for law, why in self.again.items():
+            if law in self.lost:
+                continue
             yield f"run again: {law} ({why}){', without a verdict' if law in missing else ''}"
         if missing:
             yield f"INCOMPLETE: {len(missing)} of {len(self.collector.wanted)} have no verdict"

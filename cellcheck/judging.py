@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from cellcheck import profiles
+from cellcheck.journal import Silence
 from cellcheck.options import Options
 from cellcheck.properties.certificate import table
 from cellcheck.properties.intake import expected
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import GROUPS, Law, laws
+from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.mutants.own import measured
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
@@ -29,7 +31,8 @@ class Trial:
     """One law on one cell. Call it in a test, or `judge` it anywhere else.
 
     law, subject, options: what is tried, and how; home: where relative paths start; expected: why the law is known to fail, or
-    None; run: what happened; result: the verdict and the numbers as plain values, once it has been judged.
+    None; run: what happened; result: the verdict and the numbers as plain values, once it has been judged; journal: where to
+    write down each step, see journal.py.
     """
 
     law: Law
@@ -39,6 +42,7 @@ class Trial:
     expected: str | None = None
     run: Run = field(default_factory=Run)
     result: dict | None = None
+    journal: object = field(default_factory=Silence)
 
     def __repr__(self):
         """The law and the cell: the name of the test."""
@@ -65,10 +69,14 @@ class Trial:
         Cell, label, law = self.subject.Cell, self.subject.label, self.law
         if self.subject.hung:
             return "not verified", "the cell hung in an earlier law"
+        if self.subject.deadly:
+            return "not verified", "the cell ended its process in an earlier law"
         if reason := missing(Cell, law.needs):
             return "not verified", reason
         chosen = profiles.profile(self.options.profile, TOGETHER)
-        self.run = run = observed(law.check, Cell, label, chosen, self.options.limit, shrink=not self.expected)
+        self.run = run = observed(
+            law.check, Cell, label, chosen, self.options.limit, shrink=not self.expected, step=self.journal.step
+        )
         self.subject.hung = isinstance(run.error, Hang)
         if self.expected and run.error:
             return "expected", f"expected failure: {self.expected}"
@@ -83,6 +91,8 @@ class Trial:
             return ("broken", vacuous) if vacuous else ("held", "")
         if self.subject.hung:
             return "broken", f"{label} breaks the law {law.name}: it {run.error} at {run.failure}"
+        if isinstance(run.error, Replaced):
+            return "broken", f"{label}: it {run.error}; keep NumPy as it is, since the laws compute with it"
         if fault := internal(run.error):
             return "incomplete", f"{label}: {law.name}: {fault}"
         promise = law.promise and not (self.subject.shipped or self.options.strict)
@@ -96,8 +106,9 @@ class Trial:
         )  # no script finds a class without a file
         problem, error = self.run.smallest or (self.run.failure, self.run.error)
         self.run.case = Case(label, law.name, law.group, law.equation, law.check, self.subject.Cell, problem, error, self.home)
+        self.journal.begin(f"writing the report of the law {self}", self.options.limit)
         try:
-            with limited(self.options.limit):
+            with restored(), limited(self.options.limit):
                 return reported(self.run.case, directory and self.home / directory)
         except (Exception, SystemExit, Hang) as other:  # whatever a wild guest does while it is asked for more
             return f"{label} breaks the law {law.name}: {_named(error)} at {problem} (no report: {_named(other)})"

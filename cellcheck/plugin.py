@@ -14,6 +14,7 @@ import cellcheck
 from cellcheck.options import OptionError, Options, add
 
 LAWS = next(path for folder in cellcheck.__path__ if (path := Path(folder, "properties").resolve()).is_dir())
+pytest_plugins = ["cellcheck.supervisor"]
 MARKERS = (
     "needs(*capabilities): what a cell must offer for the law to apply",
     "promise: a law that a guest may break without failing the run, unless --cell-strict",

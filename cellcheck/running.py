@@ -1,6 +1,7 @@
 """Run one law on one cell: what it did, and the smallest problem on which it failed."""
 
 import inspect
+import os
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,15 +11,18 @@ from typing import Any
 from unittest import SkipTest
 
 import numpy as np
+import pytest
 from hypothesis import given, reject
 from hypothesis.errors import UnsatisfiedAssumption
 
 from cellcheck import profiles
+from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.shrinking import shrinking
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import problems, regimes
 
+ENDINGS = (SystemExit, SkipTest, pytest.skip.Exception, pytest.fail.Exception, pytest.exit.Exception)
 TOGETHER = 4  # problems for each example of Hypothesis, whose own work costs as much as two of them
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
 
@@ -70,13 +74,22 @@ class Run:
         return found
 
 
-def observed(check, Cell, label, chosen, limit, shrink=True):
+def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs, seconds: None):
     """Run a law under observation, and make the case that breaks it small; returns the Run.
 
     check: the law as a function of (Cell, problem); label: of the cell; chosen: Hypothesis's settings; limit: seconds for one
-    problem; shrink: whether to make the case small.
+    problem; shrink: whether to make the case small; step: called before each run of the law, with its problem and its limit.
     """
-    run, began = Run(), perf_counter()
+    run, began, home = Run(), perf_counter(), os.getcwd()
+
+    def guarded(Cell, problem):
+        step(problem, limit)
+        try:
+            return check(Cell=Cell, problem=problem)
+        except ENDINGS as ending:  # raised by the cell; for pytest they would end or skip the law, or end the run
+            raise RuntimeError(f"the cell raised {type(ending).__name__}: {ending}") from ending
+        finally:
+            os.chdir(home)
 
     def judged(Cell, problem):
         run.problems[regimes.of(problem)] += 1
@@ -84,13 +97,10 @@ def observed(check, Cell, label, chosen, limit, shrink=True):
             with counting(run.tally), np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what a guest warns of is judged by the law of flags
                 with limited(limit):
-                    check(Cell=Cell, problem=problem)
+                    guarded(Cell, problem)
         except UnsatisfiedAssumption:
             return False
-        except SkipTest as skip:  # what a guest raises is its own; pytest would take this for ours
-            run.failure = problem
-            raise RuntimeError(f"the cell raised SkipTest: {skip}") from skip
-        except (Exception, SystemExit, Hang):
+        except (Exception, Hang):
             run.failure = problem
             raise
         return True
@@ -101,19 +111,23 @@ def observed(check, Cell, label, chosen, limit, shrink=True):
         try:
             if not any([judged(Cell, p) for p in (problem, *problem.relatives(TOGETHER - 1))]):
                 reject()
-        except (Exception, SystemExit, Hang) as error:
+        except (Exception, Hang) as error:
             if not isinstance(error, UnsatisfiedAssumption):
                 run.error = error
             raise
 
     try:
-        with profiles.settled(chosen):
-            as_test(watched, check, label, chosen)(Cell=Cell)
-    except (Exception, SystemExit, Hang) as error:
-        run.error = error
-        if shrink and run.failure is not None and isinstance(error, Exception):
-            problem, smaller = shrinking.smallest(check, Cell, run.failure)
-            run.smallest = problem, smaller or error
+        with restored():
+            try:
+                with profiles.settled(chosen):
+                    as_test(watched, check, label, chosen)(Cell=Cell)
+            except (Exception, Hang) as error:
+                run.error = error
+                if shrink and run.failure is not None and isinstance(error, Exception):
+                    problem, smaller = shrinking.smallest(guarded, Cell, run.failure)
+                    run.smallest = problem, smaller or error
+    except Replaced as replaced:
+        run.error = replaced
     run.seconds = perf_counter() - began
     return run
 

@@ -8,6 +8,7 @@ import pytest
 
 from cellcheck.database import DatabaseError
 from cellcheck.hosts import Hosts
+from cellcheck.journal import journal
 from cellcheck.judging import Trial, power, trials
 from cellcheck.options import OptionError, Options
 from cellcheck.plugin import Laws
@@ -36,7 +37,10 @@ class Session:
             raise pytest.UsageError(f"--cell-reports {self.options.reports}: this is a file; name a folder")
         try:
             profile(self.options.profile)  # raises DatabaseError
-            self.guests = named(config.option.cell, self.home)
+            limit = self.options.limit if self.options.limit != Options.limit else None
+            self.guests = named(config.option.cell, self.home, limit, journal(config).begin)
+            for cell in self.guests:
+                cell.deadly = cell.label in getattr(config, "workerinput", {}).get("deadly", ())
             labels = [cell.label for cell in self.cells]
             self.expected = expected.read(self.options.expected_failures, labels, self.home)
         except (DatabaseError, GuestError) as error:
@@ -84,6 +88,16 @@ class Session:
             new.label += f"-{alike + 1}" * bool(alike)
             self.decorated[key] = new
         return self.decorated[key]
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        """Write down which law runs, for whoever reads it if the process ends there."""
+        if trial := _trial(item):
+            trial.journal = journal(self.config)
+            trial.journal.begin(f"running the law {trial}")
+        result = yield
+        journal(self.config).begin(f"between two tests, after {trial or item.nodeid}")
+        return result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem):

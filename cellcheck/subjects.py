@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cellcheck.cells import CELLS
 from cellcheck.properties.intake.loading import GuestError, load
-from cellcheck.properties.intake.preflight import cleared
+from cellcheck.properties.intake.preflight import SECONDS, allowed, cleared
+from cellcheck.properties.verdicts.limits import EXAMPLE
 
 
 @dataclass
@@ -15,7 +16,8 @@ class Subject:
     """A cell under test.
 
     label: what it is called in this run; Cell: its factory (features, state) -> cell; notes: lines of the pre-flight; shipped:
-    whether it comes with Cellcheck, and so must keep all promises; hung: whether a law has exceeded its limit on it.
+    whether it comes with Cellcheck, and so must keep all promises; hung: whether a law has exceeded its limit on it; deadly: whether it has ended two
+    workers of this run.
     """
 
     label: str
@@ -23,6 +25,7 @@ class Subject:
     notes: tuple = ()
     shipped: bool = False
     hung: bool = False
+    deadly: bool = False
 
 
 def shipped():
@@ -30,19 +33,23 @@ def shipped():
     return [Subject(Cell.__name__, Cell, shipped=True) for Cell in CELLS]
 
 
-def named(texts, directory):
+def named(texts, directory, limit=None, begin=lambda what, seconds: None):
     """The cells that `texts` name, each "PATH.py:NAME" or "MODULE:NAME".
 
-    directory: where relative paths and modules start. Raises GuestError, also for a cell that is named twice.
+    directory: where relative paths and modules start; limit: in seconds, if one was given; begin: called before each step, with
+    what it is and its limit. Raises GuestError, also for a cell that is named twice.
     """
     found = {}
     for text in texts:
-        Guest = load(text, directory)
+        begin(f"importing {text}", limit or EXAMPLE)
+        with allowed(text, "importing it", limit or EXAMPLE):
+            Guest = load(text, directory)
+        begin(f"checking {text} before the laws", limit or SECONDS)
         place = _place(text, directory)
         if place in found:
             again = f" as {found[place].label}" if text != found[place].label else ""
             raise GuestError(f"--cell {text}: given twice{again}; name each cell once")
-        found[place] = _guest(text, Guest)
+        found[place] = _guest(text, Guest, limit or SECONDS)
     return list(found.values())
 
 
@@ -72,10 +79,10 @@ def label(Cell, directory):
     return f"{os.path.relpath(path, directory) if inside else path}:{name}"
 
 
-def _guest(text, Guest):
+def _guest(text, Guest, limit=SECONDS):
     if not callable(Guest):
         raise GuestError(f"{Guest!r:.60} is a {type(Guest).__name__}; give a class or a function (features, state) -> cell")
-    found = cleared(text, Guest)
+    found = cleared(text, Guest, limit)
     found.Cell.__name__ = text.rpartition(":")[2]
     return Subject(text, found.Cell, tuple(found.notes))
 

@@ -8,7 +8,7 @@ from cellcheck.cells.contract import Cell, Gradients, _numbers
 
 def Unroll(Step):
     """The class of the sequence cell that applies a `Step` cell at each step; ragged batches through `lengths`."""
-    declared = {name: getattr(Step, name) for name in ("kind", "state_names", "transposed", "domains") if hasattr(Step, name)}
+    declared = {name: getattr(Step, name) for name in ("kind", "state_names", "transposed") if hasattr(Step, name)}
     return type(f"Unrolled{Step.__name__}", (Unrolled,), {"Step": Step, "__doc__": Unrolled.__doc__, **declared})
 
 
@@ -46,6 +46,11 @@ class Unrolled(Cell):
         """The output of the step cell, if it is not a state."""
         return self.step.output_shape
 
+    @property
+    def domains(self):
+        """The domains of the step cell."""
+        return self.step.domains
+
     def apply(self, x, *state, lengths=None):
         """The final states and the outputs of all steps: (*state, ys).
 
@@ -78,8 +83,8 @@ class Unrolled(Cell):
         d_weights, dx = [np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)
         for t in reversed(range(len(x))):
             on = alive[t]
-            d_new, d_y = [_chosen(on, d, 0) for d in d_state], _chosen(on, d_ys[t], 0)
-            d_new = [*d_new, d_y] if self.output_shape else [*d_new[:-1], d_new[-1] + d_y]
+            d_new = [_chosen(on, d, 0) for d in d_state] + [np.zeros_like(d_ys[t])] * bool(self.output_shape)
+            d_new[-1] = d_new[-1] + _chosen(on, d_ys[t], 0)
             step = taken[t].vjp(*d_new)
             d_weights = [total + d for total, d in zip(d_weights, step.weights)]
             d_state = [_chosen(on, d, old) for d, old in zip(step.state, d_state)]

@@ -7,11 +7,13 @@ import pytest
 from cellcheck.cells import CELLS
 from cellcheck.cells.lift import lift
 from cellcheck.properties.mutants import CATALOGUE
+from cellcheck.properties.mutants.lookalikes import LOOKALIKES
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, diagnose, examined
-from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
+from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
 from cellcheck.properties.reports.diagnosis.promises import promise_faults
 from cellcheck.properties.verdicts.blocks import Block, Violation
+from cellcheck.strategies import Problem
 
 from tests.guests.hidden_memory import MISTAKES, guest
 from tests.guests.textbook import STEPS, UNROLLED
@@ -145,6 +147,24 @@ def test_nothing_is_said_where_no_mistake_matches(name):
 def test_nothing_is_said_of_correct_cells(Correct):
     """Neither shipped cells nor textbook ones."""
     assert examined(Correct, PLAIN) == ((), False, ())
+
+
+OTHERS = [  # a single step, long sequences, single entries, large and saturated numbers, zeros
+    replace(PLAIN, steps=1),
+    replace(LONG, steps=9),
+    Problem(1, 1, 1, seed=1),
+    replace(PLAIN, scale=30.0, regime="long memory", upstream="last"),
+    replace(PLAIN, scale=1e6),
+    replace(PLAIN, regime="zeros"),
+]
+
+
+@pytest.mark.parametrize("look", LOOKALIKES, ids=lambda look: look.name)
+def test_no_sentence_is_true_of_a_correct_cell(look):
+    """Of none that looks wrong, on none of the problems on which the diagnosis may look."""
+    for problem in (PLAIN, *OTHERS):
+        sentences, _, faults = examined(look.cls, problem)
+        assert (sentences, faults) == ((), ()), problem
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -297,7 +297,89 @@ def outputs_alone(dtype):
     return lift(guest, kind="LSTM", weight_blocks=lambda F, S: LSTM(F, S).weight_blocks)
 
 
+class Stateless:
+    """An RNN over sequences that takes no state and returns none: it starts from zeros."""
+
+    state_names, sequence, carried = (), True, 1.0
+
+    def __init__(self, features, state):
+        """The weights are those of the shipped cell."""
+        self.cell = Unroll(RNN)(features, state)
+        self.weights = self.cell.weights
+
+    def apply(self, x):
+        """ys alone."""
+        return self.cell.apply(x)[1:]
+
+    def vjp(self, d_ys):
+        """Of weights and x."""
+        weights, dx, _ = self.cell.vjp(0 * d_ys[:1].sum(axis=0), d_ys)
+        return weights, self.carried * dx, ()
+
+
+class Total(Stateless):
+    """The sum of all of its outputs: its upstream is a scalar."""
+
+    outputs, gist = ("loss",), True
+
+    def apply(self, x):
+        """A number."""
+        self.shape = super().apply(x)[0].shape
+        return self.cell.apply(x)[1].sum()
+
+    def vjp(self, d):
+        """Of weights and x."""
+        return super().vjp(np.full(self.shape, d))
+
+
+class HiddenMemory(Stateless):
+    """An LSTM that takes c and h, and returns h alone."""
+
+    state_names, outputs, sequence = ("c", "h"), ("h",), False
+
+    def __init__(self, features, state):
+        """The weights are those of the shipped cell."""
+        self.cell = LSTM(features, state)
+        self.weights = self.cell.weights
+
+    def apply(self, x, c, h):
+        """h' alone."""
+        return self.cell.apply(x, c, h)[1:]
+
+    def vjp(self, dh):
+        """All gradients."""
+        return self.cell.vjp(0 * dh, dh)
+
+
+class HiddenMemoryOfSequences(HiddenMemory):
+    """The same over sequences."""
+
+    outputs, sequence = ("h", "ys"), True
+
+    def __init__(self, features, state):
+        """The weights are those of the shipped cell."""
+        self.cell = Unroll(LSTM)(features, state)
+        self.weights = self.cell.weights
+
+    def vjp(self, dh, d_ys):
+        """All gradients."""
+        return self.cell.vjp(0 * dh, dh, d_ys)
+
+
+def wrong(Guest):
+    """The guest with a fault that no mistake predicts."""
+
+    def vjp(self, *d_outputs):
+        weights, dx, state = Guest.vjp(self, *d_outputs)
+        return [w + 0.1 * np.sin(w) for w in weights], np.cos(dx), tuple(np.sin(s) for s in state)
+
+    return lift(type("Wrong", (Guest,), {"vjp": vjp}))
+
+
+UNUSUAL = [Stateless, Total, HiddenMemory, HiddenMemoryOfSequences]
 SILENT = {  # a cell, and whether it is wrong
+    **{f"{Guest.__name__}, which is right": (lift(Guest), False) for Guest in UNUSUAL},
+    **{f"{Guest.__name__}, wrong in no known way": (wrong(Guest), True) for Guest in UNUSUAL},
     "a sequence that returns its outputs alone": (outputs_alone(float), False),
     "the same in float32": (outputs_alone(np.float32), False),
     "a correct gist": (lift(CorrectRNN), False),

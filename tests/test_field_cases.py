@@ -191,18 +191,20 @@ def test_an_output_that_backward_does_not_see_is_held_to_the_equations():
     assert broken(found.Cell, ["equations_of_the_kind"]) == {"equations_of_the_kind"}
 
 
-REFUSED = {
-    "writing into weights[1] (weights[1]) changes nothing that it returns, but it has a gradient": field.CopiedBias,
-    "raised ValueError: matmul": field.on_columns(field.MatmulForProduct),
-}
-
-
-@pytest.mark.parametrize("message", REFUSED)
-def test_what_cannot_be_judged_is_refused_in_one_line(message):
+def test_a_weight_that_is_a_copy_is_refused_in_one_line():
     """Before any law."""
+    message = "writing into weights[1] (weights[1]) changes nothing that it returns, but it has a gradient"
     with pytest.raises(GuestError) as refusal:
-        seen(REFUSED[message])
+        seen(field.CopiedBias)
     assert message in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_product_that_needs_as_many_rows_as_units_is_noted_and_refused():
+    """The head says at which sizes it raised, and the laws reach other batches."""
+    found = seen(field.on_columns(field.MatmulForProduct))
+    assert any("raised ValueError: matmul" in note for note in found.notes)
+    with pytest.raises(ValueError, match="matmul"):
+        laws()["weight_gradients"].check(Cell=found.Cell, problem=Problem(3, 2, 4))
 
 
 def test_a_weight_without_effect_is_noted():

@@ -1,5 +1,7 @@
 """The mLSTM of Beck et al.: "xLSTM" (arXiv 2405.04517, 2024), equations 19 to 27; soft caps of "xLSTM 7B" (arXiv 2503.13427)."""
 
+from typing import ClassVar
+
 import numpy as np
 from cellcheck.cells.activations import d_sigmoid, d_tanh, log_sigmoid, sigmoid, tanh
 from cellcheck.cells.contract import Gradients
@@ -18,7 +20,7 @@ class MLSTM(Gated):
 
     kind = "mLSTM"
     state_names = ("C", "n", "m")
-    domains = {"m": (-40.0, 40.0)}  # noqa: RUF012
+    domains: ClassVar[dict] = {"m": (-40.0, 40.0)}
     keys, CAP = 3, 15.0
 
     @property

@@ -13,7 +13,7 @@ class MLSTMChunks(Chunkwise):
     Column 0 is the old state: n in the place of its key, q C in that of its value.
     """
 
-    Step, kind, state_names, domains = MLSTM, MLSTM.kind, MLSTM.state_names, MLSTM.domains
+    Step, kind, state_names = MLSTM, MLSTM.kind, MLSTM.state_names
 
     def forward(self, gates, on, C, n, m):
         """One chunk: (kept, (C', n', m'), y)."""

@@ -1,5 +1,7 @@
 """The selective scan of Gu and Dao, "Mamba" (arXiv 2312.00752, 2023), algorithm 2, with the authors' simple step for B."""
 
+from typing import ClassVar
+
 import numpy as np
 from cellcheck.cells.activations import sigmoid, softplus
 from cellcheck.cells.contract import Gradients, standard_normal
@@ -15,7 +17,7 @@ class S6(Gated):
 
     kind = "S6"
     memory = 3
-    domains = {"A_log": (-3.0, 3.0)}  # noqa: RUF012
+    domains: ClassVar[dict] = {"A_log": (-3.0, 3.0)}
 
     def __init__(self, input_features, state_size, *, rng=None, dtype=np.float64):
         """Standard normal matrices, zero b and D = 1."""

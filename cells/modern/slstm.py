@@ -1,5 +1,7 @@
 """The sLSTM of Beck et al., "xLSTM: Extended Long Short-Term Memory" (arXiv 2405.04517, 2024), equations 8 to 17."""
 
+from typing import ClassVar
+
 import numpy as np
 from cellcheck.cells.activations import d_sigmoid, d_tanh, log_sigmoid, sigmoid, tanh
 from cellcheck.cells.contract import Cell, Gradients, side_by_side, standard_normal
@@ -16,7 +18,7 @@ class SLSTM(Cell):
 
     kind = "sLSTM"
     state_names = ("c", "n", "m", "h")
-    domains = {"n": "positive"}  # noqa: RUF012
+    domains: ClassVar[dict] = {"n": "positive"}
 
     def __init__(self, input_features, state_size, *, rng=None, dtype=np.float64):
         """Standard normal W and zero b; `rng` is a numpy Generator or a seed."""

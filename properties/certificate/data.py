@@ -14,6 +14,8 @@ from cellcheck.properties.oracles.gradients import regions_of
 from cellcheck.strategies import regimes
 
 VERSION = 1
+STATUSES = ("broken", "incomplete", "not verified", "held")
+PARTS = {"weight_gradients": "weights", "input_gradients": "x", "state_gradients": "states"}
 VERDICTS = ("held", "broken", "hazard", "vacuous", "expected", "not verified", "incomplete", "not asked")
 
 
@@ -31,7 +33,7 @@ def certificate(cards, results, run, powers=None):
         "format": "cellcheck certificate",
         "version": VERSION,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "status": _worst(entry["status"] for entry in entries),
+        "status": worst(entry["status"] for entry in entries),
         "environment": {**environment(), **run},
         "cells": entries,
     }
@@ -66,7 +68,7 @@ def _cell(label, card, results, known):
     return {
         "name": label.rpartition(":")[2],
         "source": label if ":" in label else None,
-        "status": "broken" if count["broken"] else "incomplete" if count["incomplete"] or not results else "held",
+        "status": status(results),
         "capabilities": card["capabilities"],
         "notes": card["notes"],
         "verdicts": {verdict: count[verdict] for verdict in VERDICTS},
@@ -97,6 +99,35 @@ def _law(law, result):
         "seconds": result.get("seconds", 0.0),
         "report": report,
     }
+
+
+def status(results):
+    """What a run comes to, the worst of its cells: broken, incomplete, not verified, or held.
+
+    A cell is incomplete where a law has no verdict, or none ran. It is not verified where no law held on a certified block, or where
+    laws compared its gradients and certified none.
+    """
+    cells = {}
+    for r in results:
+        cells.setdefault(r["cell"], []).append(r)
+    return worst(map(_status, cells.values()))
+
+
+def _status(results):
+    seen = set(map(verdict_of, results))
+    bare = "held" not in seen or uncertified(results)
+    return next((s for s in ("broken", "incomplete") if s in seen), "not verified" if bare else "held")
+
+
+def worst(statuses):
+    """The worst of several statuses; incomplete, if there is none."""
+    return min(statuses, key=STATUSES.index, default="incomplete")
+
+
+def uncertified(results):
+    """Whether laws compared the gradients of a cell and certified none of them."""
+    compared = [r for r in results if r["law"] in PARTS and r["examples"]]
+    return bool(compared) and not any(r["blocks"].get("certified") for r in compared)
 
 
 def verdict_of(result):
@@ -174,11 +205,6 @@ def _taken(sizes, dimension, value):
     if dimension == "steps":
         return str(max(min(int(value), sizes["most_steps"] or int(value)), sizes["fewest_steps"] or 0))
     return value
-
-
-def _worst(statuses):
-    statuses = set(statuses)
-    return next((s for s in ("broken", "incomplete") if s in statuses), "held")
 
 
 def _number(value):

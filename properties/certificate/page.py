@@ -13,6 +13,7 @@ WORDS = {
     "held": "No example broke a law that decides the verdict.",
     "broken": "At least one law is broken; its counterexample is linked.",
     "incomplete": "Some laws did not run to their end: this is not a pass.",
+    "not verified": "Nothing, or no gradient, was certified: this is not a pass.",
 }
 
 
@@ -91,7 +92,7 @@ def _row(cell, *contents, **attributes):
 
 
 def _status(word):
-    return tag("span", word, class_=f"status s-{word}")
+    return tag("span", word, class_=f"status s-{word.replace(' ', '-')}")
 
 
 def _verdict(word, *more):

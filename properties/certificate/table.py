@@ -3,7 +3,7 @@
 from collections import Counter
 from textwrap import wrap
 
-from cellcheck.properties.certificate.data import verdict_of
+from cellcheck.properties.certificate.data import PARTS, status, uncertified, verdict_of
 from cellcheck.properties.intake.catalogue import grouped, rank
 
 WIDTH = 80
@@ -19,7 +19,6 @@ VERDICTS = {  # heading of the column: what is counted there; those in ALWAYS ha
 ALWAYS = ("held", "broken", "not verified")
 FIGURES = ("examples", "certified", "of bound", "power")
 SPARED = ("of bound", "certified", "power")  # the columns to leave out where the table is too wide, the first one first
-PARTS = {"weight_gradients": "weights", "input_gradients": "x", "state_gradients": "states"}
 
 
 def lines(results):
@@ -37,41 +36,23 @@ def lines(results):
     return [*sources(names), *table, *notes(results, names), *thin(results, names), *wrapped([sentence(results)])]
 
 
-def status(results):
-    """What a run comes to: broken, incomplete, held, or not verified.
-
-    It is not verified where no law certified anything, or no gradient of a cell that offers some.
-    """
-    seen = set(map(verdict_of, results))
-    if not {"broken", "incomplete"} & seen and uncertified(results):
-        return "not verified"
-    return next((verdict for verdict in ("broken", "incomplete", "held") if verdict in seen), "not verified")
-
-
-def uncertified(results):
-    """The cells that offer gradients of which none was certified, although laws compared them."""
-    certified = {}
-    for r in results:
-        if r["law"] in PARTS and r["examples"]:
-            certified[r["cell"]] = certified.get(r["cell"], 0) + r["blocks"].get("certified", 0)
-    return [cell for cell, n in certified.items() if not n]
-
-
 def sentence(results):
     """The verdict in one sentence: HELD: 38 laws of MyRNN on 3,800 examples; 17 not verified."""
-    names = list(short_names(dict.fromkeys(r["cell"] for r in results)).values())
+    names = short_names(dict.fromkeys(r["cell"] for r in results))
     count, whole = Counter(map(verdict_of, results)), status(results)
-    of = f"of {names[0] if len(names) == 1 else f'{len(names)} cells'}"
+    of = f"of {next(iter(names.values())) if len(names) == 1 else f'{len(names)} cells'}"
+    of_cell = {cell: [r for r in results if r["cell"] == cell] for cell in names}
+    bare = {name: cell for cell, name in names.items() if status(of_cell[cell]) == "not verified"}
     n = count.pop(whole) if whole != "not verified" else 0
     laws = f"{n} law{'s' * (n != 1)} {of}"
     said = {
         "held": f"HELD: {laws} on {sum(r['examples'] for r in results):,} examples",
         "broken": f"BROKEN: {laws}",
         "incomplete": f"INCOMPLETE: {laws} without a verdict",
-        "not verified": f"NOT VERIFIED: no law {of} certified anything",
+        "not verified": f"NOT VERIFIED: no law of {', '.join(bare)} certified anything",
     }[whole]
-    if bare := uncertified(results) if whole == "not verified" else []:
-        said = f"NOT VERIFIED: {', '.join(short_names(bare).values())} offers gradients, and none of them was certified"
+    if whole == "not verified" and all(uncertified(of_cell[cell]) for cell in bare.values()):
+        said = f"NOT VERIFIED: {', '.join(bare)} offers gradients, and none of them was certified"
     rest = ", ".join(
         f"{count[verdict]:,} {verdict}{'s' * (verdict == 'hazard' and count[verdict] > 1)}"
         for verdict in VERDICTS.values()

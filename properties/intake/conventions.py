@@ -10,7 +10,7 @@ Small numbers decide the order and the layout, large ones whether something is c
 import contextlib
 from dataclasses import dataclass, field, replace
 from itertools import permutations, product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from cellcheck.cells.activations import sigmoid, tanh
@@ -192,7 +192,7 @@ def clipped(z, limit):
 class Run(NamedTuple):
     """A cell, what it was given and what it returned; None for an output that is not compared."""
 
-    cell: object
+    cell: Any
     x: np.ndarray
     state: tuple
     outputs: list

@@ -20,6 +20,7 @@ from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
 from cellcheck.properties.intake.capabilities import MODERN
 from cellcheck.properties.intake.loading import GuestError
+from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.run import claimed
 from cellcheck.strategies import Problem
@@ -28,7 +29,7 @@ SIZES = ((1, 1), (2, 3))  # (features, state), at batch 1
 PROBES = [Problem(3, 2, 3, steps=4, seed=seed, scale=0.5) for seed in (1, 2, 3)]  # where every weight should have an effect
 KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
-SECONDS = 30
+SECONDS = 30.0  # for the whole pre-flight, unless --limit is given
 TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest that raises at some of SIZES
 CHOICES = {  # what each may be
     "clip": (lambda v: isinstance(v, (int, float)) and v > 0, "the limit, a positive number"),
@@ -47,25 +48,36 @@ class Cleared:
     notes: list = field(default_factory=list)
 
 
-def cleared(text, Guest):
-    """The guest, once it honours the contract. text: as given to --cell. Raises GuestError, one line that says what to fix."""
+def cleared(text, Guest, limit=SECONDS):
+    """The guest, once it honours the contract. text: as given to --cell; limit: in seconds.
+
+    Raises GuestError, one line that says what to fix.
+    """
     notes = []
-    with _watched(notes), np.errstate(all="ignore"):
-        try:
-            with limited(SECONDS):
-                declared, fewest = _sizes(Guest, notes)
-                if declared:
-                    Guest = lift(Guest, **declared)
-                _check_live(lift(Guest), notes)
-                declared |= {"fewest_steps": fewest} if fewest else {}
-                notes += ["takes no empty sequence"] * bool(fewest)
-                notes += _blind(lift(Guest).spec()) + _constant(lift(Guest))
-                found, said = _convention(lift(Guest, **declared))
-        except Refusal as refusal:
-            raise GuestError(f"--cell {text}: {refusal}") from None
-        except Hang:
-            raise GuestError(f"--cell {text}: the smallest case took more than {SECONDS} s") from None
+    with allowed(text, "the smallest case", limit), _watched(notes), np.errstate(all="ignore"):
+        declared, fewest = _sizes(Guest, notes)
+        if declared:
+            Guest = lift(Guest, **declared)
+        _check_live(lift(Guest), notes)
+        declared |= {"fewest_steps": fewest} if fewest else {}
+        notes += ["takes no empty sequence"] * bool(fewest)
+        notes += _blind(lift(Guest).spec()) + _constant(lift(Guest))
+        found, said = _convention(lift(Guest, **declared))
     return Cleared(lift(Guest, **declared, **found), [*said, *notes])
+
+
+@contextlib.contextmanager
+def allowed(text, doing, limit):
+    """Run code of a guest: what it must not do raises GuestError. doing: what takes the time, for the message; limit: in seconds."""
+    try:
+        with restored(), limited(limit):
+            yield
+    except Hang as hang:
+        raise GuestError(f"--cell {text}: {doing} {hang}; --limit SECONDS allows more") from None
+    except Replaced as replaced:
+        raise GuestError(f"--cell {text}: {replaced}; keep NumPy as it is, since the laws compute with it") from None
+    except Refusal as refusal:
+        raise GuestError(f"--cell {text}: {refusal}") from None
 
 
 class Refusal(Exception):
@@ -312,26 +324,27 @@ def _check_gradients(cell, called, gradients, inputs):
 
 def _check_live(Cell, notes):
     """Writing into each of `weights` must move the outputs; one that has no effect and a zero gradient is noted."""
-    moved, claimed = set(), set()
+    probed, moved, claimed = 0, set(), set()
     for problem in PROBES:
         cell, x, s = problem.build(Cell)
-        outputs = [np.array(y) for y in _tried("applying it to a batch", lambda c=cell, x=x, s=s: c.apply(x, *s))]
-        claims = None
-        if "weights" in cell.spec.gradients:
-            [upstream] = problem.upstreams(1, outputs, cell.spec)
-            with contextlib.suppress(Exception):  # the laws report it
-                claims = [np.array(g, dtype=float) for g in cell.vjp(*upstream)[0]]
-        claimed |= {k for k, g in enumerate(claims or []) if np.any(g)}
-        for k, (w, v) in enumerate(zip(cell.weights, problem.directions(cell.weights))):
-            before = w.copy()
-            w += 0.25 * v
-            after = _tried("applying it after its weights were written", lambda c=cell, x=x, s=s: c.apply(x, *s))
-            moved |= {k} if not all(np.array_equal(a, b) for a, b in zip(outputs, after)) else set()
-            w[...] = before
+        try:
+            outputs = [np.array(y) for y in cell.apply(x, *s)]
+            if "weights" in cell.spec.gradients:
+                [upstream] = problem.upstreams(1, outputs, cell.spec)
+                claimed |= {k for k, g in enumerate(cell.vjp(*upstream)[0]) if np.any(np.array(g, dtype=float))}
+            for k, (w, v) in enumerate(zip(cell.weights, problem.directions(cell.weights))):
+                before = w.copy()
+                w += 0.25 * v
+                after = cell.apply(x, *s)
+                moved |= {k} if not all(np.array_equal(a, b) for a, b in zip(outputs, after)) else set()
+                w[...] = before
+        except (Exception, SystemExit):  # the laws report it, with the smallest batch at which it fails
+            continue
+        probed += 1
     names = cell.spec.array_names
-    if not moved:
+    if probed and not moved:
         raise Refusal("writing into weights changes nothing that it returns; wanted the live arrays, not copies")
-    for k in range(len(cell.weights)):
+    for k in range(len(cell.weights) if probed else 0):
         if k not in moved and k in claimed:
             raise Refusal(
                 f"writing into weights[{k}] ({names[k]}) changes nothing that it returns, but it has a gradient; "
@@ -478,7 +491,7 @@ def _watched(notes):
     """Note what a guest prints, what it warns of and whether it draws from the global random state; restore the latter."""
     text, state, plain = io.StringIO(), np.random.get_state(), random.getstate()
     try:
-        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text), warnings.catch_warnings(record=True) as seen:
+        with warnings.catch_warnings(record=True) as seen, restored(text, text) as changed:
             warnings.simplefilter("always")
             yield
     finally:
@@ -489,6 +502,7 @@ def _watched(notes):
     notes += [f"hazard: prints {line[:60]!r}" for line in said[:1]]
     notes += [f"hazard: warns {w.category.__name__}: {str(w.message).splitlines()[0][:80]}" for w in seen[:1]]
     notes += ["hazard: draws from the global random state of NumPy or Python"] * drawn
+    notes += [f"hazard: changes {what}, which is restored" for what in changed]
 
 
 def _called(guest):

@@ -341,7 +341,7 @@ MASKED = "whatever finite number stands in padding is masked"
 ALIKE = "all states have one shape and one dtype, and so have all weights"
 RETURN = (
     "unroll._apply: return (*(s.copy() for s in states[-1]), np.stack(ys) if ys else "
-    "np.zeros((0, *state[-1].shape), state[-1].dtype)) -> return "
+    "np.zeros(self._output_shapes()[-1], state[-1].dtype)) -> return "
 )
 DECLARED = "unroll.Unroll: for name in ('kind', 'state_names', 'transposed') if hasattr(Step, name) -> for name in "
 TOTALS = (
@@ -363,25 +363,27 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     DECLARED + "('kind', 'state_names') if hasattr(Step, name)": "no shipped step is transposed, which is the default",
     "unroll.__init__: self.step = self.Step(input_features, state_size, **options) -> "
     "self.step = self.Step(input_features, state_size)": "laws give no options; meta/test_cells.py gives rng and dtype",
+    "unroll.__init__: super().__init__(input_features, state_size) -> super().__init__(input_features, input_features)": (
+        "its step has the sizes, and these are only shown"
+    ),
+    "unroll.__init__: self.step = self.Step(input_features, state_size, **options) -> "
+    "self.step = self.Step(input_features, input_features, **options)": "a cell of other shapes, which it declares",
     PADDING + "(_chosen(alive, x, 0), [state], [], [])": "a list of states serves as a tuple does",
     PADDING + "(_chosen(alive, x, 1), [tuple(state)], [], [])": MASKED,
     PADDING + "(_chosen(alive, x, -1), [tuple(state)], [], [])": MASKED,
-    RETURN + "(*(s for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-1].dtype))": (
+    RETURN + "(*(s for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], state[-1].dtype))": (
         "the final states are in no cache, so that nobody else holds them"
     ),
-    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.ones((0, *state[-1].shape), state[-1].dtype))": (
+    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.ones(self._output_shapes()[-1], state[-1].dtype))": (
         "an array without entries"
     ),
-    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-0].shape), state[-1].dtype))": ALIKE,
-    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-0].dtype))": ALIKE,
+    RETURN
+    + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], state[-0].dtype))": ALIKE,
     TOTALS + "np.ones(x.shape, self.weights[0].dtype))": "every step of dx is written",
     TOTALS + "np.zeros(x.shape, self.weights[1].dtype))": ALIKE,
     TOTALS + "np.zeros(x.shape, self.weights[-1].dtype))": ALIKE,
     "unroll._vjp: for total, d in zip(d_weights, step.weights) -> for total, d in zip(step.weights, d_weights)": "a sum commutes",
     "unroll._vjp: return Gradients(d_weights, dx, tuple(d_state)) -> return Gradients(d_weights, dx, d_state)": (
         "a list of gradients serves as a tuple does"
-    ),
-    "unroll._output_shapes: steps, batch, _ = self._cache[0].shape -> steps, batch, _ = self._cache[1].shape": (
-        "the mask has the steps and rows of x"
     ),
 }

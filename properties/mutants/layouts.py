@@ -95,7 +95,7 @@ MUTANTS = [
         "OnlyTheTotalWidthChecked",
         "RNN",
         FEATURES,
-        "shapes = [(x.shape[-2], self.input_features + self.state_size - x.shape[-1])] * len(self.state_names)",
+        "total = self.input_features + self.state_size\n        shapes = [(x.shape[-2], total - x.shape[-1])]",
         "a feature may take the place of a unit",
         "pytorch#6176",
         "features_in_the_place_of_units_are_refused",

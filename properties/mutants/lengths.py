@@ -5,7 +5,7 @@ from cellcheck.properties.mutants.engine import Mutant
 ALIVE = "alive = np.arange(len(x))[:, None] < lengths"
 STATES = "tuple(_chosen(on, n, old) for n, old in zip(new, states[-1]))"
 D_STATE = "[_chosen(on, d, old) for d, old in zip(step.state, d_state)]"
-D_NEW = "d_new, d_y = [_chosen(on, d, 0) for d in d_state]"
+D_NEW = "d_new = [_chosen(on, d, 0) for d in d_state]"
 SOLO = "each_ragged_row_equals_its_solo_run"
 
 MUTANTS = [
@@ -58,7 +58,7 @@ MUTANTS = [
         "EmptyRowTakesAStep",
         "UnrolledLSTM",
         ALIVE,
-        ALIVE.replace("< lengths", "< np.maximum(lengths, 1)"),
+        ALIVE.replace("lengths", "np.maximum(lengths, 1)"),
         "length 0 is taken for 1",
         "jax#17966",
         SOLO,
@@ -67,7 +67,7 @@ MUTANTS = [
         "EmptyRowTakesAllSteps",
         "UnrolledRNN",
         ALIVE,
-        ALIVE.replace("< lengths", "< np.where(lengths == 0, len(x), lengths)"),
+        ALIVE.replace("lengths", "np.where(lengths == 0, len(x), lengths)"),
         "length 0 is taken for no length",
         "pytorch#50192",
         SOLO,
@@ -76,7 +76,7 @@ MUTANTS = [
         "EmptyRowEmptiesTheBatch",
         "UnrolledGRU",
         ALIVE,
-        ALIVE.replace("< lengths", "< (lengths * lengths.all())"),
+        ALIVE.replace("lengths", "(lengths * lengths.all())"),
         "one empty row zeroes all",
         "onnxruntime#28490",
         SOLO,
@@ -85,7 +85,7 @@ MUTANTS = [
         "LongestForAll",
         "UnrolledLSTM",
         ALIVE,
-        ALIVE.replace("< lengths", "< np.full_like(lengths, lengths.max())"),
+        ALIVE.replace("lengths", "np.full_like(lengths, lengths.max())"),
         "every row takes the steps of the longest",
         "onnxruntime#1400",
         SOLO,
@@ -94,7 +94,7 @@ MUTANTS = [
         "FirstLengthForAll",
         "UnrolledRNN",
         ALIVE,
-        ALIVE.replace("< lengths", "< np.full_like(lengths, lengths[0])"),
+        ALIVE.replace("lengths", "np.full_like(lengths, lengths[0])"),
         "every row takes the steps of row 0",
         "onnxruntime#1400",
         "padding_is_of_no_consequence",
@@ -103,7 +103,7 @@ MUTANTS = [
         "LengthsSorted",
         "UnrolledGRU",
         ALIVE,
-        ALIVE.replace("< lengths", "< np.sort(lengths)[::-1]"),
+        ALIVE.replace("lengths", "np.sort(lengths)[::-1]"),
         "lengths are sorted, rows are not",
         "pytorch#95118",
         SOLO,

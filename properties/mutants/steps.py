@@ -3,7 +3,7 @@
 from cellcheck.properties.mutants.engine import Mutant
 
 D_STATE = "[_chosen(on, d, old) for d, old in zip(step.state, d_state)]"
-D_LAST = "[*d_new[:-1], d_new[-1] + d_y]"
+D_LAST = "d_new[-1] = d_new[-1] + _chosen(on, d_ys[t], 0)"
 LOOP = "for t in reversed(range(len(x))):"
 D_OUTPUTS = "*d_state, d_ys = (d.copy() for d in d_outputs)"
 HAND = "97 hand-written cells: "
@@ -42,7 +42,7 @@ MUTANTS = [
         "OverwrittenNotAdded",
         "UnrolledRNN",
         D_LAST,
-        "[*d_new[:-1], d_y]",
+        "d_new[-1] = _chosen(on, d_ys[t], 0)",
         "the gradient of ys replaces the one carried",
         "mxnet#4057",
         "weight_gradients",

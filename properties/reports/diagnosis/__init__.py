@@ -44,26 +44,31 @@ def diagnose(case, tried):
     """
     if not lift(case.Cell).spec().plain:  # the known mistakes are those of cells with x, c and h
         return accepted(case), []
-    recipe = getattr(case.problem, "recipe", case.problem)
-    own = replace(recipe, **SIZES, dtype=None)
+    recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
+    own = replace(recipe, **SIZES)
 
     def look(problem):
         found = examined(case.Cell, problem)
         tried.faults += [fault for fault in found.faults if fault not in tried.faults]
-        return found
+        return found.sentences
+
+    def others():
+        """Problems on which some mistakes show more plainly: the numbers of the case, as many steps, or a single one."""
+        yield own
+        if recipe.steps > SIZES["steps"]:
+            yield replace(LONG, steps=recipe.steps)
+            yield replace(recipe, batch=1, features=1, state=2)
+        if grown(case.Cell, PLAIN).cell.spec.sequence:
+            yield replace(PLAIN, steps=1)
+
+    def promise():
+        return promise_faults(grown(case.Cell, PLAIN), case.name)
 
     with quiet(Tally(), draws=0):
         if case.group == "errors" or case.name in ALONE:
-            told = tried(lambda: promise_faults(grown(case.Cell, PLAIN), case.name)) or accepted(case)
+            told = tried(promise) or accepted(case)
         else:
-            told, wrong, _ = look(PLAIN)
-            told = told or (() if wrong else look(own).sentences)
-            if (
-                not told and grown(case.Cell, PLAIN).cell.spec.sequence
-            ):  # some mistakes show plainly in long sequences, some in a single step
-                longer = look(replace(LONG, steps=recipe.steps)).sentences if recipe.steps > SIZES["steps"] else ()
-                told = longer or look(replace(PLAIN, steps=1)).sentences
-            told = told or tried(lambda: promise_faults(grown(case.Cell, PLAIN), case.name)) or tried(lambda: beyond(case))
+            told = look(PLAIN) or next(filter(None, map(look, others())), ()) or tried(promise) or tried(lambda: beyond(case))
         if not told and "flag" in case.name:
             told = tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))
         if not told and not isinstance(case.error, Violation):
@@ -117,6 +122,8 @@ def _examined(g, tried, problem):
     if not right and numeric:
         return numeric, True
     told, good = tried(lambda: gradient_faults(g), ((), True)) if g.cell.spec.gradients else ((), True)
+    if numeric and any("not finite" in sentence for sentence in told):
+        return [*numeric, *told], True
     return told or numeric, bool(told or numeric) or not (right and good)
 
 

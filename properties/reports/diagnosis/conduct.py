@@ -232,7 +232,7 @@ def single(g):
 
 def averaged(g):
     """A loss that is the mean over the rows."""
-    if g.by_rows or g.cell.spec.batch:
+    if g.by_rows or g.batch == 1:
         return []
     [name], batch = g.outputs, g.batch
     alone = sum(g.ran(g.p.rows([r]))[name] for r in range(batch))
@@ -245,7 +245,7 @@ def averaged(g):
 
 def rows(g):
     """Rows that are another thing in a batch than alone."""
-    if not g.by_rows or g.cell.spec.batch:
+    if not g.by_rows or g.batch == 1:
         return []
     together, alone = g.ran(), [g.ran(g.p.rows([r])) for r in range(g.batch)]
     for name in g.outputs:

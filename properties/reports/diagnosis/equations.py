@@ -1,7 +1,6 @@
 """Mistakes of convention: a cell of known kind computes something else, and one known twist gives exactly that."""
 
 import itertools
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,7 +15,7 @@ def equation_faults(g):
     """Sentences about the outputs of a cell of known kind, [] if right or like no twist; and whether they are right."""
     if not (g.kind and g.blocks):
         return [], True
-    p = g.p if g.p.x.ndim == 2 else replace(g.p, x=g.p.x[:1], given=[(*u[:-1], u[-1][:1]) for u in g.p.given])
+    p = g.p if g.p.x.ndim == 2 else g.p.span(slice(1))
     cell, x, state = p.build(g.Cell)
     gates, F, S = gates_of(cell.weights, g.blocks, g.cell.spec.transposed), g.p.recipe.features, g.p.recipe.state
     for (source, gate), block in gates.items():
