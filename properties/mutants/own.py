@@ -15,7 +15,7 @@ from cellcheck.properties.intake.catalogue import laws as catalogue
 from cellcheck.properties.mutants import apart
 from cellcheck.properties.mutants.judge import FEW, drawn, killed
 from cellcheck.properties.mutants.reach import Reach
-from cellcheck.properties.verdicts.limits import Hang, limited
+from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
 from cellcheck.properties.verdicts.run import both, outcome
 from cellcheck.properties.writing.listing import listing
 from cellcheck.properties.writing.svg import STYLE
@@ -257,7 +257,7 @@ class _Trial:
         return f"{FREE if free else BLIND}: {', '.join(filter(None, far)) or 'all'} may differ{size}"
 
 
-def _refusal(law, Cell, problems, limit=None):
+def _refusal(law, Cell, problems, limit=EXAMPLE):
     """How the law refuses the cell, None if it holds, "" if it does not apply. limit: seconds for all problems."""
     try:
         with limited(limit):
