@@ -221,7 +221,7 @@ def _mutants(power):
         [
             head,
             tag("p", said, useful, beyond),
-            tag("p", f"Refused by one law alone: {alone}.", class_="dim") if alone else None,
+            tag("p", f"Refused by one law alone, of {power['alone_of']}: {alone}.", class_="dim") if alone else None,
             tag("div", listing(power["lines"], "Edits refused, by line"), class_="scroll"),
             survivors if power["survivors"] else None,
         ]

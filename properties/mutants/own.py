@@ -21,6 +21,7 @@ from cellcheck.properties.writing.listing import listing
 from cellcheck.properties.writing.svg import STYLE
 
 FIRST_PART = 0.8  # of the time, for edits under few examples; the rest is for those that survive these
+EVERY = 3  # one in so many edits is asked of further laws once one has refused it, for the figures of single laws
 ROUNDING = 64  # units of the last place by which two results differ that are one but for rounding
 LAW, ERROR = "a law", "an error"
 NEVER = "never executed by any example"
@@ -48,7 +49,7 @@ class Survivor:
 class Power:
     """What the laws refuse. edits: how many there are; tried: how many were, a random sample; refused: of these.
 
-    how: refused by what (a law, an error, time, the end of the process); alone: edits that one law alone refuses, by law;
+    how: refused by what (a law, an error, time, the end of the process); alone: edits that one law alone refuses, by law, of alone_of;
     lines: of the functions that were edited, with the tried and refused edits of each; beyond: code that is out of reach, in
     words; unused: laws that apply but did not hold before any edit.
     """
@@ -59,6 +60,7 @@ class Power:
     refused: int = 0
     how: dict = field(default_factory=dict)
     alone: dict = field(default_factory=dict)
+    alone_of: int = 0
     survivors: list = field(default_factory=list)
     lines: list = field(default_factory=list)
     beyond: list = field(default_factory=list)
@@ -118,7 +120,7 @@ class Power:
         yield f"{self.seconds:.0f} s, {self.workers} process{'es' if self.workers > 1 else ''}."
         yield from beyond
         if self.alone:
-            yield "Refused by one law alone: " + ", ".join(f"{law} {n}" for law, n in self.alone.items()) + "."
+            yield f"By one law alone, of {self.alone_of}: " + ", ".join(f"{law} {n}" for law, n in self.alone.items()) + "."
         if self.unused:
             yield f"Not used, since they do not hold before any edit: {', '.join(self.unused)}."
         reasons = Counter(s.reason.partition(":")[0] for s in self.survivors)
@@ -140,6 +142,7 @@ def measured(Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, s
     edits = list(trial.reach.edits())
     start = perf_counter()
     Random(seed).shuffle(edits)
+    trial.thorough = set(edits[::EVERY])
     limit = 20 + 60 * sum(trial.seconds.values())
     refusals, reasons = {}, {}
     for edit, found in apart.results(trial.first, edits, workers, limit, start + FIRST_PART * seconds):
@@ -168,7 +171,7 @@ class _Trial:
         self.reach = Reach(Cell.Guest, Cell(2, 3).guest)
         strict = self.reach.shipped if strict is None else strict
         asked = [law for law in catalogue().values() if (chosen is None or law.name in chosen) and law.applies(Cell)]
-        self.seconds, self.telling = {}, Counter()
+        self.seconds, self.telling, self.thorough = {}, Counter(), set()
         for law in asked:
             problems, began = drawn(law.name, FEW), perf_counter()
             with self.reach.watching():
@@ -183,9 +186,9 @@ class _Trial:
         self._plain = {p: (_run(Cell, p), _run(Cell, p, raw=True)) for p in drawn("weight_gradients")}
 
     def first(self, edit):
-        """(refusals, reason): the first two refusals of the edit, (law, how), under few examples; why it may live without any."""
+        """(refusals, reason): the first refusals of the edit, (law, how), under few examples; why it may live without any."""
         with self.reach.made(edit):
-            refusals, unasked = self._refusals(self.laws, few=True)
+            refusals, unasked = self._refusals(self.laws, few=True, enough=1 + (edit in self.thorough))
             return refusals, "" if refusals else self._why(unasked)
 
     def second(self, edit):
@@ -195,8 +198,8 @@ class _Trial:
             promise = None if refusals else next((name for name, _ in self._refusals(self.promises, few=False)[0]), None)
             return refusals, promise and f"breaks only a promise: {promise}"
 
-    def _refusals(self, some, few):
-        """([(law, how), ...], the laws that no longer apply): two laws at most, the most telling ones asked first."""
+    def _refusals(self, some, few, enough=1):
+        """([(law, how), ...], the laws that no longer apply): the most telling laws first, until enough refuse the edit."""
         found, unasked, Fresh = [], [], self._fresh()
         for law in sorted(some, key=lambda law: -self.telling[law.name]):
             problems = drawn(law.name, FEW) if few else drawn(law.name)
@@ -206,7 +209,7 @@ class _Trial:
                 unasked.append(law.name)
             elif how:
                 found.append((law.name, how))
-            if len(found) == 2 or how == apart.HUNG:
+            if len(found) == enough or how == apart.HUNG:
                 break
         return found, unasked
 
@@ -317,7 +320,9 @@ def _power(trial, label, edits, refusals, reasons, seconds, workers):
         counts[edit.file, edit.line] = tried + 1, refused + bool(found)
         if found:
             how[found if isinstance(found, str) else found[0][1]] += 1
-            alone.update([found[0][0]] if isinstance(found, list) and len(found) == 1 else ())
+            if isinstance(found, list) and edit in trial.thorough:
+                power.alone_of += 1
+                alone.update([found[0][0]] if len(found) == 1 else ())
         else:
             where = _shown(edit.file), edit.line, edit.place, edit.before, edit.after
             power.survivors.append(Survivor(*where, reasons[edit]))
