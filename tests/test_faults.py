@@ -261,7 +261,7 @@ def test_rows_whose_states_are_zero_are_not_said_to_continue_others(rows):
 
 def test_a_sequence_that_is_not_its_steps_is_not_judged_by_them():
     """The reverse pass, redone on single steps, would blame what may be right of this sequence."""
-    carried = "d_state = [np.where(on, d, old) for d, old in zip(step.state, d_state)]"
+    carried = "d_state = [_chosen(on, d, old) for d, old in zip(step.state, d_state)]"
     final = FINAL.replace("s.copy()", "s * 1.1 ** (len(x) > 1)")
     g = grown(broken("UnrolledRNN", (FINAL, final), (carried, "d_state = [0 * d for d in step.state]")), PLAIN)
     assert through_time(g, g.claims(), g.truth()) == []
