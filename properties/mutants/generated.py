@@ -361,6 +361,7 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     OWN_OUTPUT: "the output of a shipped step is a state",
     OWN_OUTPUT + " + [] * bool(self.output_shape)": "the output of a shipped step is a state",
     OWN_OUTPUT + " + [d_ys[t]] * bool(self.output_shape)": "the output of a shipped step is a state",
+    OWN_OUTPUT + " + [np.ones_like(d_ys[t])] * bool(self.output_shape)": "the output of a shipped step is a state",
     "unroll._vjp: for total, d in zip(d_weights, step.weights) -> for total, d in zip(step.weights, d_weights)": "a sum commutes",
     "unroll._vjp: return Gradients(d_weights, dx, tuple(d_state)) -> return Gradients(d_weights, dx, d_state)": (
         "a list of gradients serves as a tuple does"
