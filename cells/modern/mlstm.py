@@ -51,24 +51,17 @@ class MLSTM(Gated):
         n_new = keep * n + write * k
         nq, least = (n_new * q).sum(axis=1, keepdims=True), np.exp(-m_new)
         sign = np.where(np.abs(nq.real) > least.real, np.sign(nq.real), 0)
-        y = np.einsum("bkv,bk->bv", C_new, q) / np.where(sign == 0, least, sign * nq)
-        self._cache = (
-            x.copy(),
-            gates,
-            (keep, write, old.real > i.real),
-            (C.copy(), n.copy()),
-            (C_new.copy(), n_new.copy()),
-            y,
-            sign,
-            least,
-        )
+        size = np.where(sign == 0, least, sign * nq)
+        y = np.einsum("bkv,bk->bv", C_new, q) / size
+        before, after = (C.copy(), n.copy()), (C_new.copy(), n_new.copy())
+        self._cache = x.copy(), gates, (keep, write, old.real > i.real), before, after, (y, sign, size)
         return C_new, n_new, m_new, sigmoid(o) * y
 
     def _vjp(self, dC, dn, dm, dy):
-        x, (q, k, v, i, f, o), (keep, write, keeps), (C, n), (C_new, n_new), y, sign, least = self._cache
+        x, (q, k, v, i, f, o), (keep, write, keeps), (C, n), (C_new, n_new), (y, sign, size) = self._cache
         k = k / self.keys**0.5
         d_o, dy = dy * y * d_sigmoid(o), dy * sigmoid(o)
-        d_sum = dy / np.where(sign == 0, least, sign * (n_new * q).sum(axis=1, keepdims=True))  # of C'^T q
+        d_sum = dy / size  # of C'^T q
         d_nq = -(d_sum * y).sum(axis=1, keepdims=True) * sign
         dm = dm - (dC * C_new).sum(axis=(1, 2))[:, None] - (dn * n_new).sum(axis=1, keepdims=True)  # through keep and write
         dq = np.einsum("bkv,bv->bk", C_new, d_sum) + d_nq * n_new

@@ -349,6 +349,10 @@ TOTALS = (
     "d_weights, dx = ([np.zeros_like(w) for w in self.weights], "
 )
 PADDING = "unroll._apply: x, states, ys, taken = (_chosen(alive, x, 0), [tuple(state)], [], []) -> x, states, ys, taken = "
+OWN_OUTPUT = (
+    "unroll._vjp: d_new = [_chosen(on, d, 0) for d in d_state] + [np.zeros_like(d_ys[t])] * bool(self.output_shape) -> "
+    "d_new = [_chosen(on, d, 0) for d in d_state]"
+)
 GRU_BIASES = (
     "gru.__init__: self.b_input, self.b_state = (np.zeros(columns, dtype), np.zeros(columns, dtype)) -> "
     "self.b_input, self.b_state = "
@@ -382,6 +386,10 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     TOTALS + "np.ones(x.shape, self.weights[0].dtype))": "every step of dx is written",
     TOTALS + "np.zeros(x.shape, self.weights[1].dtype))": ALIKE,
     TOTALS + "np.zeros(x.shape, self.weights[-1].dtype))": ALIKE,
+    OWN_OUTPUT: "the output of a shipped step is a state",
+    OWN_OUTPUT + " + [] * bool(self.output_shape)": "the output of a shipped step is a state",
+    OWN_OUTPUT + " + [d_ys[t]] * bool(self.output_shape)": "the output of a shipped step is a state",
+    OWN_OUTPUT + " + [np.ones_like(d_ys[t])] * bool(self.output_shape)": "the output of a shipped step is a state",
     "unroll._vjp: for total, d in zip(d_weights, step.weights) -> for total, d in zip(step.weights, d_weights)": "a sum commutes",
     "unroll._vjp: return Gradients(d_weights, dx, tuple(d_state)) -> return Gradients(d_weights, dx, d_state)": (
         "a list of gradients serves as a tuple does"
