@@ -39,6 +39,8 @@ class Journal:
 
     def begin(self, what, seconds=None):
         """Something new begins. what: completes the sentence "it was ..."; seconds: its limit, if it has one."""
+        if os.getpid() != self.pid:  # in a process that the guest forked, which has no alarm
+            return
         self.what, self.rings = what, 0.0
         faulthandler.cancel_dump_traceback_later()
         self._write("")
@@ -47,6 +49,8 @@ class Journal:
 
     def step(self, inputs, seconds):
         """A step of what has begun. inputs: where it is, shown by their repr; seconds: its limit."""
+        if os.getpid() != self.pid:
+            return
         self._write(f"with {inputs!r}")
         latest = monotonic() + seconds + GRACE + 1
         if not latest - 1 <= self.rings <= latest:  # setting the alarm takes 40 us, so it is done once a second
@@ -59,6 +63,8 @@ class Journal:
 
     def done(self, status):
         """Pytest has returned this exit status, and the process will end."""
+        if os.getpid() != self.pid:  # else Python would wait there for the thread of the alarm, which was not forked
+            os._exit(1)
         self.begin(f"done, {status}")
         self._alarm(LINGER)
 
@@ -66,9 +72,8 @@ class Journal:
         faulthandler.dump_traceback_later(seconds, exit=True, file=self.trace)
 
     def _write(self, inputs):
-        if os.getpid() == self.pid:  # and not a process that the guest forked
-            text = f"{self.what}\n{inputs}".encode()[: SIZE - 1] + b"\0"
-            self.memory[: len(text)] = text
+        text = f"{self.what}\n{inputs}".encode()[: SIZE - 1] + b"\0"
+        self.memory[: len(text)] = text
 
 
 class Silence:

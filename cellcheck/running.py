@@ -22,7 +22,7 @@ from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import problems, regimes
 
-ENDINGS = (SkipTest, pytest.skip.Exception, pytest.fail.Exception, pytest.exit.Exception)
+ENDINGS = (SystemExit, SkipTest, pytest.skip.Exception, pytest.fail.Exception, pytest.exit.Exception)
 TOGETHER = 4  # problems for each example of Hypothesis, whose own work costs as much as two of them
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
 

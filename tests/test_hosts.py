@@ -15,7 +15,7 @@ def hosts():
     """The plugin in a run that is to verify LAWS."""
     collector = Collector()
     collector.expect(LAWS)
-    return Hosts(SimpleNamespace(option=SimpleNamespace(collectonly=False)), collector)
+    return Hosts(SimpleNamespace(option=SimpleNamespace(collectonly=False), stash=pytest.Stash()), collector)
 
 
 def held(hosts, law, host):
