@@ -10,6 +10,7 @@ from typing import Any
 from unittest import SkipTest
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis.errors import UnsatisfiedAssumption
 
@@ -20,6 +21,10 @@ from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import problems, regimes
 
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
+
+
+class Stopped(BaseException):
+    """A timeout of pytest's ended the test. No Exception, so that Hypothesis does not take it for a failure of the law."""
 
 
 @dataclass
@@ -64,7 +69,7 @@ class Run:
 
 
 def observed(check, Cell, label, chosen, limit, shrink=True):
-    """Run a law under observation, and make the case that breaks it small; returns the Run.
+    """Run a law under observation, and make the case that breaks it small; returns the Run. Raises pytest's own failure.
 
     check: the law as a function of (Cell, problem); label: of the cell; chosen: Hypothesis's settings; limit: seconds for one
     example; shrink: whether to make the case small.
@@ -82,6 +87,8 @@ def observed(check, Cell, label, chosen, limit, shrink=True):
                     return check(Cell=Cell, problem=problem)
         except UnsatisfiedAssumption:  # no failure, and no example
             raise
+        except pytest.fail.Exception as fail:
+            raise Stopped from fail
         except SkipTest as skip:  # what a guest raises is its own; pytest would take this for ours
             run.failure = problem
             raise RuntimeError(f"the cell raised SkipTest: {skip}") from skip
@@ -92,6 +99,8 @@ def observed(check, Cell, label, chosen, limit, shrink=True):
     try:
         with profiles.settled(chosen):
             as_test(watched, check, label, chosen)(Cell=Cell)
+    except Stopped as stopped:
+        raise stopped.__cause__ from None
     except (Exception, SystemExit, Hang) as error:
         run.error = error
         if shrink and run.failure is not None and isinstance(error, Exception):
