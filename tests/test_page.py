@@ -4,7 +4,7 @@ import os
 
 import pytest
 from cellcheck.cells import GRU, LSTM, lift
-from cellcheck.properties.certificate import certificate
+from cellcheck.properties.certificate import certificate, described
 from cellcheck.properties.certificate.data import expected_blocks
 from cellcheck.properties.certificate.page import page
 from cellcheck.properties.intake.catalogue import laws
@@ -25,7 +25,8 @@ def results(name, Cell, changed=None, regimes=None):
 
 def certified(cells, changed=None, **options):
     """The certificate of such a run of several cells."""
-    whole = certificate(cells, [], [r for name, Cell in cells.items() for r in results(name, Cell, changed, **options)], RUN)
+    rows = [r for name, Cell in cells.items() for r in results(name, Cell, changed, **options)]
+    whole = certificate({name: described(Cell) for name, Cell in cells.items()}, rows, RUN)
     assert list(faults(whole, SCHEMA)) == []
     return whole
 
