@@ -12,7 +12,7 @@ from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, gro
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
-from cellcheck.properties.reports.diagnosis.sequence import sequence_faults
+from cellcheck.properties.reports.diagnosis.sequence import ragged_gradients, sequence_faults
 from cellcheck.properties.reports.raised import internal
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.shrinking.shrinking import quiet
@@ -119,6 +119,8 @@ def _examined(g, tried, problem):
     if not right and numeric:
         return numeric, True
     told, good = tried(lambda: gradient_faults(g), ((), True)) if g.cell.gradients else ((), True)
+    if good and problem == PLAIN and g.cell.sequence:
+        told = told or tried(lambda: ragged_gradients(g))
     if numeric and any("not finite" in sentence for sentence in told):
         return [*numeric, *told], True
     return told or numeric, bool(told or numeric) or not (right and good)
