@@ -257,7 +257,9 @@ NAMED = {
         "UnrolledRNN", ("[np.where(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)")
     ),
     "c' is clipped at 2: with the forget gate open": broken(
-        "LSTM", ("c_new = sigmoid(f)", "c_new = np.clip(sigmoid(f)"), ("+ sigmoid(i) * tanh(g)\n", "+ sigmoid(i) * tanh(g), -2, 2)\n")
+        "LSTM",
+        ("c_new = sigmoid(f)", "c_new = np.clip(sigmoid(f)"),
+        ("+ sigmoid(i) * tanh(g)\n", "+ sigmoid(i) * tanh(g), -2, 2)\n"),
     ),
     "lengths [2, 0, 4] raise ValueError": broken("UnrolledRNN", ("(lengths < 0)", "(lengths < bool(steps))")),
 }

@@ -110,20 +110,22 @@ def examined(Cell, problem):
 def _examined(g, tried, problem):
     if told := tried(lambda: conduct_faults(g)):
         return told, True
-    told, right = tried(lambda: equation_faults(g), ((), True))
+    told, apart = tried(lambda: equation_faults(g), ((), ""))
     if told and not g.cell.sequence:
         return told, True
     if g.cell.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
         return told, True
     numeric = tried(lambda: single(g)) or tried(lambda: numeric_faults(g))
-    if not right and numeric:
+    if apart and numeric:
         return numeric, True
     told, good = tried(lambda: gradient_faults(g), ((), True)) if g.cell.gradients else ((), True)
     if good and problem == PLAIN and g.cell.sequence:
         told = told or tried(lambda: ragged_gradients(g))
+    if told and apart:
+        told = [apart, *told]
     if numeric and any("not finite" in sentence for sentence in told):
         return [*numeric, *told], True
-    return told or numeric, bool(told or numeric) or not (right and good)
+    return told or numeric, bool(told or numeric or apart) or not good
 
 
 __all__ = ["Attempts", "Examined", "diagnose", "examined"]
