@@ -19,7 +19,6 @@ from cellcheck.properties.verdicts.tally import require
 from cellcheck.properties.writing.files import whole
 from cellcheck.strategies import Problem
 
-DOCS = Path(__file__).parents[1] / "docs" / "reports"
 pytestmark = pytest.mark.filterwarnings("ignore")
 HOSTILE = "<script>alert(1)</script> | `tick` \x1b[31mred\n second line " + "x" * 100_000
 
@@ -218,7 +217,8 @@ def test_the_picture_is_of_the_law_or_there_is_none(tmp_path):
     assert [panel.name for panel in case.panels] == ["x"]
 
 
-@pytest.mark.parametrize("script", sorted(DOCS.glob("*/*.py")), ids=lambda path: path.parent.name)
-def test_the_reports_that_are_kept_still_reproduce(script):
+def test_the_reports_that_are_kept_still_reproduce():
     """Those in docs/ are of guests that are still as broken."""
-    assert subprocess.run([sys.executable, script], capture_output=True, check=False).returncode == 1
+    scripts = sorted((Path(__file__).parents[1] / "docs" / "reports").glob("*/*.py"))
+    assert len(scripts) == 3
+    assert [subprocess.run([sys.executable, s], capture_output=True, check=False).returncode for s in scripts] == [1, 1, 1]
