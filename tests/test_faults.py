@@ -253,6 +253,14 @@ NAMED = {
     "h' is right times a mask: 3 of 15 entries are exactly 0, the others 1.42857 times": broken(
         "RNN", ("return (tanh(z),)", f"return (tanh(z) * ({MASK}(size=z.shape[1]) < 0.7) / 0.7,)")
     ),
+    "with lengths [2, 0, 4] the gradient of h of rows [0, 1] is not that of each row alone": broken(
+        "UnrolledRNN", ("[np.where(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)")
+    ),
+    "c' is clipped at 2: with the forget gate open": broken(
+        "LSTM",
+        ("c_new = sigmoid(f)", "c_new = np.clip(sigmoid(f)"),
+        ("+ sigmoid(i) * tanh(g)\n", "+ sigmoid(i) * tanh(g), -2, 2)\n"),
+    ),
     "lengths [2, 0, 4] raise ValueError": broken("UnrolledRNN", ("(lengths < 0)", "(lengths < bool(steps))")),
 }
 

@@ -18,14 +18,17 @@ def conduct_faults(g):
 
 
 def outputs(g):
-    """A sequence of outputs of the wrong shape."""
-    if g.outputs[-1] != "ys":
-        return []
+    """Outputs that are no floats, and a sequence of them of the wrong shape."""
     cell, x, state = g.p.build(g.Cell)
     try:
-        ys = cell.apply(x, *state)[-1]
+        found = dict(zip(g.outputs, map(np.asarray, cell.apply(x, *state))))
     except Exception:
         return []
+    if odd := [name for name, y in found.items() if y.dtype.kind != "f"]:
+        return [f"{several(odd)} has dtype {found[odd[0]].dtype} instead of {x.dtype}"]
+    if "ys" not in found:
+        return []
+    ys = found["ys"]
     wanted = (*x.shape[:2], g.p.recipe.state)
     if np.shape(ys) == wanted:
         return []

@@ -79,19 +79,22 @@ def on_the_way(kind, variant, gates, x, state):
     zs = {gate: t.pop(f"z {conventions.letters(kind, [gate])}" if kind != "RNN" else "z") for gate in conventions.GATES[kind]}
     if kind == "LSTM":
         new, c = t["tanh(c')"], t["c"]
-        t |= {"tanh(c)": np.tanh(c), "tanh(i)": np.tanh(zs["input"]), "tanh'(c')": 1 - new**2, "tanh'(c)": 1 - np.tanh(c) ** 2}
+        t |= {"tanh(c)": np.tanh(c), "tanh'(c')": 1 - new**2, "tanh'(c)": 1 - np.tanh(c) ** 2}
         t |= {"tanh'(tanh(c'))": 1 - np.tanh(new) ** 2, "1 - c'^2": 1 - t["c'"] ** 2, "1 - c^2": 1 - c**2}
         t |= {"1 - h'^2": 1 - t["h'"] ** 2, "sigmoid'(c')": d_sigmoid(t["c'"])}
     elif kind == "GRU":
         t |= {"1 - u": 1 - t["u"], "1 - r": 1 - t["r"], "n - h": t["n"] - t["h"], "r h": t["r"] * t["h"]}
-    t |= {f"z of {the(gate)}": z for gate, z in zs.items()}
+    for gate, z in zs.items():
+        letter, swapped = conventions.letters(kind, [gate]), sigmoid if gate == "candidate" else np.tanh
+        t |= {f"{swapped.__name__}({letter})": swapped(z), f"z of {the(gate)}": z}
     slopes = {}
     for gate, z in zs.items():
         act, slope, other = (np.tanh, d_tanh, d_sigmoid) if gate == "candidate" else (sigmoid, d_sigmoid, d_tanh)
         raw = 1 - z * z if gate == "candidate" else z * (1 - z)
         steep = np.where(np.abs(z) < 1, 1.0, 0.0) if gate == "candidate" else np.where(np.abs(z) < 2.5, 0.2, 0.0)
+        half = x @ gates["x", gate] + gates.get(("bias", gate), 0) + gates.get(("bias_x", gate), 0)
         slopes[gate] = {"right": slope(z), "output": slope(act(z)), "raw": raw, "value": act(z), "other": other(z), "hard": steep}
-        slopes[gate]["old"] = 1 - t["h"] ** 2
+        slopes[gate] |= {"old": 1 - t["h"] ** 2, "z": z, "half of x": slope(half), "half of h": slope(z - half)}
     return t, slopes
 
 
@@ -142,12 +145,15 @@ def _explained(rows, gate, true, claimed):
         (slope("other") / right, f"is that of a {other}"),
         (slope("hard") / right, f"is that of a hard {act}"),
         (slope("old") / right, "is 1 - h^2, with the old state h"),
+        (slope("half of x") / right, "is taken at what comes from x alone"),
+        (slope("half of h") / right, "is taken at what comes from h alone"),
     ]
     for wanted, sentence in told:
         if fits(wanted):
             return f"the derivative of its {act} {sentence} ({ratio.size} units of {len(rows)} rows agree)"
-    if fits(slope("value") / right):
-        return f"its value stands where the derivative of its {act} belongs ({ratio.size} units of {len(rows)} rows agree)"
+    for name, words in (("value", "its value"), ("z", "its pre-activation")):
+        if fits(slope(name) / right):
+            return f"{words} stands where the derivative of its {act} belongs ({ratio.size} units of {len(rows)} rows agree)"
     if np.ptp(ratio) <= 1e-8 * np.max(np.abs(ratio)):
         k = float(np.mean(ratio))
         return "its gradient has the wrong sign (factor -1)" if abs(k + 1) < 1e-9 else f"its gradient is scaled by {k:.10g}"
