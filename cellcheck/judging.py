@@ -110,7 +110,7 @@ class Trial:
         try:
             with restored(), limited(self.options.limit):
                 return reported(self.run.case, directory and self.home / directory)
-        except (Exception, *ENDINGS, Hang) as other:  # whatever a wild guest does while it is asked for more
+        except (Exception, SystemExit, *ENDINGS, Hang) as other:  # whatever a wild guest does while it is asked for more
             return f"{label} breaks the law {law.name}: {_named(error)} at {problem} (no report: {_named(other)})"
 
 

@@ -254,7 +254,7 @@ NAMED = {
         "RNN", ("return (tanh(z),)", f"return (tanh(z) * ({MASK}(size=z.shape[1]) < 0.7) / 0.7,)")
     ),
     "with lengths [2, 0, 4] the gradient of h of rows [0, 1] is not that of each row alone": broken(
-        "UnrolledRNN", ("[np.where(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)")
+        "UnrolledRNN", ("[_chosen(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)")
     ),
     "c' is clipped at 2: with the forget gate open": broken(
         "LSTM",
