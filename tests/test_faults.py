@@ -328,7 +328,7 @@ class Stateless:
 class Total(Stateless):
     """The sum of all of its outputs: its upstream is a scalar."""
 
-    outputs, gist = ("loss",), True
+    outputs = ("loss",)
 
     def apply(self, x):
         """A number."""
