@@ -48,6 +48,14 @@ def asked(Cell=LSTM, outcome="failed", error=None, run=None, cell=(), promise=Fa
     return item, told
 
 
+def ours():
+    """An error of Cellcheck itself."""
+    try:
+        Problem().literal(LSTM).rows([7])
+    except IndexError as error:
+        return error
+
+
 SINGLE, CLIPS = lift(LSTM, choices={"float32": True}), lift(LSTM, choices={"clip": 1}, takes_upstream=False)
 FEW = Run(Tally(examples=100, verdicts={"W": Counter(certified=1)}), law=law)
 ENDINGS = {
@@ -93,6 +101,12 @@ ENDINGS = {
     "clipped, and wrong": ({"Cell": CLIPS, "error": wrong([1.0, 0.4], [3.0, 0.5], 1e-9)}, "broken", "told"),
     "clipped, not a gradient": ({"Cell": CLIPS, "error": wrong([1.0], [3.0], 1e-9, "c'")}, "broken", "told"),
     "raised": ({"Cell": CLIPS, "error": ValueError("no")}, "broken", "told"),
+    "an error of ours": (
+        {"error": ours()},
+        "incomplete",
+        "LSTM: zero: internal error of Cellcheck: IndexError: index 7 is out of bounds for axis 0 with size 1 "
+        f"(strategies/problem.py:{ours().__traceback__.tb_next.tb_lineno})",
+    ),
     "a promise of a guest": ({"error": ValueError("no"), "cell": ["a.py:A"], "promise": True}, "hazard", "told"),
     "a promise of a shipped cell": ({"error": ValueError("no"), "promise": True}, "broken", "told"),
 }
@@ -106,7 +120,7 @@ def test_an_ending_has_its_verdict(ending, monkeypatch):
     _, report = asked(**how)
     said = dict(report.user_properties)["cellcheck"]
     assert (said["verdict"], said["reason"]) == (verdict, reason)
-    assert (report.outcome == "failed") == (verdict == "broken")
+    assert (report.outcome == "failed") == (verdict in ("broken", "incomplete"))
     assert verdict != "broken" or report.longrepr == reason
 
 
