@@ -5,6 +5,7 @@ looked up among the tensors of the step: a missing derivative leaves 1 / act', a
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid
@@ -220,9 +221,8 @@ def _states(g, rows):
         claimed, true = (np.array([np.ravel(getattr(row, side)[name]) for row in rows]) for side in ("claims", "truth"))
         if same(claimed, true):
             continue
-        mistakes = (
-            Mistake(f"the gradient of {name} {said}", lambda a=a: {name: a}) for said, a in _of_state(g, rows, name, true)
-        )
+        tried = _of_state(g, rows, name, true)
+        mistakes = (Mistake(f"the gradient of {name} {said}", partial(dict, {name: a})) for said, a in tried)
         if found := matched(mistakes, {name: claimed}, {name: true}, "it"):
             told += found
             continue
