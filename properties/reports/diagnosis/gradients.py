@@ -96,7 +96,7 @@ def one_array(g, name, claim, truth):
         return [f"the gradient of {name} is zero everywhere, but should reach {figure(np.max(np.abs(true)))}"]
     if (k := ratio(claim, true)) is not None:
         return [f"the gradient of {name} is {factor(g, k, claim)}"]
-    mistakes = (Mistake(f"the gradient of {name} {said}", lambda a=a: {name: a}) for said, a in of_one(g, name, claim, truth))
+    mistakes = (Mistake(f"the gradient of {name} {said}", partial(dict, {name: a})) for said, a in of_one(g, name, claim, truth))
     if told := matched(mistakes, {name: claim}, {name: true}, "it"):
         return told
     if np.array_equal(claim, claim.astype(np.float32)) and gap(claim, true) < 1e-6:
