@@ -8,7 +8,7 @@ import pytest
 
 from cellcheck.database import DatabaseError
 from cellcheck.hosts import Hosts
-from cellcheck.judging import Trial, trials
+from cellcheck.judging import trial_of, trials
 from cellcheck.options import OptionError, Options
 from cellcheck.plugin import Laws
 from cellcheck.profiles import profile
@@ -89,14 +89,14 @@ class Session:
     def pytest_pyfunc_call(self, pyfuncitem):
         """A law is run as a Trial."""
         if isinstance(pyfuncitem.parent, Laws):
-            _trial(pyfuncitem)()
+            trial_of(pyfuncitem)()
             return True
         return None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
         """Put the verdict on the report: a broken law in few lines, a guest's broken promise as a hazard, numbers for the table."""
-        report, trial = (yield), _trial(item)
+        report, trial = (yield), trial_of(item)
         if call.when != "call" or not trial:
             return report
         if trial.result is None:
@@ -175,9 +175,3 @@ class Session:
         whole = certificate(cards, results, {**run, "workers": self.collector.workers})
         for name in self.options.certificate:
             yield f"certificate: {write(self.home / name, whole)}"
-
-
-def _trial(item):
-    """The Trial that a test was given, or None."""
-    given = getattr(item, "callspec", None)
-    return next((value for value in given.params.values() if isinstance(value, Trial)), None) if given else None
