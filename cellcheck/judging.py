@@ -140,6 +140,12 @@ def power(subject, results, seconds, strict=False):
     return measured(subject.Cell, subject.label, seconds, held, strict=subject.shipped or strict)
 
 
+def trial_of(item):
+    """The Trial that a test of pytest's was given, or None."""
+    given = getattr(item, "callspec", None)
+    return next((value for value in given.params.values() if isinstance(value, Trial)), None) if given else None
+
+
 def _named(error):
     """The kind and the first line of what was raised."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
