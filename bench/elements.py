@@ -45,7 +45,7 @@ def cell_rows(sizes=SIZES, cells=(RNN, LSTM, GRU)):
         for size in sizes:
             subject = Subject(Cell, size)
             units = size[0] * size[2]
-            [u] = subject.problem.upstreams(1, subject.cell.apply(subject.x, *subject.state))
+            [u] = subject.problem.upstreams(1, subject.cell.apply(subject.x, *subject.state), subject.cell.spec)
             forward, vjp = beside(subject, lambda s=subject, u=u: s.cell.vjp(*u))
             theirs = torch_seconds(Cell, subject) if find_spec("torch") else (None, None)
             yield Cell.__name__, size, *(t and 1e9 * t / units for t in (forward, vjp, *theirs))

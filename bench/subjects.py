@@ -7,7 +7,6 @@ import numpy as np
 from cellcheck.cells import GRU, LSTM, Gradients
 from cellcheck.properties.oracles.gradients import regions_of
 from cellcheck.properties.oracles.handshake import handshake
-from cellcheck.properties.verdicts.run import array_names
 from cellcheck.strategies import Problem
 
 CELLS = (LSTM, GRU)
@@ -41,7 +40,7 @@ class Subject:
     @cached_property
     def regions(self):
         """The parts that get a verdict of their own: each gate of each weight, x and each state."""
-        return regions_of(self.cell, array_names(self.cell), range(len(self.arrays)))
+        return regions_of(self.cell, self.cell.spec.array_names, range(len(self.arrays)))
 
     @property
     def gate(self):

@@ -17,7 +17,7 @@ SHARES = ("cells", "oracles and laws", "building arrays", "drawing recipes", "Hy
 
 def run(*options, profile="default"):
     """(wall seconds, output) of the laws on the shipped cells with these options."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LAWS, "--hypothesis-profile", profile, *options]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LAWS, "--cell-profile", profile, *options]
     start = perf_counter()
     done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     return perf_counter() - start, done.stdout
@@ -80,7 +80,7 @@ def pytest_configure(config):
     from cellcheck.strategies import Literal, Problem
     from hypothesis.internal.conjecture.data import ConjectureData
 
-    from cellcheck import running
+    from cellcheck import judging, running
 
     config.shares = clock = Shares()
     for owner, name in ((Cell, "apply"), (Cell, "vjp"), (Unrolled, "apply")):
@@ -98,13 +98,7 @@ def pytest_configure(config):
             yield
 
     running.limited = counted
-
-
-def pytest_pyfunc_call(pyfuncitem):
-    """What a law spends outside its examples is Hypothesis."""
-    law = pyfuncitem.obj
-    if hasattr(law, "hypothesis"):
-        pyfuncitem.obj = pyfuncitem.config.shares.around("Hypothesis", law)
+    judging.observed = clock.around("Hypothesis", judging.observed)  # what a law spends outside its examples
 
 
 def pytest_unconfigure(config):

@@ -15,17 +15,28 @@ import subprocess
 import sys
 import warnings
 from contextlib import suppress
-from functools import cache, wraps
+from functools import cache
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
-PLUGIN = ("-p", "cellcheck.fuzzing", "--hypothesis-profile", "fuzz")
-HERE = Path(__file__).parent
-OTHERS, GUESTS = (HERE, HERE.parent / "strategies", Path(np.__file__).parent), str(HERE / "meta" / "guests")
+import cellcheck.properties
+import cellcheck.strategies
+from cellcheck.judging import Trial
+from cellcheck.profiles import profile
+from cellcheck.properties.intake.capabilities import missing
+from cellcheck.properties.verdicts.limits import Hang, limited
+from cellcheck.running import as_test
+
+PLUGIN = ("-p", "cellcheck.plugin", "-p", "cellcheck.fuzzing", "--cell-profile", "fuzz")
+HERE = Path(__file__).resolve().parent
+OTHERS = tuple(
+    f"{Path(str(module.__file__)).resolve().parent}{os.sep}" for module in (cellcheck.properties, cellcheck.strategies, np)
+)
 CLI = "from hypothesis.extra.cli import main; main(prog_name='hypothesis')"
 
 
@@ -37,8 +48,14 @@ def tune():
     if hasattr(place, "placed"):
         return
     hypofuzz.get_shrinker = lambda law, **options: shrinker(law, **{**options, "explain": False})  # minutes; pytest explains
-    others = tuple(f"{Path(folder).resolve()}{os.sep}" for folder in OTHERS)
-    coverage.should_trace = cache(lambda file: theirs(file) and (file.startswith(GUESTS) or not file.startswith(others)))
+    coverage.should_trace = cache(lambda file: theirs(file) and not file.startswith(OTHERS) and Path(file).parent != HERE)
+    target = hypofuzz.FuzzTarget.from_hypothesis_test
+
+    def from_hypothesis_test(test, **options):
+        del test.hypothesis.inner_test._hypothesis_internal_add_digest  # so that examples have the key that pytest replays
+        return target(test, **options)
+
+    hypofuzz.FuzzTarget.from_hypothesis_test = from_hypothesis_test
 
     @cache
     def placed(*branch):
@@ -54,39 +71,42 @@ def tune():
     coverage.CoverageCollector.trace_branch = trace_branch
 
 
+def pytest_configure():
+    """HypoFuzz refuses tests with a database that is not that of the loaded profile; this process has no other tests."""
+    settings.register_profile("cellcheck", profile("fuzz"))
+    settings.load_profile("cellcheck")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items, config):
     """Leave only the laws that apply to their cell, and let them run as they do under pytest."""
-    from cellcheck.judging import barred
-
     tune()
-    laws = [item for item in items if "Cell" in getattr(item, "fixturenames", ())]
-    kept = [item for item in laws if not barred(item)]
-    for item in kept:
-        item.obj.hypothesis.inner_test = quietly(item.obj.hypothesis.inner_test)
+    tried = [
+        (item, trial)
+        for item in items
+        if isinstance(trial := getattr(item, "callspec", None) and item.callspec.params.get("Cell"), Trial)
+    ]
+    kept = [item for item, trial in tried if not missing(trial.subject.Cell, trial.law.needs)]
+    for item, trial in tried:
+        if item in kept:
+            item.obj = as_test(quiet(trial), trial.law.check, trial.subject.label, settings())
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
 
 
-def quietly(law):
-    """The law without floating-point flags and warnings, each call limited in time; a law is wrapped once."""
-    if hasattr(law, "quiet"):
-        return law
+def quiet(trial):
+    """The law of a trial on its cell as a function of (Cell, problem): no flags, no warnings, each call limited in time."""
 
-    @wraps(law)
-    def quiet(**arguments):
-        from cellcheck.properties.verdicts.limits import Hang, limited
-
+    def law(Cell, problem):
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                with limited():
-                    return law(**arguments)
+                with limited(trial.options.limit):
+                    return trial.law.check(Cell=trial.subject.Cell, problem=problem)
             except Hang as hang:  # no Exception, and would end the worker
                 raise TimeoutError(str(hang)) from None
 
-    quiet.quiet = True
-    return quiet
+    return law
 
 
 def main(arguments=None):
@@ -134,7 +154,7 @@ def report(arguments, chosen, seconds):
             broken += 1
             seen = database.failure_observations(state=state).fetch(key, failures[0])
             yield f"found {target.nodeid} after {inputs} examples ({state.value}): {_told(seen)}"
-            yield f"    pytest {shlex.join([*chosen, target.nodeid])}"
+            yield f"    pytest {shlex.join([*chosen, '-k', target.nodeid.rpartition('::')[2].partition('[')[0]])}"
             break
         for fatal in database.fatal_failures.fetch_all(key):
             yield f"could not run {target.nodeid}: {fatal.traceback.splitlines()[-1]}"

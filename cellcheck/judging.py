@@ -1,129 +1,145 @@
-"""From one law on one cell to its verdict: what bars the law, what its outcome means, what the table is told."""
+"""One law on one cell, from the examples to the verdict and the report, with or without pytest."""
 
-from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import Phase, settings
 
+from cellcheck import profiles
+from cellcheck.journal import Silence
+from cellcheck.options import Options
+from cellcheck.properties.certificate import table
+from cellcheck.properties.intake import expected
 from cellcheck.properties.intake.capabilities import missing
+from cellcheck.properties.intake.catalogue import GROUPS, Law, laws
+from cellcheck.properties.intake.surroundings import Replaced, restored
+from cellcheck.properties.mutants.own import measured
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.reports.raised import internal
-from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.limits import Hang, limited
-from cellcheck.properties.verdicts.run import array_names
-from cellcheck.running import Run, observed
-
-FLOAT32 = 2.0**29  # how much larger a rounding is, and so the one bound, than in float64
-RUN, HUNG = pytest.StashKey[Run](), pytest.StashKey[set]()
+from cellcheck.running import ENDINGS, TOGETHER, Run, observed
+from cellcheck.subjects import Subject
 
 
-def barred(item):
-    """Why this law is not asked of this cell, or None: it lacks what the law needs, or it has hung before."""
-    needs = {need for mark in item.iter_markers("needs") for need in mark.args}
-    if item.callspec.id in item.config.stash.setdefault(HUNG, set()):
-        return "the cell hung in an earlier law"
-    return missing(item.callspec.params["Cell"], needs)
+class Broken(AssertionError):
+    """A law is broken; the message is the short report."""
 
 
-@contextmanager
-def watched(item):
-    """Run the law of this item under observation; one that is expected to fail is not shrunk."""
-    law, kept = item.obj, item.obj._hypothesis_internal_use_settings
-    if any(item.iter_markers("xfail")):
-        law._hypothesis_internal_use_settings = settings(kept, phases=[p for p in kept.phases if p != Phase.shrink])
-    try:
-        with observed(law, shrink=not any(item.iter_markers("xfail"))) as item.stash[RUN]:
-            yield
-    finally:
-        law._hypothesis_internal_use_settings = kept
+@dataclass(repr=False)
+class Trial:
+    """One law on one cell. Call it in a test, or `judge` it anywhere else.
 
+    law, subject, options: what is tried, and how; home: where relative paths start; expected: why the law is known to fail, or
+    None; run: what happened; result: the verdict and the numbers as plain values, once it has been judged; journal: where to
+    write down each step, see journal.py.
+    """
 
-def judge(item, call, report):
-    """Put the verdict on the report: a broken law in few lines, a guest's broken promise as a hazard, numbers for the table."""
-    run, law, cell = (
-        item.stash.get(RUN, Run()),
-        item.originalname.removeprefix("test_"),
-        label(item.callspec.id, item.config.cells),
-    )
-    verdict, reason = _verdict(item, call, report, run, law, cell)
-    if report.failed and verdict not in ("broken", "incomplete"):
-        report.outcome, report.wasxfail = "skipped", reason
-    elif verdict in ("broken", "incomplete"):
-        report.outcome = "failed"
-        if item.config.get_verbosity() < 2 or not report.longrepr:
-            report.longrepr = reason
-    result = run.result(cell, item.path.stem.removeprefix("test_"), law, verdict, reason)
-    report.user_properties.append(("cellcheck", {**result, "finding": run.case and finding(run.case)}))
+    law: Law
+    subject: Subject
+    options: Options = field(default_factory=Options)
+    home: Path = field(default_factory=Path.cwd)
+    expected: str | None = None
+    run: Run = field(default_factory=Run)
+    result: dict | None = None
+    journal: object = field(default_factory=Silence)
 
+    def __repr__(self):
+        """The law and the cell: the name of the test."""
+        return f"{self.law.name} of {self.subject.label}"
 
-def label(id, cells):
-    """The cell of this id: pytest writes what is not ASCII as escapes."""
-    return next((cell for cell in cells if cell.encode("unicode_escape").decode() == id), id)
+    def __call__(self):
+        """Judge, as a test: raise Broken for a broken law, and pytest's skip for one that is not verified."""
+        __tracebackhide__ = True
+        result = self.judge()
+        if result["verdict"] in ("broken", "incomplete"):
+            raise Broken(result["reason"]) from self.run.error
+        if result["verdict"] == "not verified":
+            pytest.skip(f"not verified: {result['reason']}")
 
+    def judge(self):
+        """Run the law, and return its result: cell, group, law, verdict, reason, numbers, and what the overview needs of a failure."""
+        self.run = Run()
+        verdict, reason = self._verdict()
+        result = self.run.result(self.subject.label, self.law.group, self.law.name, verdict, reason)
+        self.result = {**result, "finding": self.run.case and finding(self.run.case)}
+        return self.result
 
-def _verdict(item, call, report, run, law, cell):
-    config, error = item.config, call.excinfo and call.excinfo.value
-    if hasattr(report, "wasxfail"):
-        return "expected", f"expected failure: {report.wasxfail}"
-    if report.skipped:
-        return "not verified", str(error).removeprefix("not verified: ")
-    if report.passed:
-        if run.tally.examples and not run.tally.verdicts:
-            return "not verified", "it offers nothing that the law could compare"
-        vacuous = None if config.option.cell else run.vacuous()
-        return ("broken", vacuous) if vacuous else ("held", "")
-    if error is None:
-        return (
-            "broken",
-            f"{cell}: the law {law} holds, but {str(report.longrepr).replace('[XPASS(strict)] ', 'was expected to fail: ')}",
+    def _verdict(self):
+        Cell, label, law = self.subject.Cell, self.subject.label, self.law
+        if self.subject.hung:
+            return "not verified", "the cell hung in an earlier law"
+        if self.subject.deadly:
+            return "not verified", "the cell ended its process in an earlier law"
+        if reason := missing(Cell, law.needs):
+            return "not verified", reason
+        chosen = profiles.profile(self.options.profile, TOGETHER)
+        self.run = run = observed(
+            law.check, Cell, label, chosen, self.options.limit, shrink=not self.expected, step=self.journal.step
         )
-    if isinstance(error, Hang):
-        config.stash.setdefault(HUNG, set()).add(cell)  # nor is it asked again for a report
-        return "broken", f"{cell} breaks the law {law}: it {error} at {(run.failure or {}).get('problem')}"
-    if fault := internal(error):
-        return "incomplete", f"{cell}: {law}: {fault}"
-    if reason := _chosen(item.callspec.params["Cell"], error):
-        return "not verified", reason
-    promise = item.get_closest_marker("promise") and config.option.cell and not config.option.strict
-    return "hazard" if promise else "broken", told(item, run, law, cell, error)
+        self.subject.hung = isinstance(run.error, Hang)
+        if self.expected and run.error:
+            return "expected", f"expected failure: {self.expected}"
+        if self.expected:
+            return "broken", f"{label}: the law {law.name} holds, but was expected to fail: {self.expected}"
+        if run.error is None:
+            if run.tally.examples and not run.tally.verdicts:
+                return "not verified", "it offers nothing that the law could compare"
+            if not self.subject.shipped and (nothing := run.uncertified()):
+                return "not verified", nothing
+            vacuous = run.vacuous() if self.subject.shipped else None
+            return ("broken", vacuous) if vacuous else ("held", "")
+        if self.subject.hung:
+            return "broken", f"{label} breaks the law {law.name}: it {run.error} at {run.failure}"
+        if isinstance(run.error, Replaced):
+            return "broken", f"{label}: it {run.error}; keep NumPy as it is, since the laws compute with it"
+        if fault := internal(run.error):
+            return "incomplete", f"{label}: {law.name}: {fault}"
+        promise = law.promise and not (self.subject.shipped or self.options.strict)
+        return "hazard" if promise else "broken", self._report()
+
+    def _report(self):
+        """The short report of a broken law; the rest of it is written to the folder of reports."""
+        law, label = self.law, self.subject.label
+        directory = (
+            self.options.reports if self.subject.shipped or ":" in label else None
+        )  # no script finds a class without a file
+        problem, error = self.run.smallest or (self.run.failure, self.run.error)
+        self.run.case = Case(label, law.name, law.group, law.equation, law.check, self.subject.Cell, problem, error, self.home)
+        self.journal.begin(f"writing the report of the law {self}", self.options.limit)
+        try:
+            with restored(), limited(self.options.limit):
+                return reported(self.run.case, directory and self.home / directory)
+        except (Exception, SystemExit, *ENDINGS, Hang) as other:  # whatever a wild guest does while it is asked for more
+            return f"{label} breaks the law {law.name}: {_named(error)} at {problem} (no report: {_named(other)})"
 
 
-def told(item, run, law, cell, error):
-    """The short report of a broken law; the rest of it is written where --reports says."""
-    equation, failure = " ".join(item.obj.__doc__.split()).rstrip("."), run.failure or {}
-    problem, error = run.smallest or (failure.get("problem"), error)
-    group, directory = item.path.stem.removeprefix("test_"), item.config.option.reports
-    home = item.config.invocation_params.dir
-    run.case = Case(cell, law, group, equation, run.law, item.callspec.params["Cell"], problem, error, home)
-    try:
-        with limited():
-            return reported(run.case, directory and home / directory)
-    except (Exception, SystemExit, Hang) as other:  # whatever a wild guest does while it is asked for more
-        return f"{cell} breaks the law {law}: {_named(error)} at {problem} (no report: {_named(other)})"
+def trials(subject, options, home, known, names=None):
+    """A Trial of each law on this cell.
+
+    known: the expected failures, of `expected.read`; names: of the laws or of their groups, by default all. Raises GuestError.
+    """
+    chosen = [names] if isinstance(names, str) else names or GROUPS
+    wanted = {expected.known(name, "laws", GROUPS) for name in chosen}
+    return [
+        Trial(law, subject, options, home, expected.reason(known, law.name, subject.label))
+        for law in laws().values()
+        if {law.name, law.group} & wanted
+    ]
+
+
+def power(subject, results, seconds, strict=False):
+    """The Power of the laws over edits of this cell's own code, or None if one of them is broken on the cell itself.
+
+    results: of all laws, as dicts; seconds: about how long it may take; strict: whether promises decide.
+    """
+    ours = [r for r in results if r["cell"] == subject.label]
+    if table.status(ours) != "held":
+        return None
+    held = [r["law"] for r in ours if r["verdict"] == "held"]
+    return measured(subject.Cell, subject.label, seconds, held, strict=subject.shipped or strict)
 
 
 def _named(error):
     """The kind and the first line of what was raised."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _chosen(Cell, error):
-    """What was declared as a choice, if that is all that is wrong: float32 inside, or clipping that cannot be undone."""
-    if not isinstance(error, Violation):
-        return None
-    cell = Cell(2, 3)
-    choices, names = getattr(cell, "choices", {}), set(array_names(cell))
-    if "float32" in choices and all(b.error <= b.bound * FLOAT32 for b in error.blocks):
-        return "declared: computes in float32 inside"
-    if "clip" not in choices or getattr(cell, "takes_upstream", True):
-        return None
-    only = all(set(b.name.split()) & names and _clipped(b, choices["clip"]) for b in error.blocks)
-    return f"declared: clips its gradients at {choices['clip']}" if only else None
-
-
-def _clipped(block, limit):
-    """Whether every entry is the right one clipped at +-limit."""
-    both = isinstance(block.got, np.ndarray) and isinstance(block.expected, np.ndarray)
-    return both and np.allclose(block.got, np.clip(block.expected, -limit, limit), 1e-6, 0)

@@ -1,113 +1,115 @@
-"""Which cells, how hard, and what a failure says."""
+"""The pytest plugin: its options, and what wakes it.
 
-import importlib
+An environment imports this module in every pytest run. So it imports only pytest and the standard library; everything else is in
+`session`, which begins when a cell is named, or when a module of laws or a function that `laws_of` decorates is collected.
+"""
+
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
-from cellcheck import judging, profiles
-from cellcheck.properties import certificate
-from cellcheck.properties.certificate import table
-from cellcheck.properties.intake import expected, preflight
-from cellcheck.properties.reports import overview
-from cellcheck.properties.verdicts import limits
+import cellcheck
+from cellcheck.options import OptionError, Options, add
 
-LAWS = Path(__file__).parents[1] / "properties"
-pytest_plugins = ["cellcheck.hosts", "cellcheck.measuring"]
-profiles.register()
+LAWS = next(path for folder in cellcheck.__path__ if (path := Path(folder, "properties").resolve()).is_dir())
+pytest_plugins = ["cellcheck.supervisor"]
+MARKERS = (
+    "needs(*capabilities): what a cell must offer for the law to apply",
+    "promise: a law that a guest may break without failing the run, unless --cell-strict",
+    "laws_of(*cells, **options): run this test once for each law and cell (cellcheck.laws_of)",
+)
+
+
+def laws_of(*cells, **options):
+    """Decorate one test function, `def test_cells(law): law()`, and run it once for each law and cell.
+
+    cells: each a class or a function (features, state) -> cell, or a text "PATH.py:NAME" or "MODULE:NAME". options: profile, laws,
+    limit, strict, reports and expected_failures, as of `cellcheck.check`; by default those of the command line. Raises OptionError.
+    """
+    if not cells:
+        raise OptionError("laws_of(): no cell is given; write laws_of(MyLSTM)")
+    names = ["laws", *(f.name for f in fields(Options) if f.name not in ("certificate", "mutants"))]
+    if unknown := set(options) - set(names):
+        raise OptionError(f"laws_of(): there is no option {min(unknown)}; there are {', '.join(names)}")
+    return pytest.mark.laws_of.with_args(*cells, **options)
+
+
+class Laws(pytest.Module):
+    """A module of laws. It has one name, cellcheck.properties.test_GROUP, wherever it was collected from."""
+
+    @classmethod
+    def of(cls, parent, path, **options):
+        """The node of this file."""
+        module = cls.from_parent(parent, path=path, **options)
+        module.obj = import_module(f"cellcheck.properties.{path.stem}")
+        return module
+
+
+def awake(config):
+    """The Session of this run. The first call begins it."""
+    from cellcheck.session import Session
+
+    if not config.pluginmanager.has_plugin(Session.NAME):
+        config.pluginmanager.register(Session(config), Session.NAME)
+    return config.pluginmanager.get_plugin(Session.NAME)
 
 
 def pytest_addoption(parser):
-    """--cell and --expected-failures; pytest's own --strict also holds a guest to the promises that shipped cells keep."""
+    """--cell and the options of Options, each with the prefix --cell-."""
     group = parser.getgroup("cellcheck")
-    group.addoption("--cell", action="append", default=[], metavar="PATH.py:NAME", help="verify this cell, not the shipped ones")
-    group.addoption("--reports", default="reports", metavar="DIR", help="where counterexamples are written (default: reports/)")
-    group.addoption("--limit", type=float, metavar="SECONDS", help="for one example of a guest; default 120")
     group.addoption(
-        "--certificate", action="append", default=[], metavar="FILE", help="write what the run proved: a .json or .html file"
+        "--cell", action="append", default=[], metavar="CELL", help="verify this cell, PATH.py:NAME or MODULE:NAME; repeatable"
     )
-    group.addoption("--expected-failures", metavar="FILE", help="lines `law: reason` or `law @ CELL: reason`, strict")
+    add(group.addoption, "cell-")
 
 
 def pytest_configure(config):
-    """Load the cells before anything else can fail."""
-    config.addinivalue_line("markers", "needs(*capabilities): what a cell must offer for the law to apply")
-    config.addinivalue_line("markers", "promise: a law that a guest may break without failing the run, unless --strict")
-    limits.SECONDS = config.option.limit or limits.SECONDS
+    """Check the options, and load the cells before anything else can fail."""
+    for line in MARKERS:
+        config.addinivalue_line("markers", line)
     try:
-        config.cells, config.about = preflight.chosen(config.option.cell, config.invocation_params.dir)
-        config.expected = expected.read(config.option.expected_failures, config.cells)
-    except preflight.GuestError as error:
-        raise pytest.UsageError(str(error)) from None
-    config.collector = certificate.Collector(config)
-    config.pluginmanager.register(config.collector)
-
-
-def pytest_report_header(config):
-    """The effective configuration in one line, and what the pre-flight found out about each guest."""
-    strict = "strict" if config.option.strict or not config.option.cell else "promises are hazards"
-    return [f"cellcheck: {', '.join(config.cells)}; {settings().max_examples} examples a law; {strict}", *config.about]
+        Options.parsed(config.option)
+    except OptionError as error:
+        raise pytest.UsageError(f"--cell-{error}") from None
+    places = [Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args]
+    if config.option.cell or any(LAWS in (place, *place.parents) for place in places) or not places:
+        awake(config)
 
 
 def pytest_collect_directory(path, parent):
-    """The folder of the laws is no package of its own: they are imported as cellcheck.properties.test_*."""
-    return pytest.Dir.from_parent(parent, path=path) if path == LAWS else None
+    """The folder of laws is no package of its own."""
+    return pytest.Dir.from_parent(parent, path=path) if path.resolve() == LAWS else None
 
 
 def pytest_pycollect_makemodule(module_path, parent):
-    """A module of laws has one name, wherever it was collected from."""
-    if module_path.parent != LAWS:
+    """A module of laws."""
+    if module_path.parent.resolve() != LAWS:
         return None
-    module = pytest.Module.from_parent(parent, path=module_path)
-    module.obj = importlib.import_module(f"cellcheck.properties.{module_path.stem}")
-    return module
+    awake(parent.config)
+    return Laws.of(parent, module_path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session, config, items):
+    """Where a cell is named and no law was collected, add all laws."""
+    if (config.option.cell or not config.args) and not any(isinstance(item.parent, Laws) for item in items):
+        for path in sorted(LAWS.glob("test_*.py")):
+            items += session.genitems(Laws.of(session, path, nodeid=f"cellcheck/{path.name}"))
 
 
 def pytest_generate_tests(metafunc):
     """Every law on every cell."""
-    if "Cell" in metafunc.fixturenames:
-        metafunc.parametrize("Cell", list(metafunc.config.cells.values()), ids=list(metafunc.config.cells))
+    mark = metafunc.definition.get_closest_marker("laws_of")
+    if mark or isinstance(metafunc.definition.parent, Laws):
+        awake(metafunc.config).parametrize(metafunc, mark)
 
 
-def pytest_collection_modifyitems(items, config):
-    """One key of the example database for each cell, not for each law (Hypothesis looks for this marker); what may fail."""
-    for item in items:
-        if "Cell" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.parametrize("Cell", []))
-            expected.mark(item, config.expected)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem):
-    """Ask the law if it applies, and watch it run."""
-    if "Cell" not in pyfuncitem.fixturenames:
-        return (yield)
-    if reason := judging.barred(pyfuncitem):
-        pytest.skip(f"not verified: {reason}")
-    with judging.watched(pyfuncitem):
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """The verdict, and the numbers for the table."""
-    report = yield
-    if call.when == "call" and "Cell" in getattr(item, "fixturenames", ()):
-        judging.judge(item, call, report)
-    return report
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(terminalreporter):
-    """First what many broken laws have in common, last the table of what was verified."""
-    collector, config = terminalreporter.config.collector, terminalreporter.config
-    unwritten = []
-    if results := collector.results:
-        home, directory = config.invocation_params.dir, config.option.reports
-        unwritten = [*overview.settle(results, home / directory, home)] if directory else []
-        overview.told(terminalreporter, results)
-    yield
-    if said := [*(table.lines(results) if results else ()), *unwritten, *collector.written()]:
-        terminalreporter.section("cellcheck")
-        terminalreporter.write_line("\n".join(said))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node, ids):
+    """Each worker collects everything: note which laws are to run."""
+    if any("[" in i and (" of " in i or i.startswith(("properties/test_", "cellcheck/test_"))) for i in ids):
+        collector = awake(node.config).collector
+        collector.workers += 1
+        collector.expect(ids)

@@ -1,41 +1,56 @@
-"""How hard the laws are asked, and whether the examples are random: Hypothesis's profiles, chosen by --hypothesis-profile."""
+"""Hypothesis's settings for each profile.
 
-from hypothesis import HealthCheck, Phase, settings
+None is registered or loaded: a user's own profile governs the user's own tests, and nothing here.
+"""
+
+import os
+from contextlib import contextmanager
+
+from hypothesis import HealthCheck, Phase, Verbosity, settings
 
 from cellcheck import database
+from cellcheck.options import PROFILES
 
-RELEASE = {"derandomize": True, "database": None}  # the same examples on every host and any number of workers
-PROFILES = {
-    "quick": (20, database.OPTIONS),
-    "default": (100, database.OPTIONS),
-    "thorough": (2000, database.OPTIONS),
-    "release": (1000, RELEASE),
-    "fuzz": (100, database.SEARCHED),
-}
-COMMON = {
+FIXED = {"derandomize": True, "database": None}  # the same examples on every host and with any number of workers
+COMMON = {  # complete, so that nothing comes from the profile that is loaded
+    "backend": "hypothesis",
     "deadline": None,
-    "report_multiple_bugs": False,
     "print_blob": False,
-    "phases": [phase for phase in Phase if phase != Phase.explain],
+    "report_multiple_bugs": False,
+    "stateful_step_count": 50,
     "suppress_health_check": [check for check in HealthCheck if check.name != "nested_given"],  # HypoFuzz skips such laws
+    "verbosity": Verbosity.quiet,
 }
+PHASES = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explain)]  # see properties/shrinking
 
 
-def register():
-    """Register the profiles and load the default; to be called before any law is imported, which freezes its settings."""
-    for name, (examples, kept) in PROFILES.items():
-        settings.register_profile(name, max_examples=examples, **COMMON, **kept)
-    settings.load_profile("default")
+def profile(name, together=1):
+    """The settings of a profile in options.PROFILES. Raises DatabaseError if CELLCHECK_DATABASE cannot be used.
+
+    together: how many problems are judged for each example of Hypothesis.
+    """
+    place = os.environ.get(database.VARIABLE)
+    fixed = name == "release" or ("CI" in os.environ and not place and name != "fuzz")
+    kept = FIXED if fixed else {"derandomize": False, "database": database.opened(place)}
+    return settings(max_examples=-(-PROFILES[name] // together), phases=PHASES, **COMMON, **kept)
 
 
-def settle():
-    """Where examples are to be the same everywhere, draw no constants from the modules that happen to be loaded.
+@contextmanager
+def settled(chosen):
+    """Where examples are fixed, draw meanwhile no constants from the modules that happen to be loaded.
 
-    Hypothesis draws some of its integers from the source of what was imported so far, so that the examples of a law would depend on
-    which others were collected with it. There is no setting for this.
+    Hypothesis draws some integers from the source of what was imported so far, so that the examples of a law would depend on
+    which others were collected with it. There is no setting for this. chosen: the settings of the law.
     """
     from hypothesis.internal.conjecture import providers
 
-    if settings().derandomize and hasattr(providers, "_get_local_constants"):
-        providers._get_local_constants = providers.Constants
+    if not (chosen.derandomize and hasattr(providers, "_get_local_constants")):
+        yield
+        return
+    local, providers._get_local_constants = providers._get_local_constants, providers.Constants
+    providers.CONSTANTS_CACHE.cache.clear()
+    try:
+        yield
+    finally:
+        providers._get_local_constants = local
         providers.CONSTANTS_CACHE.cache.clear()

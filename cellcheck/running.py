@@ -1,38 +1,50 @@
-"""One law on one cell: what it did, and the last problem on which it failed."""
+"""Run one law on one cell: what it did, and the smallest problem on which it failed."""
 
+import inspect
+import os
 import warnings
 from collections import Counter
-from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from time import perf_counter
+from typing import Any
 from unittest import SkipTest
 
 import numpy as np
+import pytest
+from hypothesis import given, reject
 from hypothesis.errors import UnsatisfiedAssumption
 
+from cellcheck import profiles
+from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.shrinking import shrinking
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
-from cellcheck.strategies import regimes
+from cellcheck.strategies import problems, regimes
 
+ENDINGS = (SkipTest, pytest.skip.Exception, pytest.exit.Exception)
+TOGETHER = 4  # problems for each example of Hypothesis, whose own work costs as much as two of them
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
+
+
+class Stopped(BaseException):
+    """A timeout of pytest's ended the test. No Exception, so that Hypothesis does not take it for a failure of the law."""
 
 
 @dataclass
 class Run:
-    """tally: of all examples up to the first that fails; problems: what their problems were like (see `regimes`), likewise.
+    """What a law did on a cell.
 
-    seconds: of the whole law; law: the function that ran; failure: the arguments of the last call that failed.
-    smallest: (problem, error) of the smallest case known to fail, once the law is over; case: what was reported of it.
+    tally: of all examples up to the first that fails; problems: how many of them had which properties (see `regimes`);
+    seconds: of the whole law; error: what the law raised, or None; failure: the problem of the last call that failed;
+    smallest: (problem, error) of the smallest case known to fail; case: what was reported of it.
     """
 
     tally: Tally = field(default_factory=Tally)
     problems: Counter = field(default_factory=Counter)
     seconds: float = 0.0
-    law: Callable | None = None
-    failure: dict | None = None
+    error: BaseException | None = None
+    failure: object = None
     smallest: tuple | None = None
     case: object = None
 
@@ -41,6 +53,12 @@ class Run:
         wanted = min(CERTIFIED, self.tally.examples // 10)
         thin = [f"{name} {seen['certified']}" for name, seen in self.tally.verdicts.items() if seen["certified"] < wanted]
         return f"vacuous: of {self.tally.examples} examples certified {', '.join(thin)}; wanted {wanted} each" if thin else None
+
+    def uncertified(self):
+        """How much was compared, if nothing of it was certified, or None."""
+        seen = sum(self.tally.verdicts.values(), Counter())
+        counts = ", ".join(f"{seen[verdict]} {verdict}" for verdict in ("inconclusive", "trivial") if seen[verdict])
+        return f"certified nothing in {self.tally.examples} examples ({counts})" if counts and not seen["certified"] else None
 
     def result(self, cell, group, law, verdict, reason):
         """The run as a dict of plain values, for the table. reason: why not verified, or the report of what broke."""
@@ -60,39 +78,77 @@ class Run:
         return found
 
 
-@contextmanager
-def observed(law, shrink=True):
-    """Run a law's examples under observation, and make the case that breaks it small; yields the Run."""
-    inner = law.hypothesis.inner_test
-    run, began = Run(law=inner), perf_counter()
+def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs, seconds: None):
+    """Run a law under observation, and make the case that breaks it small; returns the Run. Raises pytest's own failure.
 
-    @wraps(inner)
-    def watched(**arguments):
-        if run.failure is None:
-            run.problems[regimes.of(arguments.get("problem"))] += 1
+    check: the law as a function of (Cell, problem); label: of the cell; chosen: Hypothesis's settings; limit: seconds for one
+    problem; shrink: whether to make the case small; step: called before each run of the law, with its problem and its limit.
+    """
+    run, began, home = Run(), perf_counter(), os.getcwd()
+
+    def guarded(Cell, problem):
+        step(problem, limit)
         try:
-            tally = run.tally if run.failure is None else Tally()  # what shrinking tries is not counted
-            with counting(tally), np.errstate(all="ignore"), warnings.catch_warnings():
+            return check(Cell=Cell, problem=problem)
+        except pytest.fail.Exception as fail:
+            raise Stopped from fail
+        except ENDINGS as ending:  # raised by the cell; for pytest they would end or skip the law, or end the run
+            raise RuntimeError(f"the cell raised {type(ending).__name__}: {ending}") from ending
+        finally:
+            os.chdir(home)
+
+    def judged(Cell, problem):
+        run.problems[regimes.of(problem)] += 1
+        try:
+            with counting(run.tally), np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what a guest warns of is judged by the law of flags
-                with limited():
-                    return inner(**arguments)
-        except UnsatisfiedAssumption:  # no failure, and no example
+                with limited(limit):
+                    guarded(Cell, problem)
+        except UnsatisfiedAssumption:
+            return False
+        except (Exception, Hang):
+            run.failure = problem
             raise
-        except SkipTest as skip:  # what a guest raises is its own; pytest would take this for ours
-            run.failure = arguments
-            raise RuntimeError(f"the cell raised SkipTest: {skip}") from skip
-        except (Exception, SystemExit, Hang):
-            run.failure = arguments
+        return True
+
+    def watched(Cell, problem):
+        if run.error:  # Hypothesis repeats what failed; a cell that is not deterministic might not fail again
+            raise run.error
+        try:
+            if not any([judged(Cell, p) for p in (problem, *problem.relatives(TOGETHER - 1))]):
+                reject()
+        except (Exception, Hang) as error:
+            if not isinstance(error, UnsatisfiedAssumption):
+                run.error = error
             raise
 
-    law.hypothesis.inner_test = watched
     try:
-        yield run
-    except Exception as error:
-        if shrink and run.failure:
-            problem, smaller = shrinking.smallest(inner, *(run.failure[name] for name in ("Cell", "problem")))
-            run.smallest = problem, smaller or error
-        raise
-    finally:
-        law.hypothesis.inner_test = inner
-        run.seconds = perf_counter() - began
+        with restored():
+            try:
+                with profiles.settled(chosen):
+                    as_test(watched, check, label, chosen)(Cell=Cell)
+            except (Exception, Hang) as error:
+                run.error = error
+                if shrink and run.failure is not None and isinstance(error, Exception):
+                    problem, smaller = shrinking.smallest(guarded, Cell, run.failure)
+                    run.smallest = problem, smaller or error
+    except Stopped as stopped:
+        raise stopped.__cause__ from None
+    except Replaced as replaced:
+        run.error = replaced
+    run.seconds = perf_counter() - began
+    return run
+
+
+def as_test(function, check, label, chosen):
+    """A Hypothesis test of (Cell) that calls `function` in the place of the law `check`.
+
+    Hypothesis tells tests apart by their source and their signature. So this one has the source of the law, and a signature that
+    has the label of the cell in it: its examples and seeds are those of the law on this cell, whoever runs it.
+    """
+    wrapped: Any = wraps(check, updated=())(function)
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    wrapped.__signature__ = inspect.Signature(
+        [inspect.Parameter("Cell", kind, annotation=label), inspect.Parameter("problem", kind)]
+    )
+    return chosen(given(problem=problems())(wrapped))

@@ -22,7 +22,7 @@ def _rounded_once(formula):
         if z.dtype == np.float64:
             return formula(z)[()]
         wide = np.result_type(z.dtype, np.float64)
-        if wide.kind == "c" and formula.__name__ not in ("sigmoid", "tanh"):
+        if wide.kind == "c" and formula.__name__.startswith("d_"):
             raise TypeError(f"{formula.__name__} takes real numbers, got dtype {z.dtype}")
         y = formula(z.astype(wide, copy=False))
         return y.astype(z.dtype if z.dtype.kind in "fc" else wide, copy=False)[()]
@@ -73,11 +73,18 @@ def d_tanh(z):
 
 @_rounded_once
 def log_sigmoid(z):
-    """log sigmoid(z) = min(z, 0) - log(1 + exp(-|z|)), for real z."""
-    return np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z)))
+    """log sigmoid(z) = min(z, 0) - log(1 + exp(-|z|)), for real or complex z; min and |z| go by the real part."""
+    return np.where(z.real < 0, z, 0) - _log1p(np.exp(np.where(z.real < 0, z, -z)))
 
 
 @_rounded_once
 def softplus(z):
-    """log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)), for real z."""
-    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+    """log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)), for real or complex z; max and |z| go by the real part."""
+    return np.where(z.real > 0, z, 0) + _log1p(np.exp(np.where(z.real > 0, -z, z)))
+
+
+def _log1p(z):
+    """log(1 + z), accurate for small real or complex z, as numpy's complex log1p is not."""
+    if z.dtype.kind != "c":
+        return np.log1p(z)
+    return 0.5 * np.log1p(z.real * (2 + z.real) + z.imag * z.imag) + 1j * np.arctan2(z.imag, 1 + z.real)

@@ -1,6 +1,6 @@
 """What a cell is: the shapes, the names and the refusals that every shipped cell shares."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class Cell:
     complex: bool | None = None  # None: find out; False: never try complex numbers
     transposed = False  # weights are (state, fan_in)
     weight_blocks: Any = None  # for each weight a dict (source, gate) -> index
+    domains: ClassVar[dict] = {}  # of weights, states and x by name: "positive", "tokens", a pair (low, high), a range
+    output_shape: tuple[int, ...] | None = None  # without the batch, of an output that is not a state; None: the last state
 
     def __init__(self, input_features, state_size):
         for name, size in (("input_features", input_features), ("state_size", state_size)):
@@ -42,6 +44,11 @@ class Cell:
                 raise ValueError(f"{name} is {size!r}; {type(self).__name__} wants a whole number, 0 or more")
         self.input_features, self.state_size = input_features, state_size
         self._cache = None
+
+    @property
+    def state_shapes(self):
+        """The shape of each state by name, without the batch."""
+        return dict.fromkeys(self.state_names, (self.state_size,))
 
     def apply(self, x, *state):
         """The new state, each (batch, state), the output last. Without states, starts from zeros.
@@ -88,16 +95,19 @@ class Cell:
             raise ValueError(f"x is {x.shape}, but {self} wants ({', '.join(axes)})")
         if x.shape[-1] != self.input_features:
             raise ValueError(f"x has {x.shape[-1]} features, but {self} wants {self.input_features}")
-        shape = (x.shape[-2], self.state_size)
+        shapes = self._states_of(x.shape[-2])
         if not state:
-            return x, *(np.zeros(shape, self.weights[0].dtype) for _ in self.state_names)
+            return x, *(np.zeros(shape, self.weights[0].dtype) for shape in shapes)
         if len(state) != len(self.state_names):
             raise ValueError(f"{len(state)} states given, but {self} has {', '.join(self.state_names)}: give all or none")
         state = [self._cast(_numbers(name, s)) for name, s in zip(self.state_names, state)]
-        for name, s in zip(self.state_names, state):
+        for name, s, shape in zip(self.state_names, state, shapes):
             if s.shape != shape:
                 raise ValueError(f"{name} is {s.shape}, but {self} wants (batch, state) = {shape} beside this x")
         return x, *state
+
+    def _states_of(self, batch):
+        return [(batch, *shape) for shape in self.state_shapes.values()]
 
     def _checked_upstream(self, d_outputs):
         shapes = self._output_shapes()
@@ -116,7 +126,8 @@ class Cell:
         return a if a.dtype.kind == "c" else a.astype(self.weights[0].dtype, copy=False)
 
     def _output_shapes(self):
-        return [(self._cache[0].shape[0], self.state_size)] * len(self.state_names)
+        batch = self._cache[0].shape[0]
+        return self._states_of(batch) + ([(batch, *self.output_shape)] if self.output_shape else [])
 
 
 def _numbers(name, value):

@@ -1,62 +1,46 @@
-"""A full cell of a guest: whatever it leaves undeclared gets its default, a gist-style class gets apply and vjp."""
+"""Lifts a cell into the full contract and describes it: the only place that asks a guest what it declares."""
 
 import copy
 import inspect
-from contextlib import contextmanager
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from cellcheck.cells.contract import Cell, Gradients
+from cellcheck.cells.spec import DEFAULTS, PARTS, ArraySpec, CellSpec, Domain, fit
 
-_DECLARED = ("kind", "sequence", "batch", "dtypes", "complex", "transposed")
-_OPTIONAL: dict[str, Any] = {
-    "variant": {},
-    "choices": {},
-    "outputs": None,
-    "weight_names": None,
-    "takes_upstream": True,
-    "memory": False,  # whether it keeps a state that it neither takes nor returns
-    "fewest_steps": 0,
-    "most_steps": None,
-}
 SMALL = 2.0**-100  # an upstream so small that no clipping is reached, and a power of two, so that nothing is rounded
+PUBLIC = (
+    "kind",
+    "batch",
+    "complex",
+    "transposed",
+    "variant",
+    "choices",
+    "fewest_steps",
+    "most_steps",
+    "chunk",
+    "precision",
+    "deterministic",
+)
+ARRAYS = ("inputs", "states", "outputs", "weights")  # fields of CellSpec that are made of several declarations
+HIDDEN = ("c", "h")  # an output of this name is a new state, whether or not the cell takes the old one
+ATTEMPTS = ((2, 3), (1, 1), (2, 2), (4, 4), (8, 8), (4, 3), (1, 2))  # sizes at which a cell of unknown sizes is first built
 
 
 class Lifted:
-    """A guest behind the full contract.
+    """A cell behind the full contract.
 
     A gist-style guest (weights, forward, backward) becomes a cell whose single output is its scalar sum and whose only
-    gradients are those of its weights. A guest that has apply keeps it; without vjp it is verified forwards only.
-
-    Beyond the contract it may declare: variant, how its equations differ from those of its kind (see `conventions`); choices,
-    what it does on purpose: {"clip": c} (the gradients are clipped), {"mean": True} (weight gradients are means over the
-    batch, or a loss and all its gradients are), {"truncated": k} (no gradient flows further than k steps); they are undone
-    before the laws look.
+    gradients are those of its weights. A guest that has apply keeps it; without vjp only its outputs are verified.
     """
 
-    def __init__(self, guest, **declared):
-        """guest: an instance that honours one of the two contracts; declared: what takes precedence over its own declarations."""
-        self.guest = guest
-        self.forward_only = not hasattr(guest, "vjp" if hasattr(guest, "apply") else "backward")
-        self.gist = bool(getattr(guest, "gist", not hasattr(guest, "apply")))
-        for name in _DECLARED:
-            setattr(self, name, getattr(guest, name, getattr(Cell, name)))
-        for name, default in _OPTIONAL.items():
-            setattr(self, name, getattr(guest, name, default))
-        if not hasattr(guest, "dtypes") and len(guest.weights):
-            own = np.asarray(guest.weights[0]).dtype.type
-            self.dtypes = (own,) if own == np.float32 else Cell.dtypes
-        self.state_names = tuple(_states_of(guest) if getattr(guest, "state_names", None) is None else guest.state_names)
-        default = () if self.forward_only else Cell.gradients if hasattr(guest, "apply") else ("weights",)
-        self.gradients = tuple(getattr(guest, "gradients", default))
-        for name, value in declared.items():
-            setattr(self, name, value)
-        self.most_steps = self.choices.get("truncated", self.most_steps)
-        self._blocks = None
+    def __init__(self, guest, spec):
+        """guest: an instance that honours one of the two contracts; spec: its description."""
+        self.guest, self.spec = guest, spec
         self._rows = 1
 
     def __deepcopy__(self, memo):
-        """A copy with a guest of its own; what is declared stays the same, and cells are copied often."""
+        """A copy with a guest of its own."""
         new = copy.copy(self)
         new.guest = copy.deepcopy(self.guest, memo)
         return new
@@ -66,68 +50,128 @@ class Lifted:
         """The guest's live weights."""
         return self.guest.weights
 
-    @property
-    def weight_blocks(self):
-        """Which part of each weight multiplies what, as declared or found; not kept, since the cell is copied often."""
-        return self._blocks() if self._blocks else getattr(self.guest, "weight_blocks", None)
-
-    def apply(self, x, *state, **options):
-        """The guest's new state, or its scalar; as a tuple of arrays."""
-        self._rows = np.shape(x)[-2]
-        if not hasattr(self.guest, "apply"):
-            return (_numbers("forward", self.guest.forward(x, *state)),)
-        with _unclipped(None if self.takes_upstream else self.choices.get("clip")):
-            outputs = self.guest.apply(x, *state, **options)
+    def apply(self, x, *rest, **options):
+        """The new states, then the output if it is not a state; as a tuple of arrays. rest: further inputs, then the states."""
+        spec, shape = self.spec, np.shape(x)
+        self._rows = shape[spec.sequence] if len(shape) > spec.sequence else 1
+        if spec.bounded:
+            x, *rest = self._whole((x, *rest))
+        if not spec.full:
+            return (_numbers("forward", _called(self.guest.forward, x, *rest)),)
+        outputs = _called(self.guest.apply, x, *rest, **options)
         outputs = tuple(_numbers("apply", y) for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)))
         return tuple(_scaled(outputs, self._rows)) if self._mean_loss() else outputs
 
+    def _whole(self, given):
+        """What is given, with integers in the place of floats where the domain is one of whole numbers."""
+        specs = (*self.spec.inputs, *self.spec.states)
+        whole = [a.domain is not None and a.domain.whole for a in specs] + [False] * len(given)
+        return [np.rint(np.real(a)).astype(int) if w else a for a, w in zip(given, whole)]
+
     def vjp(self, *d_outputs):
-        """The guest's gradients as Gradients, its declared choices undone."""
-        if self.forward_only:
+        """The guest's Gradients, its declared choices undone. d_outputs: one upstream per output.
+
+        The gradients of further inputs stand before those of the states, as in apply.
+        """
+        if self.spec.forward_only:
             return Gradients(None, None, None)
-        if "clip" not in self.choices or not self.takes_upstream:
+        if "clip" not in self.spec.choices or not self.spec.takes_upstream:
             return self._averaged(self._vjp(*d_outputs))
         small = self._averaged(self._vjp(*(np.asarray(d * SMALL, d.dtype) for d in d_outputs)))
         return Gradients(*(_scaled(part, 1 / SMALL) for part in small))
 
     def _vjp(self, *d_outputs):
-        if hasattr(self.guest, "vjp"):
-            found = self.guest.vjp(*d_outputs)
-            if not isinstance(found, tuple) or len(found) != 3:
-                raise TypeError(f"vjp returned a {type(found).__name__}; wanted a tuple (weights, x, state)")
-            weights, x, state = found
-            for part in (weights, x, state):
-                for gradient in part if isinstance(part, (list, tuple)) else [part]:
-                    _numbers("vjp", gradient if gradient is not None else 0)
-            return Gradients(weights, x, (state,) if isinstance(state, np.ndarray) and len(self.state_names) == 1 else state)
-        return Gradients(self.guest.backward(d_outputs[0][()]), None, None)
+        if not self.spec.full:
+            return Gradients(_called(self.guest.backward, d_outputs[0][()]), None, None)
+        found = _called(self.guest.vjp, *d_outputs)
+        if not isinstance(found, tuple) or len(found) != 3:
+            raise TypeError(f"vjp returned a {type(found).__name__}; wanted a tuple (weights, x, state)")
+        weights, x, state = found
+        for part in found:
+            for gradient in part if isinstance(part, (list, tuple)) else [part]:
+                _numbers("vjp", 0 if gradient is None else gradient)
+        state = (state,) if isinstance(state, np.ndarray) and len(self.spec.states) == 1 else state
+        return Gradients(weights, x, state) if len(self.spec.inputs) == 1 else Gradients(weights, *self._spread(x, state))
+
+    def _spread(self, x, state):
+        """The gradient of x, and those of further inputs and states behind each other."""
+        names = [a.name for a in self.spec.inputs]
+        x = (None,) * len(names) if x is None else x
+        if not isinstance(x, (tuple, list)) or len(x) != len(names):
+            raise TypeError(f"vjp returned a {type(x).__name__} for the inputs; wanted a tuple, one each for {', '.join(names)}")
+        return x[0], (*x[1:], *(state or ()))
 
     def _averaged(self, gradients):
         if self._mean_loss():
             return Gradients(*(_scaled(part, self._rows) for part in gradients))
-        return gradients._replace(weights=_scaled(gradients.weights, self._rows)) if self.choices.get("mean") else gradients
+        return gradients._replace(weights=_scaled(gradients.weights, self._rows)) if self.spec.choices.get("mean") else gradients
 
     def _mean_loss(self):
-        """Whether all that it returns is a mean over the rows."""
-        return self.outputs == ("loss",) and self.choices.get("mean")
+        """Whether everything that it returns is a mean over the rows."""
+        return self.spec.scalar == "loss" and self.spec.choices.get("mean")
+
+
+class Lift:
+    """The factory (input_features, state_size) -> Lifted of a class or factory; each pair of sizes is described once."""
+
+    def __init__(self, Guest, declared):
+        """Guest: a class or factory; declared: what takes precedence over the guest's own declarations."""
+        self.Guest, self.declared, self._specs = Guest, declared, {}
+        self.__name__ = getattr(Guest, "__name__", type(Guest).__name__)
+        self.__doc__ = getattr(Guest, "__doc__", None)
+
+    def __call__(self, input_features, state_size):
+        """A cell of these sizes, or of the declared sizes that stand for them."""
+        sizes = tuple(fit(self.sizes, {"features": input_features, "state": state_size}).values())
+        guest = _called(self.Guest, *sizes)
+        if sizes not in self._specs:
+            self._specs[sizes] = describe(guest, *sizes, {"name": self.__name__, "sizes": self.sizes, **self.declared})
+        return Lifted(guest, self._specs[sizes])
+
+    def spec(self, input_features=2, state_size=3):
+        """The CellSpec at these sizes."""
+        return self(input_features, state_size).spec
+
+    @property
+    def sizes(self):
+        """The declared sizes by name; of the class or factory, else of the first instance that can be built."""
+        if "sizes" not in self.declared:
+            self.declared = {**self.declared, "sizes": self._own_sizes()}
+        return self.declared["sizes"]
+
+    def _own_sizes(self):
+        if hasattr(self.Guest, "sizes"):
+            return _tuples(self.Guest.sizes)
+        error = None
+        for sizes in ATTEMPTS:
+            try:
+                return _tuples(getattr(_called(self.Guest, *sizes), "sizes", {}))
+            except Exception as raised:
+                error = error or raised
+        raise error
 
 
 def lift(Guest, **declared):
-    """The factory (input_features, state_size) -> full cell of a guest's factory or class.
+    """The Lift of a class or factory; one that is lifted already stays as it is, but for what is declared.
 
-    declared: attributes of the cell that take precedence over the guest's; `weight_blocks` as a function of the two sizes.
+    declared: fields of CellSpec that take precedence over the guest's own; `weight_blocks` as a function of the two sizes.
     """
+    if isinstance(Guest, Lift):
+        return Lift(Guest.Guest, {**Guest.declared, **declared}) if declared else Guest
+    return Lift(Guest, declared) if declared else _plain(Guest)
 
-    blocks = declared.pop("weight_blocks", None)
 
-    def lifted(input_features, state_size):
-        cell = Lifted(Guest(input_features, state_size), **declared)
-        cell._blocks = blocks and (lambda: blocks(input_features, state_size))
-        return cell
+@lru_cache(maxsize=512)
+def _plain(Guest):
+    return Lift(Guest, {})
 
-    lifted.__name__ = getattr(Guest, "__name__", type(Guest).__name__)
-    lifted.__doc__ = Guest.__doc__
-    return lifted
+
+def _called(call, *arguments, **options):
+    """What a function of a guest returns. Raises RuntimeError where it raises SystemExit, which would end the run."""
+    try:
+        return call(*arguments, **options)
+    except SystemExit as ending:
+        raise RuntimeError(f"the cell raised SystemExit: {ending}") from ending
 
 
 def _numbers(called, value):
@@ -138,27 +182,121 @@ def _numbers(called, value):
     return array
 
 
-@contextmanager
-def _unclipped(bound):
-    """np.clip leaves alone what a guest clips at +-bound: the way around clipping where no upstream can be made small."""
-    if bound is None:
-        yield
-        return
-    clip = np.clip
+def describe(guest, features, state, declared):
+    """The CellSpec of an instance. declared: what takes precedence over its own declarations."""
+    private = getattr(guest, "lifted_as", {})  # of an adapter
 
-    def unclipped(a, low=None, high=None, *rest, **options):
-        out = options.get("out")
-        if (low, high) != (-bound, bound):
-            return clip(a, low, high, *rest, **options)
-        if out is not None:
-            out[...] = a
-        return a if out is None else out
+    def said(name, default):
+        return declared.get(name, private.get(name, getattr(guest, name, default)))
 
-    np.clip = unclipped
-    try:
-        yield
-    finally:
-        np.clip = clip
+    full = hasattr(guest, "apply")
+    differentiates = hasattr(guest, "vjp" if full else "backward")
+    [*alone] = _named(said("outputs", ()), ())
+    scalar = private.get("scalar", alone[0] if alone in [["sum"], ["loss"]] else None if full else "sum")
+    sequence, dtype = bool(said("sequence", False)), np.asarray(guest.weights[0]).dtype.type
+    inputs = _named(said("inputs", ()), (features,)) or {"x": (features,)}
+    first = said("input_shape", None)
+    if _is_shape(first):
+        inputs[next(iter(inputs))] = first
+    shapes, names = said("state_shapes", {}), said("state_names", None)
+    if names is None:
+        names = shapes if isinstance(shapes, dict) and shapes else _parameters_after_x(guest)[len(inputs) - 1 :]
+    names = tuple(names)
+    shapes = shapes if isinstance(shapes, dict) else dict(zip(names, shapes))
+    output, last = said("output", None), said("output_shape", None)
+    own = isinstance(output, str) or _is_shape(last)
+    last = tuple(last) if _is_shape(last) else (state,) if own or not names else shapes.get(names[-1], (state,))
+    shown = [*_named(said("outputs", ()), ())] or (*names, *(["ys"] if sequence else [output or "y"] if own else []))
+    outputs = [
+        (f"{name}'" if name in names or name in HIDDEN else name, shapes.get(name, (state,)) if name in names else last)
+        for name in shown
+    ]
+    detached = said("no_gradient", ())
+    blind = {*detached, *(f"{name}'" for name in detached), *private.get("no_upstream", ())}
+    domains = {name: Domain.declared(value, features) for name, value in said("domains", {}).items()}
+    blind |= {name for name, domain in domains.items() if domain and domain.whole}
+
+    def arrays(named):
+        return tuple(
+            ArraySpec(name, tuple(map(int, shape)), dtype, domains.get(name), name not in blind) for name, shape in named
+        )
+
+    found = {
+        "name": type(guest).__name__,
+        "features": features,
+        "state": state,
+        "inputs": arrays(inputs.items()),
+        "states": arrays([(name, shapes.get(name, (state,))) for name in names]),
+        "outputs": arrays([(scalar, ())] if scalar else outputs),
+        "weights": tuple(
+            ArraySpec(name, np.shape(w), np.asarray(w).dtype.type, domains.get(name), name not in blind)
+            for name, w in zip(_weight_names(guest, said("weight_names", None)), guest.weights)
+        ),
+        "own_output": own and not scalar and bool(names or outputs[-1][0].strip("'") not in HIDDEN),
+        "full": full,
+        "scalar": scalar,
+        "gradients": tuple(said("gradients", (PARTS if full else PARTS[:1]) if differentiates else ())),
+        "sequence": sequence,
+        "dtypes": tuple(said("dtypes", None) or _dtypes(guest)),
+        "weight_blocks": getattr(guest, "weight_blocks", None),
+        "lengths": "lengths" in _parameters(guest),
+        **{name: getattr(guest, name) for name in PUBLIC if hasattr(guest, name)},
+        **{name: value for name, value in (private | declared).items() if name in DEFAULTS and name not in ARRAYS},
+    }
+    if callable(found["weight_blocks"]):
+        found["weight_blocks"] = found["weight_blocks"](features, state)
+    if isinstance(found.get("choices"), dict):
+        found["most_steps"] = found["choices"].get("truncated", found.get("most_steps"))
+        if "float32" in found["choices"]:
+            found["precision"] = found.get("precision") or 2.0**-24
+    return CellSpec(**found)
+
+
+def _named(declared, shape):
+    """Shapes by name: as declared, or this shape for each name; empty if that is not what was declared."""
+    if isinstance(declared, dict):
+        return dict(declared) if all(map(_is_shape, declared.values())) else {}
+    names = declared if isinstance(declared, (tuple, list)) else ()
+    return dict.fromkeys(names, shape) if all(isinstance(name, str) for name in names) else {}
+
+
+def _is_shape(value):
+    """Whether this is a tuple of whole numbers, and not what a guest keeps under a name of ours for itself."""
+    return isinstance(value, tuple) and all(isinstance(n, (int, np.integer)) for n in value)
+
+
+def _dtypes(guest):
+    """Those of a cell that declares none: float32 or float16 if its weights are, else both of a shipped cell."""
+    own = np.asarray(guest.weights[0]).dtype.type if len(guest.weights) else np.float64
+    return Cell.dtypes if own == np.float64 else (own,)
+
+
+def _tuples(sizes):
+    return {name: tuple(values) if isinstance(values, (tuple, list, range)) else (values,) for name, values in sizes.items()}
+
+
+def _parameters(guest):
+    """The parameters of its apply, or of its forward."""
+    return inspect.signature(guest.apply if hasattr(guest, "apply") else guest.forward).parameters
+
+
+def _parameters_after_x(guest):
+    """Names of its states: the positional parameters after x, but for switches such as train=True."""
+    names = [
+        p.name
+        for p in _parameters(guest).values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and not isinstance(p.default, (bool, str))
+    ]
+    return names[1:]
+
+
+def _weight_names(guest, declared):
+    """A weight is called as the attribute that holds it, else as declared, else weights[k]."""
+    found = {}
+    for holder in (guest, getattr(guest, "step", None)):
+        found.update({id(v): name for name, v in getattr(holder, "__dict__", {}).items() if isinstance(v, np.ndarray)})
+    given = declared or [f"weights[{k}]" for k in range(len(guest.weights))]
+    return [found.get(id(w), name) for w, name in zip(guest.weights, given)]
 
 
 def _scaled(part, factor):
@@ -169,14 +307,3 @@ def _scaled(part, factor):
         return [_scaled(a, factor) for a in part]
     part = np.asarray(part)
     return (part * factor).astype(part.dtype, copy=False)
-
-
-def _states_of(guest):
-    """Names of the positional parameters of apply (or forward) after x."""
-    parameters = inspect.signature(getattr(guest, "apply", None) or guest.forward).parameters.values()
-    positional = [
-        p.name
-        for p in parameters
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and not isinstance(p.default, (bool, str))  # train=True
-    ]
-    return positional[1:]

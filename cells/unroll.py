@@ -36,6 +36,21 @@ class Unrolled(Cell):
         """The blocks of the step cell."""
         return self.step.weight_blocks
 
+    @property
+    def state_shapes(self):
+        """The states of the step cell."""
+        return self.step.state_shapes
+
+    @property
+    def output_shape(self):
+        """The output of the step cell, if it is not a state."""
+        return self.step.output_shape
+
+    @property
+    def domains(self):
+        """The domains of the step cell."""
+        return self.step.domains
+
     def apply(self, x, *state, lengths=None):
         """The final states and the outputs of all steps: (*state, ys).
 
@@ -52,15 +67,15 @@ class Unrolled(Cell):
         return self._apply(x, *state, lengths=lengths)
 
     def _apply(self, x, *state, lengths):
-        alive = np.arange(len(x))[:, None, None] < lengths[:, None]
-        x, states, ys, taken = np.where(alive, x, 0), [tuple(state)], [], []
+        alive = np.arange(len(x))[:, None] < lengths
+        x, states, ys, taken = _chosen(alive, x, 0), [tuple(state)], [], []
         for x_t, on in zip(x, alive):
             new = self.step.apply(x_t, *states[-1])
             taken.append(copy.copy(self.step))
-            states.append(tuple(np.where(on, n, old) for n, old in zip(new, states[-1])))
-            ys.append(np.where(on, new[-1], 0))
+            states.append(tuple(_chosen(on, n, old) for n, old in zip(new, states[-1])))
+            ys.append(_chosen(on, new[-1], 0))
         self._cache = x, alive, taken
-        return *(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-1].dtype)
+        return *(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], state[-1].dtype)
 
     def _vjp(self, *d_outputs):
         x, alive, taken = self._cache
@@ -68,14 +83,20 @@ class Unrolled(Cell):
         d_weights, dx = [np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)
         for t in reversed(range(len(x))):
             on = alive[t]
-            d_new = [np.where(on, d, 0) for d in d_state]
-            d_new[-1] = d_new[-1] + np.where(on, d_ys[t], 0)
+            d_new = [_chosen(on, d, 0) for d in d_state] + [np.zeros_like(d_ys[t])] * bool(self.output_shape)
+            d_new[-1] = d_new[-1] + _chosen(on, d_ys[t], 0)
             step = taken[t].vjp(*d_new)
             d_weights = [total + d for total, d in zip(d_weights, step.weights)]
-            d_state = [np.where(on, d, old) for d, old in zip(step.state, d_state)]
+            d_state = [_chosen(on, d, old) for d, old in zip(step.state, d_state)]
             dx[t] = step.x
         return Gradients(d_weights, dx, tuple(d_state))
 
     def _output_shapes(self):
         steps, batch, _ = self._cache[0].shape
-        return [*[(batch, self.state_size)] * len(self.state_names), (steps, batch, self.state_size)]
+        states = self._states_of(batch)
+        return [*states, (steps, batch, *(self.output_shape or states[-1][1:]))]
+
+
+def _chosen(on, a, b):
+    """Rows of a where `on`, (..., batch), is true, elsewhere of b."""
+    return np.where(on.reshape(*on.shape, *[1] * (a.ndim - on.ndim)), a, b)

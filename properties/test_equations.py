@@ -1,27 +1,29 @@
 """Equations: a cell that declares its kind computes exactly that. Here conventions are judged, which no gradient can see."""
 
 import pytest
+from cellcheck.cells import lift
 from cellcheck.properties.oracles import agree
 from cellcheck.properties.oracles.equations import STATES, equations
 from cellcheck.properties.verdicts import bound
-from cellcheck.properties.verdicts.run import apply, output_names
+from cellcheck.properties.verdicts.run import apply
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
 from hypothesis import given
 
 
-@pytest.mark.needs("kind")
+@pytest.mark.needs("equations", "undropped")
 @given(problem=problems())
 def test_equations_of_the_kind(Cell, problem):
-    """apply(x, s) = RNN: tanh([x, h] W + b); LSTM: c' = f c + i g, h' = o tanh(c'); GRU: u (n - h) + h, n = tanh(a + r s)."""
+    """apply(x, s) = RNN: tanh([x, h] W + b); LSTM: c' = f c + i g, h' = o tanh(c'); GRU: u (n - h) + h, n = tanh(a + r s); or as of a paper."""
 
     def expected(p):
         cell, x, state = p.build(Cell)
         outputs = equations(cell, x, state)
         if gist:
             return {"sum": outputs[-1].sum()}
-        whole = dict(zip([*(f"{name}'" for name in cell.state_names or STATES[cell.kind]), "ys"], outputs))
-        return {name: whole[name] for name in output_names(cell)}
+        states = [f"{name}'" for name in cell.spec.state_names or STATES[cell.spec.kind]]
+        whole = dict(zip([*states, cell.spec.output_names[-1] if cell.spec.own_output else "ys"], outputs))
+        return {name: whole[name] for name in cell.spec.output_names}
 
-    gist = getattr(Cell(1, 1), "gist", False)
+    gist = lift(Cell).spec().scalar
     require(agree(Cell, problem, lambda p: apply(Cell, p), expected, bound.size_of_sum if gist else bound.size_of_outputs))

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cellcheck.properties.verdicts.blocks import Block, same
+from cellcheck.properties.oracles import alike, unchanged
+from cellcheck.properties.verdicts.blocks import Block
 from cellcheck.properties.verdicts.run import both, differentiated, outcome
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
@@ -12,6 +13,7 @@ from hypothesis import given
 
 
 @pytest.mark.promise
+@pytest.mark.needs("features")
 @given(problem=problems())
 def test_wrong_features_are_refused(Cell, problem):
     """apply(x of one feature more or less, s) raises, and the cell works afterwards."""
@@ -19,10 +21,11 @@ def test_wrong_features_are_refused(Cell, problem):
 
 
 @pytest.mark.promise
+@pytest.mark.needs("features")
 @given(problem=problems())
 def test_features_in_the_place_of_units_are_refused(Cell, problem):
     """apply(x of one feature more, s of one unit less) raises, although [x, s] has its right width."""
-    require(_refused(Cell, problem, lambda p: [replace(p, x=_wider(p.x), state=tuple(s[:, :-1] for s in p.state))]))
+    require(_refused(Cell, problem, lambda p: [replace(p, x=_wider(p.x), state=(*p.further, *(s[..., :-1] for s in p.states)))]))
 
 
 @pytest.mark.promise
@@ -31,9 +34,9 @@ def test_wrong_batches_are_refused(Cell, problem):
     """apply(x, s) raises where a state has one row more than x, or x one more than the states."""
 
     def wrong(p):
-        rows = range(p.x.shape[-2])
-        taller = [replace(p, x=p.x[..., [*rows, 0], :])] if p.state else []
-        return [*taller, *(replace(p, state=_swapped(p.state, k, s[[*rows, 0]])) for k, s in enumerate(p.state))]
+        more = [*range(p.batch), 0]
+        taller = [replace(p, x=p.rows(more).x)] if p.state else []
+        return [*taller, *(replace(p, state=_swapped(p.state, k, s)) for k, s in enumerate(p.rows(more).state))]
 
     require(_refused(Cell, problem, wrong))
 
@@ -45,8 +48,8 @@ def test_wrong_states_are_refused(Cell, problem):
 
     def wrong(p):
         wider = [replace(p, state=_swapped(p.state, k, _wider(s))) for k, s in enumerate(p.state)]
-        missing = [replace(p, state=p.state[:-1])] if len(p.state) > 1 else []
-        more = np.zeros((p.x.shape[-2], p.recipe.state), p.x.dtype)
+        missing = [replace(p, state=p.state[:-1])] if len(p.states) > 1 else []
+        more = np.zeros((p.batch, p.recipe.state), p.x.dtype)
         return [replace(p, state=(*p.state, more)), *missing, *wider]
 
     require(_refused(Cell, problem, wrong))
@@ -63,14 +66,15 @@ def test_wrong_upstreams_are_refused(Cell, problem):
         sizes = [
             _swapped(u, k, bad)
             for k, a in enumerate(u)
-            for bad in (_wider(a), np.swapaxes(_wider(np.swapaxes(a, -1, -2)), -1, -2))
+            if p.spec.outputs[k].differentiable
+            for bad in (_wider(a), _wider(a, p.spec.batch_axis(p.spec.outputs[k].name) or 0))
         ]
         return [*sizes, u[:-1], (*u, u[-1])]
 
     problem = problem.literal(Cell)
     cell = problem.build(Cell)[0]
     before = outcome(cell, problem)
-    require([*(_refusal("vjp", cell.vjp, u) for u in wrong(problem)), *same(outcome(cell, problem), before)])
+    require([*(_refusal("vjp", cell.vjp, u) for u in wrong(problem)), *unchanged(Cell, problem, outcome(cell, problem), before)])
 
 
 @pytest.mark.promise
@@ -80,12 +84,12 @@ def test_a_refusal_changes_nothing(Cell, problem):
     problem = problem.literal(Cell)
     cell = problem.build(Cell)[0]
     before = outcome(cell, problem)
-    wrong = (_wider(problem.x), np.concatenate([problem.x, problem.x], axis=-2))[: 2 if problem.state else 1]
+    wrong = (_wider(problem.x), problem.rows([*range(problem.batch)] * 2).x)[: 2 if problem.state else 1]
     refused = [_refusal("apply", cell.apply, (x, *problem.state)) for x in wrong]
     if any(block.verdict == "violated" for block in refused):
         require(refused)
     gradients = differentiated(cell, problem.given[0])
-    require(same(gradients, {name: before[name] for name in gradients}))
+    require(unchanged(Cell, problem, gradients, {name: before[name] for name in gradients}))
 
 
 @pytest.mark.promise
@@ -95,7 +99,7 @@ def test_vjp_before_apply_is_refused(Cell, problem):
     """vjp(u) raises where nothing was applied, and apply and vjp work afterwards."""
     problem = problem.literal(Cell)
     cell, fresh = problem.build(Cell)[0], both(Cell, problem)
-    require([_refusal("vjp", cell.vjp, problem.given[0]), *same(outcome(cell, problem), fresh)])
+    require([_refusal("vjp", cell.vjp, problem.given[0]), *alike(Cell, problem, outcome(cell, problem), fresh)])
 
 
 @pytest.mark.promise
@@ -104,11 +108,11 @@ def test_vjp_before_apply_is_refused(Cell, problem):
 def test_wrong_lengths_are_refused(Cell, problem):
     """apply(x, s, lengths=l) raises for a length below 0, beyond the steps, or not whole, and for one too many."""
     problem = problem.literal(Cell)
-    cell, (steps, batch) = problem.build(Cell)[0], problem.x.shape[:2]
+    cell, steps, batch = problem.build(Cell)[0], problem.steps, problem.batch
     before, whole = outcome(cell, problem), np.full(batch, steps)
     wrong = [whole - steps - 1, whole + 1, whole + 0.5, np.append(whole, steps)]
     tried = [_refusal("apply", lambda lengths: cell.apply(problem.x, *problem.state, lengths=lengths), [bad]) for bad in wrong]
-    require([*tried, *same(outcome(cell, problem), before)])
+    require([*tried, *unchanged(Cell, problem, outcome(cell, problem), before)])
 
 
 def _refused(Cell, problem, wrong):
@@ -116,7 +120,10 @@ def _refused(Cell, problem, wrong):
     problem = problem.literal(Cell)
     cell = problem.build(Cell)[0]
     before = outcome(cell, problem)
-    return [*(_refusal("apply", cell.apply, (p.x, *p.state)) for p in wrong(problem)), *same(outcome(cell, problem), before)]
+    return [
+        *(_refusal("apply", cell.apply, (p.x, *p.state)) for p in wrong(problem)),
+        *unchanged(Cell, problem, outcome(cell, problem), before),
+    ]
 
 
 def _refusal(name, call, arguments):
@@ -129,9 +136,9 @@ def _refusal(name, call, arguments):
     return Block(name, f"a result for {shapes}", "an exception", np.inf, 0.0, "violated")
 
 
-def _wider(a):
-    """The array with its last column twice."""
-    return np.concatenate([a, a[..., -1:]], axis=-1)
+def _wider(a, axis=-1):
+    """The array with its last column twice, or its last entry along another axis."""
+    return np.concatenate([a, np.take(a, [-1], axis)], axis) if a.ndim else np.stack([a, a])
 
 
 def _swapped(arrays, k, other):

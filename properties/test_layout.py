@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cellcheck.properties.oracles import agree
+from cellcheck.cells import lift
+from cellcheck.properties.oracles import agree, unchanged
 from cellcheck.properties.verdicts import bound
-from cellcheck.properties.verdicts.blocks import Block, same
-from cellcheck.properties.verdicts.run import apply, array_names, both, vjp
+from cellcheck.properties.verdicts.blocks import Block
+from cellcheck.properties.verdicts.run import apply, both, joined, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
 from hypothesis import given
@@ -47,7 +48,7 @@ def test_read_only_arrays_are_accepted(Cell, problem):
 def test_dtypes_are_kept(Cell, problem):
     """dtype(apply(x, s)) = dtype(x), dtype(vjp(u)) = dtype of W, x and s, for each dtype of the cell."""
     blocks = []
-    for dtype in problem.build(Cell)[0].dtypes:
+    for dtype in lift(Cell).spec().dtypes:
         run = both(Cell, replace(problem, dtype=dtype))
         blocks += [_dtype(f"{name}, {np.dtype(dtype)}", a.dtype, np.dtype(dtype)) for name, a in run.items()]
     require(blocks)
@@ -76,14 +77,13 @@ def test_float32_gradients(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("rows", "own targets")
+@pytest.mark.needs("rows", "own targets", "no row")
 @given(problem=problems())
 def test_an_empty_batch_adds_nothing(Cell, problem):
     """[apply(X), apply(X[:0])] = apply(X), vjp(X).weights + vjp(X[:0]).weights = vjp(X).weights."""
     problem = problem.literal(Cell)
-    cell, whole, empty = problem.build(Cell)[0], both(Cell, problem), both(Cell, problem.rows(slice(0)))
-    summed = {"sum", *array_names(cell)[: len(cell.weights)]}
-    require(same({n: whole[n] + empty[n] if n in summed else np.concatenate([whole[n], empty[n]], -2) for n in whole}, whole))
+    whole, empty = both(Cell, problem), both(Cell, problem.rows(slice(0)))
+    require(unchanged(Cell, problem, joined(problem.spec, [whole, empty]), whole))
 
 
 def _agree_when_laid(Cell, problem, lay):

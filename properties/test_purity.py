@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cellcheck.properties.oracles import alike, unchanged
 from cellcheck.properties.verdicts.blocks import Block, identical, same
-from cellcheck.properties.verdicts.run import PARTS, array_names, claimed, differentiated, outcome, output_names
+from cellcheck.properties.verdicts.run import PARTS, claimed, differentiated, outcome
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
 from cellcheck.strategies.problem import with_weights
@@ -15,23 +16,25 @@ from hypothesis import given
 
 @given(problem=problems())
 def test_apply_is_repeatable(Cell, problem):
-    """apply(x, s) = apply(x, s), bit by bit, when asked again."""
+    """apply(x, s) = apply(x, s), bit by bit, when called again."""
+    problem = problem.literal(Cell)
     cell, x, state = problem.build(Cell)
-    first = [np.array(y) for y in cell.apply(x, *state)]
-    require(map(identical, output_names(cell), cell.apply(x, *state), first))
+    first, again = ({n: np.array(y) for n, y in zip(cell.spec.output_names, cell.apply(x, *state))} for _ in range(2))
+    require(unchanged(Cell, problem, again, first))
 
 
 @given(problem=problems())
 def test_vjp_is_repeatable(Cell, problem):
-    """vjp(u) = vjp(u), bit by bit, when asked again after vjp(v); a cell may refuse to answer twice."""
+    """vjp(u) = vjp(u), bit by bit, when called again after vjp(v); a cell may refuse a second call."""
+    problem = problem.literal(Cell)
     cell, x, state = problem.build(Cell)
-    u, v = problem.upstreams(2, cell.apply(x, *state))
+    u, v = problem.upstreams(2, cell.apply(x, *state), cell.spec)
     first = differentiated(cell, u)
     try:
         again = [differentiated(cell, w) for w in (v, u)][-1]
     except Exception:
         return require([])
-    require(same(again, first))
+    require(unchanged(Cell, problem, again, first))
 
 
 @pytest.mark.promise
@@ -40,7 +43,7 @@ def test_vjp_is_repeatable(Cell, problem):
 def test_a_second_vjp_is_answered(Cell, problem):
     """apply(x, s); vjp(u); vjp(v) raises nothing."""
     cell, x, state = problem.build(Cell)
-    u, v = problem.upstreams(2, cell.apply(x, *state))
+    u, v = problem.upstreams(2, cell.apply(x, *state), cell.spec)
     cell.vjp(*u)
     require(Block(name, "an answer", "an answer") for name in differentiated(cell, v))
 
@@ -49,13 +52,14 @@ def test_a_second_vjp_is_answered(Cell, problem):
 def test_what_is_given_stays_as_it_is(Cell, problem):
     """x, s, W and u are the same after apply(x, s) and vjp(u) as before."""
     cell, x, state = problem.build(Cell)
-    names = [*array_names(cell), *(f"upstream of {name}" for name in output_names(cell))]
+    names = [*cell.spec.array_names, *(f"upstream of {y.name}" for y in cell.spec.outputs)]
     given = [*cell.weights, x, *state]
     before = [np.array(a) for a in given]
-    [u] = problem.upstreams(1, cell.apply(x, *state))
+    [u] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
     before += [np.array(a) for a in u]
     cell.vjp(*u)
-    require(map(identical, names, [*given, *u], before))
+    taken = [True] * len(given) + [y.differentiable for y in cell.spec.outputs]  # the others are zero
+    require(block for block, of in zip(map(identical, names, [*given, *u], before), taken) if of)
 
 
 @given(problem=problems())
@@ -63,40 +67,44 @@ def test_the_last_apply_counts(Cell, problem):
     """apply(-x, -s); apply(x, s); vjp(u) = apply(x, s); vjp(u)."""
     problem = problem.literal(Cell)
     fresh, cell = outcome(problem.build(Cell)[0], problem), problem.build(Cell)[0]
-    cell.apply(-problem.x, *(-s for s in problem.state))
-    require(same(outcome(cell, problem), fresh))
+    other = _negated(problem)
+    cell.apply(other.x, *other.state)
+    require(alike(Cell, problem, outcome(cell, problem), fresh))
 
 
 @given(problem=problems())
 def test_a_used_cell_equals_a_fresh_one(Cell, problem):
-    """apply and vjp of (x, s), after those of other rows and steps on the same cell = those on a fresh cell."""
+    """apply and vjp of (x, s), after those of other rows, steps and lengths on the same cell = those on a fresh cell."""
     problem = problem.literal(Cell)
     fresh, cell = outcome(problem.build(Cell)[0], problem), problem.build(Cell)[0]
     for other in _others(cell, problem):
         outcome(cell, other)
-    require(same(outcome(cell, problem), fresh))
+    if cell.spec.lengths:
+        outcome(cell, problem, lengths=np.arange(problem.batch) % (problem.steps + 1))
+    require(alike(Cell, problem, outcome(cell, problem), fresh))
 
 
 @given(problem=problems())
 def test_changed_weights_count(Cell, problem):
     """apply and vjp of (x, s), after those with weights -W and then W[...] = -W = those on a fresh cell."""
     problem = problem.literal(Cell)
-    before = replace(problem, weights=[-w for w in problem.weights])
+    before = replace(problem, weights=[-w for w in problem.weights]).folded()
     cell = before.build(Cell)[0]
     outcome(cell, before)
-    require(same(outcome(with_weights(cell, problem.weights), problem), outcome(problem.build(Cell)[0], problem)))
+    found = outcome(with_weights(cell, problem.weights), problem)
+    require(alike(Cell, problem, found, outcome(problem.build(Cell)[0], problem)))
 
 
 @given(problem=problems())
 def test_two_cells_are_independent(Cell, problem):
     """a.apply(x, s); b.apply(-x, -s); a.vjp(u); b.vjp(u) are those of a alone and of b alone."""
     one = problem.literal(Cell)
-    two = replace(_negated(one), weights=[-w for w in one.weights])
+    two = replace(_negated(one), weights=[-w for w in one.weights]).folded()
     alone = [outcome(p.build(Cell)[0], p) for p in (one, two)]
     cells = [p.build(Cell)[0] for p in (one, two)]
-    outputs = [dict(zip(output_names(c), map(np.array, c.apply(p.x, *p.state)))) for c, p in zip(cells, (one, two))]
+    outputs = [dict(zip(c.spec.output_names, map(np.array, c.apply(p.x, *p.state)))) for c, p in zip(cells, (one, two))]
     gradients = [differentiated(c, p.given[0]) for c, p in zip(cells, (one, two))]
-    require(block for k in range(2) for block in same({**outputs[k], **gradients[k]}, alone[k]))
+    require(block for k, p in enumerate((one, two)) for block in alike(Cell, p, {**outputs[k], **gradients[k]}, alone[k]))
 
 
 @pytest.mark.promise
@@ -107,11 +115,12 @@ def test_outputs_are_the_callers(Cell, problem):
     cell, x, state = problem.build(Cell)
     outputs = cell.apply(x, *state)
     before, expected = [np.array(y) for y in outputs], differentiated(cell, problem.given[0])
-    cell.apply(-x, *(-s for s in state))
-    kept = list(map(identical, output_names(cell), outputs, before))
+    other = _negated(problem)
+    cell.apply(other.x, *other.state)
+    kept = list(map(identical, cell.spec.output_names, outputs, before))
     for y in cell.apply(x, *state):
         _spoil(y)
-    require([*kept, *same(differentiated(cell, problem.given[0]), expected)])
+    require([*kept, *unchanged(Cell, problem, differentiated(cell, problem.given[0]), expected)])
 
 
 @pytest.mark.promise
@@ -124,8 +133,8 @@ def test_inputs_are_the_callers(Cell, problem):
     outputs = cell.apply(x, *state)
     for a in (x, *state):
         _spoil(a)
-    found = {name: np.array(y) for name, y in zip(output_names(cell), outputs)}
-    require(same({**found, **differentiated(cell, problem.given[0])}, fresh))
+    found = {name: np.array(y) for name, y in zip(cell.spec.output_names, outputs)}
+    require(alike(Cell, problem, {**found, **differentiated(cell, problem.given[0])}, fresh))
 
 
 @pytest.mark.promise
@@ -144,8 +153,9 @@ def test_gradients_are_the_callers(Cell, problem):
     kept = list(map(identical, names, gradients, before))
     for g in gradients:
         _spoil(g)
-    own = map(identical, [f"upstream of {name}" for name in output_names(cell)], given, u)
-    require([*kept, *own, *map(identical, names, _raw(cell, cell.vjp(*map(np.copy, u))).values(), before)])
+    own = [identical(f"upstream of {y.name}", *pair) for y, *pair in zip(cell.spec.outputs, given, u) if y.differentiable]
+    again = unchanged(Cell, problem, _raw(cell, cell.vjp(*map(np.copy, u))), dict(zip(names, before)))
+    require([*kept, *own, *again])
 
 
 @pytest.mark.promise
@@ -164,24 +174,23 @@ def _random_states():
 
 
 def _negated(p):
-    """The problem at -x and -s."""
-    return replace(p, x=-p.x, state=tuple(-s for s in p.state))
+    """The problem at -x and -s, or what is in their domains in the place of these."""
+    return replace(p, x=-p.x, state=tuple(-s for s in p.state)).folded()
 
 
 def _others(cell, p):
     """Problems that this instance may have seen before: negated, of more rows and of one, of more steps and of one."""
-    found, rows = [_negated(p)], list(range(p.x.shape[-2]))
-    if cell.batch is None:
-        found += [p.rows(rows + rows), p.rows(rows[:1])]
-    if cell.sequence:
-        steps = list(range(len(p.x)))
-        found += [p.span(steps + steps), p.span(steps[:1])]
+    found, spec = [_negated(p)], cell.spec
+    if spec.batch is None:
+        found += [p.rows([k % p.batch for k in range(n)]) for n in spec.sizes.get("batch", (2 * p.batch, 1)) if p.batch and n]
+    if spec.sequence:
+        found += [p.span([k % p.steps for k in range(n)]) for n in spec.sizes.get("steps", (2 * p.steps, 1)) if p.steps and n]
     return found
 
 
 def _raw(cell, gradients):
     """The gradients by name, as the cell returned them."""
-    return {name: np.asarray(g) for name, (g, _) in zip(array_names(cell), claimed(cell, gradients, PARTS)) if g is not None}
+    return {name: np.asarray(g) for name, (g, _) in zip(cell.spec.array_names, claimed(cell, gradients, PARTS)) if g is not None}
 
 
 def _spoil(array):

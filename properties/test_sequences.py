@@ -4,59 +4,61 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cellcheck.properties.oracles import agree
+from cellcheck.properties.oracles import agree, unchanged
 from cellcheck.properties.verdicts import bound
-from cellcheck.properties.verdicts.blocks import identical, same
-from cellcheck.properties.verdicts.run import apply, array_names, both, claimed, output_names, vjp
+from cellcheck.properties.verdicts.blocks import identical, within
+from cellcheck.properties.verdicts.run import apply, both, claimed, joined, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
 from hypothesis import given, reject
 
 
-@pytest.mark.needs("sequence", "finals")
+@pytest.mark.needs("sequence", "finals", "single step", "same steps")
 @given(problem=problems())
 def test_a_sequence_is_its_steps(Cell, problem):
     """ys[t] = h'(t), where (..., h'(t)) = apply(x[t], apply(x[t-1], ... apply(x[0], s))); the final states are the last."""
 
     def one_by_one(p):
-        cell, x, state = p.build(Cell)
-        ys = [np.zeros((0, *state[-1].shape))]
-        for t in range(len(x)):
-            *state, _ = map(np.array, cell.apply(x[t : t + 1], *state))
-            ys.append(state[-1][None])
-        return dict(zip(output_names(cell), (*state, np.concatenate(ys))))
+        cell, state = p.build(Cell)[0], p.states
+        ys = [np.zeros((0, p.batch, *p.spec.outputs[-1].shape))]
+        for t in range(p.steps):
+            *state, y = _run(cell, p.span(slice(t, t + 1)), state)
+            ys.append(y if p.spec.own_output else state[-1][None])
+        return dict(zip(p.spec.output_names, (*state, np.concatenate(ys))))
 
     require(agree(Cell, problem, lambda p: apply(Cell, p), one_by_one, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals")
+@pytest.mark.needs("sequence", "finals", "splits", "same steps")
 @given(problem=problems())
 def test_a_sequence_may_be_split(Cell, problem):
     """apply(x, s) = apply(x[k:], apply(x[:k], s)), its ys one after the other."""
 
     def split(p):
-        (cell, x, state), k = p.build(Cell), _cut(Cell, p)
-        *state, early = map(np.array, cell.apply(x[:k], *state))
-        *state, late = cell.apply(x[k:], *state)
-        return dict(zip(output_names(cell), (*state, np.concatenate([early, late]))))
+        cell, k = p.build(Cell)[0], _cut(p)
+        *state, early = _run(cell, p.span(slice(k)), p.states)
+        *state, late = _run(cell, p.span(slice(k, None)), state)
+        return dict(zip(p.spec.output_names, (*state, np.concatenate([early, late]))))
 
     require(agree(Cell, problem, lambda p: apply(Cell, p), split, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals", "x", "state")
+@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams", "splits", "same steps")
 @given(problem=problems())
 def test_vjp_of_a_sequence_may_be_split(Cell, problem):
     """vjp over x = vjp over x[:k] of what vjp over x[k:] returns for the state between; dW is their sum."""
 
     def split(p):
-        (first, x, state), second, k = p.build(Cell), p.build(Cell)[0], _cut(Cell, p)
-        *between, _ = first.apply(x[:k], *state)
-        second.apply(x[k:], *between)
+        first, second, k, n = p.build(Cell)[0], p.build(Cell)[0], _cut(p), len(p.further)
+        *between, _ = _run(first, p.span(slice(k)), p.states)
+        _run(second, p.span(slice(k, None)), between)
         *d_state, d_ys = p.given[0]
         late = second.vjp(*d_state, d_ys[k:])
-        early = first.vjp(*late[2], d_ys[:k])
-        weights = [a + b for a, b in zip(early[0], late[0])]
-        return dict(zip(array_names(first), (*weights, np.concatenate([early[1], late[1]]), *early[2])))
+        early = first.vjp(*_upstreams(p, late[2][n:]), d_ys[:k])
+        whole = [(a, lambda a, b: a + b, b) for a, b in zip(early[0], late[0])]
+        whole += [(a, lambda a, b: np.concatenate([a, b]), b) for a, b in zip((early[1], *early[2][:n]), (late[1], *late[2][:n]))]
+        whole += [(a, lambda a, b: a, None) for a in early[2][n:]]
+        return {name: join(a, b) for name, (a, join, b), part in zip(p.spec.array_names, whole, p.spec.offers) if part}
 
     require(agree(Cell, problem, lambda p: vjp(Cell, p), split, bound.size))
 
@@ -66,33 +68,36 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
 def test_no_steps_leave_the_state(Cell, problem):
     """apply(x[:0], s) = s and no ys, vjp(d, []).state = d."""
     p = problem.literal(Cell).span(slice(0))
-    cell, x, state = p.build(Cell)
-    *new, ys = cell.apply(x, *state)
+    cell = p.build(Cell)[0]
+    *new, ys = _run(cell, p, p.states)
     *d_state, _ = p.given[0]
-    passed = claimed(cell, cell.vjp(*p.given[0]), ["state"])[-len(state) :]
+    passed = claimed(cell, cell.vjp(*p.given[0]), ["state"])[-len(d_state) :]
     require(
         [
-            *map(identical, output_names(cell), new, state),
-            identical("shape of ys", np.shape(ys), (0, *state[-1].shape)),
-            *(identical(name, d, wanted) for name, (d, _), wanted in zip(cell.state_names, passed, d_state)),
+            *(within(name, y, s, _rounded(cell.spec, s)) for name, y, s in zip(cell.spec.output_names, new, p.states)),
+            identical("shape of ys", np.shape(ys), (0, p.batch, *p.spec.outputs[-1].shape)),
+            *(
+                within(name, d, u, _rounded(cell.spec, u))
+                for name, (d, offered), u in zip(cell.spec.state_names, passed, d_state)
+                if offered
+            ),
         ]
     )
 
 
-@pytest.mark.needs("sequence", "lengths", "x", "state")
+@pytest.mark.needs("sequence", "lengths", "x", "state", "any steps", "single row", "same steps")
 @given(problem=problems())
 def test_each_ragged_row_equals_its_solo_run(Cell, problem):
     """apply(X, S, lengths=l)[k] = apply(X[:l[k], k], S[k]) and its vjp, for each row k; dW is the sum over rows."""
 
     def together(p):
         run = both(Cell, p, lengths=_lengths(p))
-        return {**run, "ys": np.where(_alive(p), run["ys"], 0)}
+        return {**run, "ys": _alive(p, run["ys"])}
 
     def alone(p):
         runs = [both(Cell, p.rows([k]).span(slice(n))) for k, n in enumerate(_lengths(p))]
-        padded = [{**run, **{name: _padded(run[name], len(p.x)) for name in ("x", "ys")}} for run in runs]
-        fixed = array_names(p.build(Cell)[0])[: len(p.weights)]
-        return {n: sum(r[n] for r in padded) if n in fixed else np.concatenate([r[n] for r in padded], axis=-2) for n in runs[0]}
+        long = [name for name in runs[0] if p.spec.batch_axis(name) == 1]
+        return joined(p.spec, [{**run, **{name: _padded(run[name], p.steps) for name in long}} for run in runs])
 
     require(agree(Cell, _unasked(problem.literal(Cell)), together, alone, bound.size_of_a_run))
 
@@ -102,7 +107,7 @@ def test_each_ragged_row_equals_its_solo_run(Cell, problem):
 def test_padding_is_of_no_consequence(Cell, problem):
     """apply(X, S, lengths=l) and its vjp do not depend on X[t, k] for t >= l[k]."""
     p = _unasked(problem.literal(Cell))
-    require(same(_padded_with(Cell, p, 1 - 2 * p.x), _padded_with(Cell, p, p.x)))
+    require(_padding_changes_nothing(Cell, p, lambda a: 1 - 2 * a))
 
 
 @pytest.mark.promise
@@ -111,7 +116,7 @@ def test_padding_is_of_no_consequence(Cell, problem):
 def test_padding_of_any_size_is_of_no_consequence(Cell, problem):
     """apply(X, S, lengths=l) and its vjp are the same where X[t, k] for t >= l[k] is the largest float."""
     p = _unasked(problem.literal(Cell))
-    require(same(_padded_with(Cell, p, np.finfo(p.x.dtype).max), _padded_with(Cell, p, p.x)))
+    require(_padding_changes_nothing(Cell, p, lambda a: np.finfo(a.dtype).max))
 
 
 @pytest.mark.promise
@@ -120,14 +125,20 @@ def test_padding_of_any_size_is_of_no_consequence(Cell, problem):
 def test_outputs_of_padding_are_zero(Cell, problem):
     """apply(X, S, lengths=l): ys[t, k] = 0 for t >= l[k], and no upstream that is given for it has an effect."""
     p = problem.literal(Cell)
-    asked, unasked = both(Cell, p, lengths=_lengths(p)), both(Cell, _unasked(p), lengths=_lengths(p))
-    require(same(asked, {**unasked, "ys": np.where(_alive(p), unasked["ys"], 0)}))
+    lengths = _lengths(p)
+    asked, unasked = both(Cell, p, lengths=lengths), both(Cell, _unasked(p), lengths=lengths)
+    require(unchanged(Cell, p, asked, {**unasked, "ys": _alive(p, unasked["ys"])}, lengths=lengths))
 
 
-def _cut(Cell, p):
+def _rounded(spec, a):
+    """What storing these numbers may change: nothing, unless the cell declares a lower precision than theirs."""
+    return 2 * (spec.precision or 0.0) * np.abs(a)
+
+
+def _cut(p):
     """Where to split: any step, the ends included if the cell takes an empty sequence; a single step can then not be split."""
-    fewest = getattr(Cell(p.recipe.features, p.recipe.state), "fewest_steps", 0)
-    places = range(fewest, len(p.x) - fewest + 1)
+    declared, fewest = p.spec.splits(), p.spec.fewest_steps
+    places = range(fewest, p.steps - fewest + 1) if declared is None else [k for n, k in declared if n == p.steps]
     if not places:
         reject()
     return places[p.recipe.seed % len(places)]
@@ -135,17 +146,18 @@ def _cut(Cell, p):
 
 def _lengths(p):
     """The lengths of the rows of a literal problem."""
-    return p.lengths(*p.x.shape[:2])
+    return p.lengths(p.steps, p.batch)
 
 
-def _alive(p):
-    """Which (step, row, 0) comes before the end of its row."""
-    return np.arange(len(p.x))[:, None, None] < _lengths(p)[:, None]
+def _alive(p, a, padding=0):
+    """An input or ys of the problem with this in the place of what lies beyond the end of its row."""
+    before = np.arange(p.steps)[:, None] < _lengths(p)
+    return np.where(before.reshape(before.shape + (1,) * (a.ndim - 2)), a, padding)
 
 
 def _unasked(p):
     """The problem without upstreams of padding."""
-    return replace(p, given=[(*d_state, np.where(_alive(p), d_ys, 0)) for *d_state, d_ys in p.given])
+    return replace(p, given=[(*d_state, _alive(p, d_ys)) for *d_state, d_ys in p.given])
 
 
 def _padded(a, steps):
@@ -153,7 +165,24 @@ def _padded(a, steps):
     return np.concatenate([a, np.zeros((steps - len(a), *a.shape[1:]), a.dtype)])
 
 
-def _padded_with(Cell, p, padding):
-    """The run with this in the place of padding, its ys there left out."""
-    run = both(Cell, replace(p, x=np.where(_alive(p), p.x, padding)), lengths=_lengths(p))
-    return {**run, "ys": np.where(_alive(p), run["ys"], 0)}
+def _padding_changes_nothing(Cell, p, padding):
+    """The blocks of a run with padding(a) at the end of each input a against a run of the problem itself."""
+    inputs = [_alive(p, a, padding(a)) for a in (p.x, *p.further)]
+    other = replace(p, x=inputs[0], state=(*inputs[1:], *p.states)).folded()
+    return unchanged(Cell, p, _of_the_living(Cell, other), _of_the_living(Cell, p), lengths=_lengths(p))
+
+
+def _of_the_living(Cell, p):
+    """The run of the problem with its lengths, the ys of padding left out."""
+    run = both(Cell, p, lengths=_lengths(p))
+    return {**run, "ys": _alive(p, run["ys"])}
+
+
+def _run(cell, p, state):
+    """Copies of the outputs of this instance on the inputs of the problem, from these states."""
+    return [np.array(y) for y in cell.apply(*map(np.copy, (p.x, *p.further, *state)))]
+
+
+def _upstreams(p, gradients):
+    """Gradients of states as upstreams of the outputs before them: zeros where none is taken."""
+    return [g if y.differentiable else np.zeros_like(s) for g, y, s in zip(gradients, p.spec.outputs, p.states)]

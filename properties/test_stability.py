@@ -8,7 +8,7 @@ from cellcheck.properties.oracles import agree
 from cellcheck.properties.oracles.parked import probes
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import finite, unflagged, within
-from cellcheck.properties.verdicts.run import apply, vjp
+from cellcheck.properties.verdicts.run import apply, rows, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
 from hypothesis import given
@@ -37,18 +37,18 @@ def test_no_flag_but_underflow(Cell, problem):
     require([unflagged(lambda: vjp(Cell, problem))])
 
 
-@pytest.mark.needs("outputs", "rows")
+@pytest.mark.needs("outputs", "rows", "numbers")
 @given(problem=problems())
 def test_nan_stays_in_its_row(Cell, problem):
     """x[0] = NaN changes neither apply(x, s)[k] nor vjp(u).x[k] nor vjp(u).state[k] for k > 0."""
 
     def others(p):
         run = {**apply(Cell, p), **vjp(Cell, p, parts=["x", "state"])}
-        return {name: a[..., 1:, :] for name, a in run.items()}
+        return rows(p.spec, run, slice(1, None))
 
     def poisoned(p):
         x = p.x.copy()
-        x[..., :1, :] = np.nan
+        x[(slice(None),) * p.spec.sequence + (0,)] = np.nan
         return others(replace(p, x=x))
 
     problem = problem.literal(Cell)
@@ -60,15 +60,15 @@ def test_nan_stays_in_its_row(Cell, problem):
     require(agree(Cell, problem, poisoned, others, bound.size))
 
 
-@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals", "undropped")
 @given(problem=problems())
 def test_activations_of_the_cell(Cell, problem):
     """|sigmoid - exact|, |tanh - exact| <= max(8 ulp, 2 eps) through the cell, every other gate parked at +-1000."""
-    require(_accurate(p, p.value, p.exact_value, 2 * np.finfo(p.z.dtype).eps / p.scale) for p in probes(Cell, problem))
+    require(_accurate(p, p.value, p.exact_value, 4 * p.unit / p.scale) for p in probes(Cell, problem))
 
 
 @pytest.mark.promise
-@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals", "undropped")
 @given(problem=problems())
 def test_activations_of_the_cell_keep_their_tails(Cell, problem):
     """|sigmoid - exact|, |tanh - exact| <= 8 ulp through the cell, however small they are."""
@@ -76,7 +76,7 @@ def test_activations_of_the_cell_keep_their_tails(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals")
+@pytest.mark.needs("kind", "plain", "bias", "outputs", "finals", "undropped")
 @given(problem=problems())
 def test_derivatives_of_the_cell_keep_their_tails(Cell, problem):
     """|sigmoid' - exact|, |tanh' - exact| <= 8 ulp through the cell's vjp, however small they are."""
@@ -85,5 +85,6 @@ def test_derivatives_of_the_cell_keep_their_tails(Cell, problem):
 
 def _accurate(probe, got, exact, slack):
     """The block of one activation: |got - exact| <= max(ULPS ulp, slack)."""
-    block = within(probe.name, got, exact, np.maximum(ULPS * np.spacing(np.abs(exact)), slack))
+    ulp = np.maximum(np.spacing(np.abs(exact)), 2 * probe.unit * np.abs(exact))
+    block = within(probe.name, got, exact, np.maximum(ULPS * ulp, slack), unit=probe.unit)
     return replace(block, note=f"z = {probe.z[block.index]:.17g}") if block.index else block

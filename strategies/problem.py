@@ -1,7 +1,6 @@
 """What laws are quantified over: a small recipe that builds large arrays, and the same problem as literal arrays."""
 
 import copy
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import product
@@ -11,6 +10,8 @@ from zlib import crc32
 
 import hypothesis.strategies as st
 import numpy as np
+from cellcheck.cells.lift import lift
+from cellcheck.cells.spec import CellSpec, fit
 
 
 class Regime(NamedTuple):
@@ -40,7 +41,8 @@ SCALES = (5.0, 1.0, 0.3, 30.0, 1e3, 0.03, 1e-3, 1e-8, 1e6)
 STYLES = sorted(product(SCALES, REGIMES, UPSTREAMS), key=lambda s: (s[0] != SCALES[0]) + (s[1] != "plain") + (s[2] != "every"))
 BATCHES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 7) * 5 + (32, 65)  # the large ones are rare: one or two in a hundred
 SIZES = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 9)
-STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 4 + (8, 12, 12, 36)
+STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 3 + (8, 12, 12, 36)  # one in twenty is longer than eight
+LONGEST = 10**6  # steps: more than any sequence has
 LARGE = 130  # beyond a block of 128 units
 FEATURES, STATES = SIZES * 2 + (33, LARGE), (*SIZES, 33, LARGE)
 POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
@@ -79,33 +81,62 @@ class Problem:
     def _digest(self):
         return crc32(repr(self).encode())
 
+    def relatives(self, n):
+        """n more problems that are drawn from the same lists, with this one as the seed."""
+        rng = np.random.default_rng(self._key(4))
+        for _ in range(n):
+            sizes = (int(choices[rng.integers(len(choices))]) for choices in (BATCHES, FEATURES, STATES, STEPS))
+            yield Problem(*sizes, int(rng.integers(2**16)), *STYLES[rng.integers(len(STYLES))])
+
+    def fitted(self, Cell):
+        """This problem at sizes that the cell takes: each that is not declared is replaced by one that is."""
+        sizes = lift(Cell).sizes
+        return replace(self, **fit(sizes, {name: getattr(self, name) for name in sizes})) if sizes else self
+
     def build(self, Cell):
         """A cell with this problem's weights, and its inputs: (cell, x, state).
 
-        x is (batch, features), or (steps, batch, features) for a sequence cell; state a tuple of (batch, state). A cell
-        that takes a single row gets batch 1, one that takes no empty sequence a step. The last state lies within +-1, earlier
-        ones within +-memory of the regime.
+        x is (batch, *input shape), after an axis of steps for a sequence cell; state a tuple of what apply takes after x: further
+        inputs like x, then the states, each (batch, *state shape). A cell that takes a single row gets batch 1, one that takes no
+        empty sequence at least a step. The last state lies within +-1, earlier ones within +-memory of the regime. Numbers
+        outside a declared domain are folded into it.
         """
-        cell = Cell(self.features, self.state)
-        rng, regime = np.random.default_rng(self._key(0)), REGIMES[self.regime]
-        dtype = self.dtype or cell.weights[0].dtype
-        info = np.finfo(dtype)  # no product over the steps overflows, and half of the digits of a pre-activation are right
-        scale = min(self.scale, info.max ** (0.8 / (self.steps + 3)), info.eps**-0.5)
-        if getattr(cell, "outputs", None) == ("loss",):  # probabilities below 1e-308 have no digits left
-            scale = min(scale, SCALES[0])
-        weights = [self._weight(rng, w.shape, scale).astype(dtype) for w in cell.weights]
-        cell = with_weights(cell, weights)
-        batch = min(self.batch, cell.batch or self.batch)
-        steps = max(min(self.steps, getattr(cell, "most_steps", None) or self.steps), getattr(cell, "fewest_steps", 0))
-        x = regime.x * _entries(rng, regime.entries, ((steps,) if cell.sequence else ()) + (batch, self.features))
-        state = [_state(rng, regime.entries, (batch, self.state)) for _ in cell.state_names]
-        state = [regime.memory * s for s in state[:-1]] + state[-1:]
-        return cell, x.astype(dtype), tuple(s.astype(dtype) for s in state)
+        return self.fitted(Cell)._build(lift(Cell))
 
-    def upstreams(self, n, outputs):
-        """n upstreams, each a tuple of arrays of the shapes of `outputs`, in the pattern `self.upstream`."""
+    def _build(self, Cell):
+        cell = Cell(self.features, self.state)
+        spec, rng = cell.spec, np.random.default_rng(self._key(0))
+        dtype = self.dtype or spec.dtype
+        # no product over the steps overflows, and half of the digits of a pre-activation are right
+        regime, info = _within(REGIMES[self.regime], dtype), np.finfo(dtype)
+        steps = max(min(self._bordering(spec.chunk), spec.most_steps or LONGEST), spec.fewest_steps)
+        scale = min(self.scale, info.max ** (0.8 / (max(self.steps, steps * spec.sequence) + 3)), info.eps**-0.5)
+        if spec.scalar == "loss":  # probabilities below 1e-308 have no digits left
+            scale = min(scale, SCALES[0])
+        weights = [self._weight(rng, w.shape, scale).astype(dtype) for w in spec.weights]
+        batch = min(self.batch, spec.batch or self.batch)
+        leading = ((steps,) if spec.sequence else ()) + (batch,)
+        inputs = [(regime.x * _entries(rng, regime.entries, leading + a.shape)).astype(dtype) for a in spec.inputs]
+        state = [_state(rng, regime.entries, (batch, *s.shape)) for s in spec.states]
+        state = [s.astype(dtype) for s in [regime.memory * s for s in state[:-1]] + state[-1:]]
+        arrays = [*weights, *inputs, *state]
+        if spec.bounded:
+            arrays = spec.folded(arrays)
+        n = len(weights)
+        return with_weights(cell, arrays[:n]), arrays[n], tuple(arrays[n + 1 :])
+
+    def _bordering(self, chunk):
+        """The steps; where they are many, those around the border of a chunk of this length, unless that is fewer."""
+        around = {8: chunk - 1, 12: chunk + self.seed % 2, 36: 2 * chunk + 1} if chunk else {}
+        return max(self.steps, around.get(self.steps, 0))
+
+    def upstreams(self, n, outputs, spec):
+        """n upstreams, each a tuple of arrays of the shapes of `outputs`, in the pattern `self.upstream`.
+
+        spec: of the cell that returned them: outputs that are not differentiable get zeros.
+        """
         rng = np.random.default_rng(self._key(1))
-        return [self._upstream(rng, outputs) for _ in range(n)]
+        return [self._upstream(rng, outputs, spec) for _ in range(n)]
 
     def directions(self, arrays):
         """One direction per array, entries +-U[1, 2]: none is zero, and no two hide a pair of opposite errors. Read only.
@@ -127,15 +158,14 @@ class Problem:
 
     def literal(self, Cell):
         """The same problem holding its arrays, for this cell."""
-        cell, x, state = self.build(Cell)
-        weights, outputs = (
-            [w.copy() for w in cell.weights],
-            (*state, *[np.zeros((*x.shape[:2], self.state), x.dtype)] * cell.sequence),
-        )
-        if getattr(cell, "gist", False) or getattr(cell, "outputs", None):  # not those of the contract
-            with suppress(Exception):  # the law will say so
-                outputs = cell.apply(x, *state)
-        return Literal(self, weights, x, state, self.upstreams(2, outputs))
+        p = self.fitted(Cell)
+        cell, x, state = p._build(lift(Cell))
+        spec, weights, leading = cell.spec, [w.copy() for w in cell.weights], x.shape[: x.ndim - len(cell.spec.inputs[0].shape)]
+        if spec.scalar:
+            outputs = (np.zeros((), x.dtype),)
+        else:
+            outputs = [np.zeros((*leading[-1 - spec.batch_axis(y.name) :], *y.shape), x.dtype) for y in spec.outputs]
+        return Literal(p, spec, weights, x, state, p.upstreams(2, outputs, spec))
 
     def _weight(self, rng, shape, scale):
         """Normal, divided by the root of the fan-in so that pre-activations have the size of `scale` whatever the shape."""
@@ -145,13 +175,17 @@ class Problem:
             return np.zeros(shape)
         return np.rint(w) if REGIMES[self.regime].entries == "integers" else w
 
-    def _upstream(self, rng, outputs):
-        size, last = REGIMES[self.regime].upstream, len(outputs) - 1
-        chosen = {"last": (last,), "first": (0,), "second": (min(1, last),)}.get(self.upstream, range(len(outputs)))
+    def _upstream(self, rng, outputs, spec):
+        seen = [y.differentiable for y in spec.outputs]
+        size = _within(REGIMES[self.regime], outputs[0].dtype).upstream
+        differentiable = [k for k in range(len(outputs)) if k >= len(seen) or seen[k]]
+        chosen = {"last": differentiable[-1:], "first": differentiable[:1], "second": differentiable[:2][-1:]}.get(
+            self.upstream, differentiable
+        )
         arrays = [size * rng.standard_normal(y.shape) * (k in chosen) for k, y in enumerate(outputs)]
         if self.upstream == "one-hot":
             arrays = [np.zeros(y.shape) for y in outputs]
-            filled = [a for a in arrays if a.size]
+            filled = [arrays[k] for k in differentiable if arrays[k].size]
             if filled:
                 a = filled[rng.integers(len(filled))]
                 a[tuple(rng.integers(n) for n in a.shape)] = size
@@ -160,9 +194,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Literal:
-    """A problem that holds arrays instead of a recipe; it can take the place of its recipe in any law."""
+    """A problem that holds arrays instead of a recipe; it can take the place of its recipe in any law.
+
+    state: what apply takes after x, further inputs and then the states; given: two upstreams, each with an array for each output.
+    """
 
     recipe: Problem
+    spec: CellSpec
     weights: list
     x: np.ndarray
     state: tuple
@@ -177,6 +215,26 @@ class Literal:
             object.__setattr__(self, "x", self.x.astype(self.dtype))
             object.__setattr__(self, "given", [tuple(u.astype(self.dtype) for u in us) for us in self.given])
 
+    @property
+    def batch(self):
+        """How many rows there are."""
+        return self.x.shape[self.spec.sequence]
+
+    @property
+    def steps(self):
+        """How many steps there are; 1 for a step cell."""
+        return len(self.x) if self.spec.sequence else 1
+
+    @property
+    def further(self):
+        """The inputs after x."""
+        return self.state[: len(self.spec.inputs) - 1]
+
+    @property
+    def states(self):
+        """The states alone."""
+        return self.state[len(self.spec.inputs) - 1 :]
+
     def __repr__(self):
         """The arrays, as far as they are small."""
         parts = [("weights", self.weights), ("x", self.x), ("state", self.state), ("given", self.given)]
@@ -184,13 +242,13 @@ class Literal:
 
     def build(self, Cell):
         """A cell with these weights, and copies of these inputs: (cell, x, state)."""
-        cell = with_weights(Cell(self.recipe.features, self.recipe.state), self.weights)
+        cell = with_weights(lift(Cell)(self.recipe.features, self.recipe.state), self.weights)
         return cell, self.x.copy(), tuple(s.copy() for s in self.state)
 
-    def upstreams(self, n, outputs):
+    def upstreams(self, n, outputs, spec):
         """The first n upstreams, in the dtype of `outputs`; those of the recipe where a broken cell's outputs have other shapes."""
         if [np.shape(u) for u in self.given[0]] != [np.shape(y) for y in outputs]:
-            return self.recipe.upstreams(n, outputs)
+            return self.recipe.upstreams(n, outputs, spec)
         return [tuple(a.astype(y.dtype) for a, y in zip(u, outputs)) for u in self.given[:n]]
 
     def directions(self, arrays):
@@ -207,15 +265,22 @@ class Literal:
 
     def rows(self, index):
         """The same problem for some rows of the batch only."""
-        state, given = (
-            tuple(s[index] for s in self.state),
-            [tuple(u[..., index, :] if u.ndim else u for u in us) for us in self.given],
-        )
-        return replace(self, x=self.x[..., index, :], state=state, given=given)
+
+        def some(name, array):
+            axis = self.spec.batch_axis(name)
+            return array if axis is None else array[(slice(None),) * axis + (index,)]
+
+        return self._cut(some)
 
     def span(self, index):
         """The same problem of a sequence cell for some of its steps only."""
-        return replace(self, x=self.x[index], given=[(*u[:-1], u[-1][index] if u[-1].ndim == 3 else u[-1]) for u in self.given])
+        return self._cut(lambda name, array: array[index] if self.spec.batch_axis(name) == 1 else array)
+
+    def _cut(self, some):
+        """The problem with some(name, array) in the place of each input, state and upstream."""
+        state = tuple(some(a.name, s) for a, s in zip(self.spec.rest, self.state))
+        given = [tuple(map(some, self.spec.output_names, us)) for us in self.given]
+        return replace(self, x=some(self.spec.inputs[0].name, self.x), state=state, given=given)
 
     def moved(self, rng, step):
         """This problem with every number x replaced by x (1 +- step), signs drawn from rng."""
@@ -224,7 +289,26 @@ class Literal:
             return a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step).astype(a.dtype)
 
         given = [tuple(map(move, u)) for u in self.given]
-        return replace(self, weights=[*map(move, self.weights)], x=move(self.x), state=tuple(map(move, self.state)), given=given)
+        moved = replace(self, weights=[*map(move, self.weights)], x=move(self.x), state=tuple(map(move, self.state)), given=given)
+        return moved.folded()
+
+    def folded(self):
+        """This problem with every number in its domain."""
+        if not self.spec.bounded:
+            return self
+        n, arrays = len(self.weights), self.spec.folded([*self.weights, self.x, *self.state])
+        return replace(self, weights=arrays[:n], x=arrays[n], state=tuple(arrays[n + 1 :]))
+
+    def inside(self):
+        """Whether every number is in its domain."""
+        arrays = (*self.weights, self.x, *self.state)
+        return not self.spec.bounded or all(a.domain is None or a.domain.holds(v) for a, v in zip(self.spec.arrays, arrays))
+
+
+def _within(regime, dtype):
+    """The regime with sizes of which products stay finite: at most 16 in float16."""
+    most = float(np.finfo(dtype).max) ** 0.25
+    return regime._replace(x=min(regime.x, most), memory=min(regime.memory, most), upstream=min(regime.upstream, most))
 
 
 def _shown(value):

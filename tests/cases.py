@@ -1,8 +1,14 @@
 """Small cases of the shipped cells, shared by the tests of their contract."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from cellcheck.cells import CELLS
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.mutants.judge import drawn
+from cellcheck.properties.verdicts.blocks import Violation
+from hypothesis.errors import UnsatisfiedAssumption
 
 FEATURES, STATE, BATCH, STEPS = 3, 2, 4, 5
 SEQUENCE_CELLS = [Shipped for Shipped in CELLS if Shipped.sequence]
@@ -55,3 +61,20 @@ def close(got, expected):
     for a, b in zip(got, expected, strict=True):
         assert a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=ROUNDING, atol=ROUNDING)
+
+
+def holds(Cell, name, n=40):
+    """Whether the law holds on the first problems that it draws."""
+    try:
+        for problem in drawn(name)[:n]:
+            with contextlib.suppress(UnsatisfiedAssumption):
+                laws()[name].check(Cell=Cell, problem=problem)
+    except Violation:
+        return False
+    return True
+
+
+def broken(Cell, names=None, n=40):
+    """The laws, promises aside, that the cell breaks."""
+    asked = [law for law in laws().values() if not law.promise and law.name in (names or laws()) and law.applies(Cell)]
+    return {law.name for law in asked if not holds(Cell, law.name, n)}

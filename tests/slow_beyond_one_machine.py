@@ -12,12 +12,14 @@ import subprocess
 import sys
 from pathlib import Path
 from time import monotonic, sleep
+from types import SimpleNamespace
 
 import execnet.script
 import pytest
 from hypothesis.database import DirectoryBasedExampleDatabase, MultiplexedDatabase
 
 from cellcheck import database, fuzzing, profiles
+from cellcheck.options import Options
 
 ROOT = Path(__file__).parents[1]
 GUESTS = "tests/guests"
@@ -25,7 +27,7 @@ GUESTS = "tests/guests"
 
 def verified(guest, *options, **environment):
     """The finished run of the laws of a guest, few examples each."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--hypothesis-profile", "quick"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--cell-profile", "quick"]
     command += ["--cell", f"{GUESTS}/{guest}", *options]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CELLCHECK_"))}
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, env={**inherited, **environment})
@@ -36,7 +38,7 @@ def verified(guest, *options, **environment):
 def host(tmp_path):
     """A host with one worker and a checkout of its own: execnet's socket server on loopback. It ends when its worker does."""
     checkout = tmp_path / "host"
-    for folder in ("cells", "strategies", "properties"):
+    for folder in ("cellcheck", "cells", "strategies", "properties", "tests/guests"):
         shutil.copytree(ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("conftest.py", "tox.ini"):
         shutil.copy(ROOT / file, checkout)
@@ -107,7 +109,8 @@ def test_a_host_that_does_not_answer_is_named():
 
 def test_a_release_sees_the_same_examples_everywhere(tmp_path):
     """Without workers, with two, and where other laws are collected; derandomised as in the release profile and under CI."""
-    assert profiles.PROFILES["release"][1] == {"derandomize": True, "database": None}
+    chosen = profiles.profile("release")
+    assert chosen.derandomize and chosen.database is None
     notes = {}
     law = "sum_output_is_additive_over_rows"
     for name, options in {"none": [], "two": ["-n", "2"], "alone": ["properties/test_linearity.py"]}.items():
@@ -122,8 +125,8 @@ def test_what_is_found_in_one_checkout_is_there_in_another(tmp_path):
     """Through the place that both name; without one, Hypothesis decides."""
     shared, own = tmp_path / "shared", DirectoryBasedExampleDatabase(tmp_path / "own")
     MultiplexedDatabase(own, database.shared(str(shared))).save(b"law", b"choices")
-    assert set(database.options(str(shared))["database"].fetch(b"law")) == {b"choices"}
-    assert database.options(None) == {}
+    assert set(database.opened(str(shared)).fetch(b"law")) == {b"choices"}
+    assert not isinstance(database.opened(None), MultiplexedDatabase)
 
 
 @pytest.mark.parametrize("place", ["redis://127.0.0.1:1/0", "redis://127.0.0.1:port/0"])
@@ -133,18 +136,20 @@ def test_a_database_that_cannot_be_used_is_refused(place):
         database.shared(place)
 
 
-def test_a_search_asks_the_law_as_pytest_does():
-    """No warning reaches the search, a hang is an exception that it can keep, and a law is wrapped once."""
+def test_a_search_runs_the_law_as_pytest_does():
+    """No warning reaches the search, and a hang is an exception that it can keep."""
 
-    def law(problem):
+    def law(Cell, problem):
         import warnings
 
         warnings.warn(problem, stacklevel=1)
+        while problem == "hang":
+            pass
 
-    quiet = fuzzing.quietly(law)
-    quiet(problem="a guest's own")
-    assert fuzzing.quietly(quiet) is quiet
-    assert quiet.__wrapped__ is law
+    tried = SimpleNamespace(law=SimpleNamespace(check=law), subject=SimpleNamespace(Cell=None), options=Options(limit=0.1))
+    fuzzing.quiet(tried)(Cell=None, problem="a guest's own")
+    with pytest.raises(TimeoutError, match=r"took more than 0\.1 s"):
+        fuzzing.quiet(tried)(Cell=None, problem="hang")
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("hypofuzz"), reason="HypoFuzz wants an older Hypothesis: tox -e fuzz")

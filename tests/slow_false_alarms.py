@@ -1,9 +1,13 @@
-"""No false alarm in 100,000 correct cases: the slow half of the oracles' tests, run by name.
+"""No false alarm in 100,000 correct cases of each precision: the slow half of the oracles' tests, run by name.
 
-    pytest tests/slow_false_alarms.py
+    pytest tests/slow_false_alarms.py                        # or, for a million cases of each:
+    CASES=1000000 pytest -n auto tests/slow_false_alarms.py
 
 A case is one block (a gate of a weight, x, or a state) judged on one random problem; the cells have textbook backwards.
 """
+
+import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +17,7 @@ from cellcheck.strategies.problem import REGIMES, SCALES, UPSTREAMS
 
 from tests.guests.textbook import STEPS, UNROLLED
 
-CASES = 100_000
+CASES = int(os.environ.get("CASES", "100000"))
 
 
 def problem_of(rng):
@@ -24,26 +28,29 @@ def problem_of(rng):
     return Problem(batch, features, state, steps=int(rng.integers(0, 17)), seed=int(rng.integers(2**31)), scale=scale, **words)
 
 
-def judged(Textbook, cases, seed=0):
-    """At least `cases` blocks of a correct cell with their problems."""
-    rng, blocks = np.random.default_rng(seed), []
-    while len(blocks) < cases:
-        problem = problem_of(rng)
+def judged(Textbook, cases, dtype, seed=0):
+    """(problem, block) of at least `cases` blocks of a correct cell in this dtype."""
+    rng, judged = np.random.default_rng(seed), 0
+    while judged < cases:
+        problem = replace(problem_of(rng), dtype=dtype)
         for part in ("weights", "x", "state"):
-            blocks += [(problem, block) for block in gradients(Textbook, problem, part)]
-    return blocks
+            for block in gradients(Textbook, problem, part):
+                judged += 1
+                yield problem, block
 
 
+@pytest.mark.filterwarnings("ignore")  # of overflow in half precision
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16], ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("Textbook", STEPS + UNROLLED)
-def test_correct_gradients_raise_no_alarm(Textbook, record_property):
+def test_correct_gradients_raise_no_alarm(Textbook, dtype, record_property):
     """error <= bound in every case; the worst ratio of the two is recorded."""
-    blocks = judged(Textbook, CASES // 6 + 1)
-    alarms = [
-        f"{problem}: {block.name} {block.error:.3g} > {block.bound:.3g}"
-        for problem, block in blocks
-        if block.verdict == "violated"
-    ]
-    worst = max(block.error / block.bound for _, block in blocks if block.bound)
+    alarms, worst = [], 0.0
+    for problem, block in judged(Textbook, CASES // 6 + 1, dtype):
+        if block.verdict == "violated":
+            alarms.append(f"{problem}: {block.name} {block.error:.3g} > {block.bound:.3g}")
+        elif block.bound:
+            worst = max(worst, block.error / block.bound)
     record_property("worst error / bound", worst)
+    print(f"{Textbook.__name__} in {np.dtype(dtype)}: {CASES // 6 + 1} cases, worst error / bound {worst:.2f}")
     assert not alarms, alarms[:5]
     assert worst < 1

@@ -4,15 +4,13 @@ pytest tests/slow_processes.py
 """
 
 import json
-import os
-import subprocess
-import sys
+import sqlite3
 from pathlib import Path
 
 import pytest
 from cellcheck.properties.certificate.page import page
 
-from tests import test_certificate, test_guests
+from tests import test_guests
 
 ROOT = Path(__file__).parents[1]
 GUEST = """import numpy as np
@@ -50,29 +48,14 @@ class Exits(CorrectRNN):
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["one process", "a worker"])
 def test_the_branch_that_no_law_reaches_is_shown(tmp_path, workers):
     """Line 13 of the guest is missing, everything else ran, by the laws that are named as contexts."""
-    (tmp_path / "my_rnn.py").write_text(GUEST)
-    laws = [str(ROOT / "properties/test_gradients.py"), "-p", "no:cacheprovider", "-q", "--reports", "", *workers]
-    coverage = [sys.executable, "-m", "coverage"]
-    rc = f"--rcfile={ROOT / 'tox.ini'}"
-    start = [
-        *coverage,
-        "run",
-        rc,
-        "-m",
-        "pytest",
-        *laws,
-        "--cell",
-        "my_rnn.py:MyRNN",
-        "--hypothesis-profile",
-        "quick",
-        "-k",
-        "test_weight",
-    ]
-    steps = [start, [*coverage, "combine", "-q", rc], [*coverage, "report", rc, "-m", "--include", "my_rnn.py"]]
-    own = {name: value for name, value in os.environ.items() if name != "COVERAGE_FILE"}  # not that of the run we are in
-    done = [subprocess.run(step, cwd=tmp_path, env=own, capture_output=True, text=True, timeout=300) for step in steps]
-    [line] = [line for line in done[-1].stdout.splitlines() if line.startswith("my_rnn.py")]
-    assert line.split() == ["my_rnn.py", "14", "1", "2", "1", "88%", "13"], done
+    pytest.importorskip("pytest_cov")
+    test_guests.planted(tmp_path, {"my_rnn.py": GUEST})
+    options = ["--cov=.", "--cov-branch", "--cov-context=test", "--cov-report=term-missing", "-k", "test_weight", *workers]
+    code, text = test_guests.run(tmp_path, "my_rnn.py:MyRNN", *options)
+    [line] = [line for line in text.splitlines() if line.startswith("my_rnn.py  ")]
+    assert (code, line.split()) == (0, ["my_rnn.py", "14", "1", "2", "1", "88%", "13"]), text
+    contexts = sqlite3.connect(tmp_path / ".coverage").execute("select context from context").fetchall()
+    assert any("test_weight_gradients[my_rnn.py:MyRNN]|run" in context for (context,) in contexts)
 
 
 def test_a_crashed_worker_is_not_a_pass(tmp_path):
@@ -80,21 +63,19 @@ def test_a_crashed_worker_is_not_a_pass(tmp_path):
     guests = f"import os, sys\nsys.path.insert(0, {str(ROOT / 'tests/guests')!r})\nfrom gist import CorrectRNN\n\n\n"
     body = "return os._exit(1) if len(x) > 2 else super().forward(x, h)"
     (tmp_path / "deadly.py").write_text(f"{guests}class Deadly(CorrectRNN):\n    def forward(self, x, h):\n        {body}\n")
-    law = str(ROOT / "properties/test_gradients.py")
-    done = test_certificate.run(
-        law, "--cell", "deadly.py:Deadly", "-n1", "-k", "weight or input", "--certificate", "c.json", cwd=tmp_path
-    )
+    options = ["-n1", "-k", "weight_gradients or input_gradients", "--certificate", "c.json"]
+    code, text = test_guests.run(tmp_path, "deadly.py:Deadly", *options)
     whole = json.loads((tmp_path / "c.json").read_text())
-    assert done.returncode == 1
+    assert code == 1
     assert whole["status"] == whole["cells"][0]["status"] == "incomplete"
-    assert "Deadly: incomplete: its worker crashed (weight_gradients)" in done.stdout
+    assert "Deadly: incomplete: its worker crashed (weight_gradients)" in text
     assert "this is not a pass" in page(whole, tmp_path)
 
 
 def test_a_guest_that_hangs_or_exits_does_not_take_the_run_down(tmp_path):
     """The law says so, the other laws of the one that hangs are skipped, those of the next guest run."""
     test_guests.planted(tmp_path, {"guest.py": test_guests.CELL + WILD})
-    arguments = [a for name in ("Hangs", "Exits", "CorrectRNN") for a in ("--cell", f"guest.py:{name}")]
+    arguments = [f"guest.py:{name}" for name in ("Hangs", "Exits", "CorrectRNN")]
     code, text = test_guests.run(tmp_path, *arguments, "--limit", "0.5", "-k", "weight_gradient", "-v")
     assert code == 1, text
     assert "took more than" in text and "SystemExit" in text and "hung in an earlier law" in text

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cellcheck.cells import RNN
 from cellcheck.cells.adapters import adapt
-from cellcheck.properties import test_sequences
+from cellcheck.properties import test_linearity, test_sequences
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.reports.diagnosis import examined
@@ -158,7 +158,7 @@ WAYS = {
 def test_a_way_of_calling_is_understood(way):
     """The cell is an RNN without a violation, and its weights are among the gradients."""
     found = cleared(f"guest.py:{way}", adapt(**{"make": matrices, **WAYS[way]})).Cell
-    assert "weights" in found(2, 3).gradients
+    assert "weights" in found.spec().gradients
     assert violated(found, [Problem(3, 2, 4, steps=3, scale=1.0)]) == set()
 
 
@@ -249,3 +249,44 @@ def test_what_nobody_takes_is_refused(x, states, wanted):
     cell = adapt(matrices, ("x h W b -> h", lambda x, h, W, b: forward(x[None], h[None], W, b)[0][0]), axes="features")(2, 3)
     with pytest.raises(ValueError, match=wanted):
         cell.apply(np.zeros(x), *[np.zeros((x[0], 3))] * states)
+
+
+def steps_at_any_rate(dh, cache, W, b, rate):
+    """Backward and update at once, at the rate that it is given."""
+    dx, dh, dW, db = backward(dh, cache)
+    W -= rate * dW
+    b -= rate * db
+    return dx, dh
+
+
+FUSED = {
+    "a rate that can be chosen": {"backward": ("dh cache W b rate -> dx dh", steps_at_any_rate)},
+    "a rate of its own": {"backward": ("dh cache W b -> dx dh", steps_at_a_rate_of_its_own), "rate": 0.01},
+}
+
+
+@pytest.mark.parametrize("how", FUSED)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_an_update_beside_large_weights_is_its_gradient_to_the_last_bit(how, dtype):
+    """The change dwarfs a weight of 600: dW / rate is exact, however small the upstream."""
+    fused, plain = (
+        adapt(matrices, ("x h W b -> h cache", forward), **given)(2, 3) for given in (FUSED[how], {"backward": BACKWARD})
+    )
+    rng = np.random.default_rng(0)
+    x, h, d = (rng.standard_normal((5, n)).astype(dtype) for n in (2, 3, 3))
+    x /= 600
+    for scale in (1.0, 2.0**-60) if dtype is np.float64 else (1.0, 2.0**-40):
+        found = []
+        for cell in (fused, plain):
+            cell.subject.update({"W": np.array([[600.1] * 3] * 2 + [[0.5] * 3] * 3, dtype), "b": np.full(3, 0.1, dtype)})
+            cell.apply(x, h)
+            found.append(cell.vjp(d * dtype(scale)))
+        for a, b in zip(found[0].weights, found[1].weights):
+            np.testing.assert_array_almost_equal_nulp(a, b, 2 if how == "a rate of its own" else 0)
+
+
+def test_an_update_scales_exactly():
+    """The law of exact scaling holds for a fused update whose gradients are 1e-15 of its weights."""
+    law = test_linearity.test_vjp_scales_exactly.hypothesis.inner_test
+    Cell = cleared("guest.py:Fused", adapt(matrices, ("x h W b -> h cache", forward), **FUSED["a rate that can be chosen"])).Cell
+    law(Cell=Cell, problem=Problem(3, 4, 4, steps=3, seed=5189, scale=30.0, regime="small inputs", upstream="second"))

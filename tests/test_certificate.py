@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cellcheck.cells import CELLS, LSTM
-from cellcheck.properties.certificate import Collector, certificate, write
+from cellcheck.cells import CELLS, LSTM, lift
+from cellcheck.properties.certificate import Collector, certificate, described, write
 from cellcheck.properties.certificate.data import expected_blocks
 from cellcheck.properties.certificate.drawings import figure
 from cellcheck.properties.certificate.page import page
@@ -66,9 +66,8 @@ def run(*options, cwd=ROOT):
         "pytest",
         "-p",
         "no:cacheprovider",
-        "--reports=",
-        "--hypothesis-profile",
-        "quick",
+        "--cell-reports=",
+        "--cell-profile=quick",
         *options,
     ]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
@@ -77,7 +76,7 @@ def run(*options, cwd=ROOT):
 @cache
 def certified(folder):
     """The output of a run of a gist-style guest, and its certificate. folder: where that is to be."""
-    done = run("--cell", GIST, "-k", "gradients or sequence or finite", "--certificate", str(folder / "guest.json"))
+    done = run("--cell", GIST, "-k", "gradients or sequence or finite", "--cell-certificate", str(folder / "guest.json"))
     return done.stdout, json.loads((folder / "guest.json").read_text())
 
 
@@ -191,41 +190,44 @@ def test_a_browser_shows_the_figures_of_the_data(guest, tmp_path):
     shows(shown.stdout, guest[1]["cells"][0])
 
 
-def collector(tmp_path, *nodeids):
-    """A Collector that waits for these laws."""
-    options = SimpleNamespace(certificate=[])
-    new = Collector(SimpleNamespace(cells={"LSTM": LSTM}, option=options, invocation_params=SimpleNamespace(dir=tmp_path)))
-    new.pytest_collection_finish(SimpleNamespace(items=[SimpleNamespace(nodeid=nodeid) for nodeid in nodeids]))
-    return new
+LAWS = [f"properties/test_gradients.py::test_{law}[LSTM]" for law in ("weight_gradients", "input_gradients", "state_gradients")]
+DECORATED = "tests/test_mine.py::test_cells[vjp_is_linear of mynet.cells:\\xdcbung]"
 
 
-def test_a_law_that_did_not_report_is_incomplete(tmp_path):
-    """An interrupted run, and a failure before the law."""
-    ran, failed, missing = (f"properties/test_gradients.py::test_{law}[LSTM]" for law in ("a", "b", "c"))
-    ours = collector(tmp_path, ran, failed, missing, "tests/test_x.py::test_y[LSTM]")
-    said = {"cell": "LSTM", "group": "gradients", "law": "a", "verdict": "held", "reason": ""}
-    ours.pytest_runtest_logreport(SimpleNamespace(nodeid=ran, user_properties=[("cellcheck", said)], failed=False))
-    ours.pytest_runtest_logreport(
-        SimpleNamespace(nodeid=failed, user_properties=[], failed=True, when="setup", longreprtext="E\nno fixture")
+def report(nodeid, *said, when="call", longreprtext=""):
+    """A report of pytest that failed unless it says something."""
+    return SimpleNamespace(
+        nodeid=nodeid, user_properties=[("cellcheck", r) for r in said], failed=not said, when=when, longreprtext=longreprtext
     )
-    assert [(r["law"], r["verdict"], r["reason"]) for r in ours.results] == [
-        ("a", "held", ""),
-        ("b", "incomplete", "setup failed: no fixture"),
-        ("c", "incomplete", "it did not run to its end"),
+
+
+def test_a_law_that_did_not_report_is_incomplete():
+    """After an interrupted run, a lost worker, and a failure before the law."""
+    ours = Collector()
+    others = ["tests/test_x.py::test_y[LSTM]", "tests/test_gradients.py::test_weight_gradients[LSTM]"]
+    ours.expect([DECORATED, *others, *LAWS[::-1]])  # other plugins shuffle tests
+    said = {"cell": "LSTM", "group": "gradients", "law": "weight_gradients", "verdict": "held", "reason": ""}
+    ours.take(report(LAWS[0], said))
+    ours.take(report(LAWS[1], when="setup", longreprtext="E\nno fixture"))
+    ours.take(report(DECORATED, when="???"))
+    assert [(r["law"], r["cell"], r["verdict"], r["reason"]) for r in ours.results] == [
+        ("weight_gradients", "LSTM", "held", ""),
+        ("input_gradients", "LSTM", "incomplete", "setup failed: no fixture"),
+        ("state_gradients", "LSTM", "incomplete", "it did not run to its end"),
+        ("vjp_is_linear", "mynet.cells:Übung", "incomplete", "its worker crashed"),
     ]
 
 
 def test_an_unknown_ending_is_refused_before_anything_runs():
     """In one line that says what is wanted."""
-    done = run("--certificate", "proof.pdf", "--cell", GIST)
-    assert done.returncode == 4
-    assert "--certificate proof.pdf: wanted a name that ends in .json or .html" in done.stderr
+    done = run("--cell-certificate", "proof.pdf", "--cell", GIST)
+    assert (done.returncode, done.stderr) == (4, "ERROR: --cell-certificate proof.pdf: the name must end in .json or .html\n\n")
 
 
 def test_a_run_without_a_law_is_incomplete():
     """A certificate of nothing is no pass."""
     run_of = {"profile": "quick", "examples": 20, "strict": True, "workers": 0}
-    whole = certificate({"LSTM": LSTM}, [], [], run_of)
+    whole = certificate({"LSTM": described(LSTM)}, [], run_of)
     assert (whole["status"], whole["cells"][0]["verdicts"]["not asked"]) == ("incomplete", len(laws()))
     assert list(faults(whole, SCHEMA)) == []
 
@@ -239,7 +241,7 @@ def test_every_block_of_a_shipped_cell_agrees_to_1e_9(Shipped):
     for seed in range(12):
         problem = Problem(2, 3, 2, steps=2, seed=seed, scale=1.0)
         tally.add(block for part in ("weights", "x", "state") for block in gradients(Shipped, problem, part))
-    wanted = [name for name, _ in expected_blocks(Shipped(2, 3))]
+    wanted = [name for name, _ in expected_blocks(lift(Shipped).spec())]
     assert {name: tally.power[name] <= 1e-9 and tally.verdicts[name]["certified"] >= 10 for name in wanted} == dict.fromkeys(
         wanted, True
     )
@@ -259,7 +261,7 @@ def test_the_typical_pre_activation_is_what_is_drawn(regime):
     """`typical` is within a factor of 2 of the root mean square of [x, h] W + b."""
     problem = Problem(60, 6, 40, seed=3, scale=30.0, regime=regime)
     cell, x, (_, h) = problem.build(LSTM)
-    drawn = np.sqrt(np.mean((np.concatenate([x, h], axis=1) @ cell.W + cell.b) ** 2))
+    drawn = np.sqrt(np.mean((np.concatenate([x, h], axis=1) @ cell.guest.W + cell.guest.b) ** 2))
     assert drawn / 2 <= regimes.typical(6, 40, 30.0, regime) <= 2 * drawn
 
 

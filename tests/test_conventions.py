@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cellcheck.cells import GRU, LSTM, RNN, Unroll, lift
 from cellcheck.cells.adapters import adapt
-from cellcheck.properties.intake.conventions import GATES, gates_of, search, step
+from cellcheck.properties.intake.conventions import GATES, clipped, gates_of, search, step
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.oracles import gradients
 from cellcheck.properties.oracles.equations import equations
@@ -128,7 +128,7 @@ def test_what_matches_none_is_said_with_the_nearest():
     """The equation law stays unasked, and the line has the largest difference."""
     found = cleared("guest.py:Guest", undeclared(Peephole))
     assert found.notes[0].startswith("computes none of the known conventions; nearest is the LSTM equations")
-    assert "largest difference 0." in found.notes[0] and found.Cell(2, 3).kind is None
+    assert "largest difference 0." in found.notes[0] and found.Cell.spec().kind is None
 
 
 def tanh_of(make, states="h", fails_beyond=np.inf):
@@ -162,7 +162,7 @@ def test_what_cannot_be_compared_is_of_no_known_convention(guest):
     """Nothing is claimed of it."""
     make, said = UNKNOWN[guest]
     found = cleared("guest.py:Guest", make)
-    assert found.notes[0].startswith(said) and found.Cell(2, 3).kind is None
+    assert found.notes[0].startswith(said) and found.Cell.spec().kind is None
 
 
 class Swapped(LSTM):
@@ -257,12 +257,49 @@ def test_a_memory_that_is_not_taken_is_said():
     """It is found by starting from c = 0, and makes no law of equations."""
     found = cleared("guest.py:Forgetful", Forgetful)
     assert found.notes[0].startswith("computes the LSTM equations, gates f i o g, [x, h], one bias, from c = 0 in each call")
-    assert found.Cell(2, 3).memory and found.Cell(2, 3).kind is None
+    assert found.Cell.spec().memory and found.Cell.spec().kind is None
 
 
-@pytest.mark.parametrize("variant", [{}, {"update": "old"}, {"reset": "before"}, {"reset": "before", "update": "old"}], ids=str)
-def test_two_evaluations_of_a_gru_agree(variant):
-    """The search and the law of equations were written apart, and say the same of every variant."""
-    cell, x, state = Problem(3, 4, 2, scale=1.0).build(lift(GRU, variant=variant))
-    gates = gates_of(cell.weights, cell.weight_blocks, cell.transposed)
-    assert np.allclose(step("GRU", variant, gates, x, state)[0], equations(cell, x, state)[0], rtol=0, atol=1e-12)
+VARIANTS = [
+    *((GRU, v) for v in ({}, {"update": "old"}, {"reset": "before"}, {"reset": "before", "update": "old"}, {"clip_pre": 0.5})),
+    *(
+        (LSTM, v)
+        for v in ({}, {"forget": 1.0}, {"clip": 0.25}, {"clip_pre": 0.5}, {"clip": 0.25, "clip_pre": 0.5, "forget": 1.0})
+    ),
+    *((RNN, v) for v in ({}, {"clip_pre": 0.5})),
+]
+
+
+@pytest.mark.parametrize(("Shipped", "variant"), VARIANTS, ids=str)
+def test_two_evaluations_of_a_variant_agree(Shipped, variant):
+    """The search and the law of equations were written apart, and say the same of every variant; each says something of its own."""
+    cell, x, state = Problem(3, 4, 2, scale=1.0).build(lift(Shipped, variant=variant))
+    gates = gates_of(cell.weights, cell.spec.weight_blocks, cell.spec.transposed)
+    found = step(cell.spec.kind, variant, gates, x, state)
+    for ours, theirs in zip(found, equations(cell, x, state)):
+        assert np.allclose(ours, theirs, rtol=0, atol=1e-12)
+    assert not variant or not np.allclose(found[-1], step(cell.spec.kind, {}, gates, x, state)[-1], rtol=0, atol=1e-3)
+
+
+CLIPPED = [
+    ("LSTM", "i f g o", {"clip": 50.0}),
+    ("LSTM", "i f g o", {"clip_pre": 7.3125}),
+    ("LSTM", "i f g o", {"clip": 3.0, "forget": 1.0}),
+]
+CLIPPED += [("RNN", "n", {"clip_pre": 10.0}), ("GRU", "u r n", {"clip_pre": 20.0, "update": "old"})]
+
+
+@pytest.mark.parametrize(("kind", "order", "variant"), CLIPPED, ids=str)
+def test_a_clip_is_found_with_its_limit(kind, order, variant):
+    """However many digits that has, and however little it changes."""
+    found = search(lift(written(kind, order, "row", "one", variant)))
+    assert found.variant == variant and not found.rivals
+
+
+@pytest.mark.parametrize("limit", [np.inf, 3.0])
+def test_a_complex_number_is_clipped_by_its_real_part(limit):
+    """And has no slope beyond the limit."""
+    z = np.array([-4.0, -1.0, 2.0, 5.0])
+    slopes = clipped(z + 1e-100j, limit).imag / 1e-100
+    assert np.array_equal(clipped(z, limit), np.clip(z, -limit, limit))
+    assert np.allclose(slopes, 1.0 if limit == np.inf else [0, 1, 1, 0])

@@ -63,5 +63,5 @@ def test_a_server_that_cannot_be_used_is_refused(redis, place, why):
 def test_a_missing_package_is_named(monkeypatch, place):
     """With the command that installs it."""
     monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(database.DatabaseError, match=f"^CELLCHECK_DATABASE={place} wants the package redis: pip install redis$"):
+    with pytest.raises(database.DatabaseError, match=f"^CELLCHECK_DATABASE={place} needs the package redis: pip install redis$"):
         database.shared(place)

@@ -254,7 +254,7 @@ NAMED = {
         "RNN", ("return (tanh(z),)", f"return (tanh(z) * ({MASK}(size=z.shape[1]) < 0.7) / 0.7,)")
     ),
     "with lengths [2, 0, 4] the gradient of h of rows [0, 1] is not that of each row alone": broken(
-        "UnrolledRNN", ("[np.where(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)")
+        "UnrolledRNN", ("[_chosen(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)")
     ),
     "c' is clipped at 2: with the forget gate open": broken(
         "LSTM",
@@ -343,7 +343,7 @@ class Stateless:
 class Total(Stateless):
     """The sum of all of its outputs: its upstream is a scalar."""
 
-    outputs, gist = ("loss",), True
+    outputs = ("loss",)
 
     def apply(self, x):
         """A number."""
@@ -450,7 +450,7 @@ def test_rows_whose_states_are_zero_are_not_said_to_continue_others(rows):
 
 def test_a_sequence_that_is_not_its_steps_is_not_judged_by_them():
     """The reverse pass, redone on single steps, would blame what may be right of this sequence."""
-    carried = "d_state = [np.where(on, d, old) for d, old in zip(step.state, d_state)]"
+    carried = "d_state = [_chosen(on, d, old) for d, old in zip(step.state, d_state)]"
     final = FINAL.replace("s.copy()", "s * 1.1 ** (len(x) > 1)")
     g = grown(broken("UnrolledRNN", (FINAL, final), (carried, "d_state = [0 * d for d in step.state]")), PLAIN)
     assert through_time(g, g.claims(), g.truth()) == []

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from cellcheck.properties.intake.loading import GuestError, load
-from cellcheck.properties.intake.preflight import chosen
 
 from cellcheck import cells
+from cellcheck.subjects import label, named, subject
 
 HOME = Path(__file__).resolve().parents[1]
 CELL = (HOME / "tests" / "guests" / "gist.py").read_text(encoding="utf-8")
@@ -98,32 +98,54 @@ def test_shipped_cells_can_be_given_by_name():
     assert load("cells/lstm.py:LSTM", HOME) is cells.LSTM
 
 
-def test_one_guest_is_not_given_twice(tmp_path):
-    """Its results could not be told apart."""
-    planted(tmp_path, {"guest.py": CELL})
-    with pytest.raises(GuestError, match="given twice"):
-        chosen(["guest.py:CorrectRNN"] * 2, tmp_path)
+SPELLINGS = [
+    "guest.py:CorrectRNN",
+    "./guest.py:CorrectRNN",
+    "pack/../guest.py:CorrectRNN",
+    "guest:CorrectRNN",
+    "{folder}/guest.py:CorrectRNN",
+]
+
+
+@pytest.mark.parametrize("again", SPELLINGS)
+def test_one_guest_is_not_given_twice(again, tmp_path):
+    """Its results could not be told apart, however it is spelled."""
+    planted(tmp_path, {"guest.py": CELL, "pack/other.py": CELL})
+    again = again.replace("{folder}", str(tmp_path))
+    with pytest.raises(GuestError, match=f"^--cell {again}: given twice") as refusal:
+        named(["guest.py:CorrectRNN", "pack/other.py:CorrectRNN", again], tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_class_is_called_as_it_would_be_named(tmp_path):
+    """By its module in a package, else by its file; by its name alone where neither leads to it."""
+    planted(tmp_path, {"pack/__init__.py": "", "pack/mine.py": CELL, "alone.py": CELL})
+    assert label(load("pack.mine:CorrectRNN", tmp_path), tmp_path) == "pack.mine:CorrectRNN"
+    assert label(load("alone.py:CorrectRNN", tmp_path), tmp_path) == "alone.py:CorrectRNN"
+    assert label(load("alone.py:CorrectRNN", tmp_path), HOME) == f"{tmp_path}/alone.py:CorrectRNN"
+    assert label(type("Local", (), {}), tmp_path) == "Local"
+    assert subject(cells.LSTM, tmp_path).label == "LSTM" and subject(cells.LSTM, tmp_path).shipped
+
+
+def test_what_is_no_class_is_refused(tmp_path):
+    """In one line, without an option that was not given."""
+    with pytest.raises(GuestError, match=r"^3 is a int; give a class or a function"):
+        subject(3, tmp_path)
+    with pytest.raises(GuestError, match=r"^lost\.py:A: there is no file"):
+        subject("lost.py:A", tmp_path)
 
 
 def run(folder, *arguments):
-    """pytest in another directory, as a user types it: (exit code, what it printed)."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
+    """`cellcheck` in another directory, as a user types it: (exit code, what it printed)."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HOME), "XDG_CACHE_HOME": str(folder.parent / "cache")}
     environment.pop("PYTEST_CURRENT_TEST", None)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(HOME), "--hypothesis-profile", "quick", *arguments]
+    command = [sys.executable, "-m", "cellcheck", "--profile", "quick", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout + done.stderr
 
 
 def test_a_guest_is_verified_from_another_directory_with_a_worker(tmp_path):
     """A package called cells, its conftests untouched, by pytest-xdist."""
-    code, text = run(
-        namesake(tmp_path), "--cell", "cells/lstm.py:CorrectRNN", "-n", "1", "-k", "gradients_have or weight_gradients"
-    )
+    code, text = run(namesake(tmp_path), "cells/lstm.py:CorrectRNN", "-n", "1", "-k", "gradients_have or weight_gradients")
     assert code == 0, text
     assert "cells/lstm.py:CorrectRNN: computes the RNN equations, one bias, as keras keeps them" in text
-
-
-def test_a_bad_invocation_ends_the_run_in_one_line(tmp_path):
-    """Exit code 4, as for any wrong usage of pytest, and nothing is run."""
-    code, text = run(tmp_path, "--cell", "lost.py:Guest")
-    assert (code, text.strip()) == (4, f"ERROR: --cell lost.py:Guest: there is no file {tmp_path / 'lost.py'}")

@@ -1,40 +1,56 @@
-"""The ledger of a run: what was to run is counted, and what has no verdict makes the run fail."""
+"""A run over many workers or hosts: what was lost is run again, and what has no verdict is listed."""
 
 from types import SimpleNamespace
 
 import pytest
+from cellcheck.properties.certificate import Collector
 
-from cellcheck import hosts
+from cellcheck.hosts import Hosts
 
-LAWS = ["test_gradients.py::test_a[LSTM]", "test_gradients.py::test_b[LSTM]"]
-
-
-def session(reported=(), collectonly=False, **worker):
-    """A session that collected LAWS, of which these have reported. worker: workerinput, in a worker."""
-    stash = pytest.Stash()
-    stash[hosts.LEDGER] = hosts.Ledger(reported=set(reported))
-    config = SimpleNamespace(option=SimpleNamespace(collectonly=collectonly), stash=stash, **worker)
-    found = SimpleNamespace(config=config, items=[SimpleNamespace(nodeid=law) for law in LAWS], exitstatus=pytest.ExitCode.OK)
-    hosts.pytest_collection_finish(found)
-    hosts.pytest_sessionfinish(found, found.exitstatus)
-    return found
+LAWS = [f"properties/test_gradients.py::test_{law}[LSTM]" for law in ("weight_gradients", "input_gradients")]
 
 
-RUNS = {
-    "all reported": (session(LAWS), pytest.ExitCode.OK),
-    "one missing": (session(LAWS[:1]), pytest.ExitCode.TESTS_FAILED),
-    "one missing, in a worker": (session(LAWS[:1], workerinput={}), pytest.ExitCode.OK),
-    "nothing was to run": (session(collectonly=True), pytest.ExitCode.OK),
-}
+@pytest.fixture
+def hosts():
+    """The plugin in a run that is to verify LAWS."""
+    collector = Collector()
+    collector.expect(LAWS)
+    return Hosts(SimpleNamespace(option=SimpleNamespace(collectonly=False), stash={}), collector)
 
 
-@pytest.mark.parametrize("run", RUNS)
-def test_a_run_with_laws_missing_has_not_passed(run):
-    """The process that counts says so; a worker has seen only its share."""
-    ended, status = RUNS[run]
-    assert ended.exitstatus == status
+def held(hosts, law, host):
+    """Let a law hold on this host."""
+    hosts.collector.found[law] = {"host": host, "examples": 20}
 
 
-def test_what_is_missing_is_listed():
+def crashed(hosts, law):
+    """(outcome, whether it is to run again) of a law whose worker was lost."""
+    again, report = [], SimpleNamespace(outcome="failed", node=SimpleNamespace(gateway=SimpleNamespace(id="gw1")))
+    hosts.pytest_handlecrashitem(law, report, SimpleNamespace(mark_test_pending=again.append))
+    return report.outcome, again == [law]
+
+
+def test_what_is_missing_is_listed(hosts):
     """One line for each law without a verdict."""
-    assert list(session(LAWS[:1]).config.stash[hosts.LEDGER].lines()) == ["INCOMPLETE: 1 of 2 have no verdict", f"    {LAWS[1]}"]
+    held(hosts, LAWS[0], "alpha")
+    assert list(hosts.lines()) == ["INCOMPLETE: 1 of 2 have no verdict", f"    {LAWS[1]}"]
+    hosts.config.option.collectonly = True
+    assert list(hosts.lines()) == []
+
+
+def test_a_law_whose_worker_is_lost_runs_again_once(hosts):
+    """The second time it is a failure, and so is at once any other test than a law."""
+    assert crashed(hosts, LAWS[0]) == ("rerun", True)
+    assert f"run again: {LAWS[0]} (worker gw1 was lost while running it), without a verdict" in list(hosts.lines())
+    assert crashed(hosts, LAWS[0]) == ("failed", False)
+    assert crashed(hosts, "tests/test_mine.py::test_it") == ("failed", False)
+    assert f"    {LAWS[0]}: took its worker down twice" in list(hosts.lines())
+
+
+def test_each_host_has_its_share(hosts):
+    """Where any worker is on another host."""
+    for law, host in zip(LAWS, ("beta", "alpha")):
+        held(hosts, law, host)
+    assert list(hosts.lines()) == []
+    hosts.remote = True
+    assert list(hosts.lines()) == ["alpha: 1 laws, 20 examples", "beta: 1 laws, 20 examples"]

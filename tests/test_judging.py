@@ -1,30 +1,32 @@
 """From the outcome of one law to its verdict, and limits on time."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from threading import Thread
 from time import sleep
-from types import SimpleNamespace
 from unittest import SkipTest
 
 import numpy as np
 import pytest
-from cellcheck.cells import LSTM, Gradients, lift
+from cellcheck.cells import LSTM, Gradients
 from cellcheck.properties.intake.capabilities import missing
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.verdicts.blocks import Block, Violation
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.run import shapes
 from cellcheck.properties.verdicts.tally import Tally
-from cellcheck.strategies import Problem, problems
-from hypothesis import Phase, given, settings
+from cellcheck.strategies import Problem
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.errors import Unsatisfiable, UnsatisfiedAssumption
 
 from cellcheck import judging
+from cellcheck.judging import Trial, trials
+from cellcheck.options import Options
 from cellcheck.running import Run, observed
-
-
-def law(Cell, problem):
-    """vjp(0) = 0."""
+from cellcheck.subjects import Subject
 
 
 def wrong(got, expected, bound, name="W"):
@@ -33,118 +35,115 @@ def wrong(got, expected, bound, name="W"):
     return Violation([Block(name, got, expected, float(np.max(np.abs(got - expected))), bound, "violated", index=(0,))])
 
 
-def asked(Cell=LSTM, outcome="failed", error=None, run=None, cell=(), promise=False, verbosity=0, **report):
-    """(item, report) after the law ended so. cell: the values of --cell; error: what it raised."""
-    option = SimpleNamespace(cell=list(cell), strict=False, reports="")
-    config = SimpleNamespace(cells=(), option=option, stash=pytest.Stash(), rootpath=Path(), get_verbosity=lambda: verbosity)
-    config.invocation_params = SimpleNamespace(dir=Path())
-    item = SimpleNamespace(config=config, stash=pytest.Stash(), originalname="test_zero", obj=law, path=Path("test_linearity.py"))
-    item.callspec = SimpleNamespace(id="LSTM", params={"Cell": Cell})
-    item.get_closest_marker, item.iter_markers = (lambda name: promise), (lambda name: [])
-    item.stash[judging.RUN] = run or Run(law=law)
-    told = {"longrepr": "", **report, **{name: name == outcome for name in ("failed", "passed", "skipped")}}
-    told = SimpleNamespace(outcome=outcome, user_properties=[], **told)
-    judging.judge(item, SimpleNamespace(excinfo=error and SimpleNamespace(value=error)), told)
-    return item, told
+def trial(Cell=LSTM, law="vjp_is_linear", shipped=True, strict=False, expected=None):
+    """A Trial that writes no reports."""
+    return Trial(laws()[law], Subject("LSTM", Cell, shipped=shipped), Options(reports=None, strict=strict), Path(), expected)
 
 
-def ours():
-    """An error of Cellcheck itself."""
-    try:
-        Problem().literal(LSTM).rows([7])
-    except IndexError as error:
-        return error
+@pytest.fixture
+def judged(monkeypatch):
+    """Judge a trial whose law ended with this error or tally; the report of a broken law is `told`."""
+
+    def judge(error=None, tally=None, **how):
+        monkeypatch.setattr(judging, "observed", lambda *law, **_: Run(tally or Tally(), error=error))
+        monkeypatch.setattr(judging, "reported", lambda *case: "told")
+        new = trial(**how)
+        new.judge()
+        return new
+
+    return judge
 
 
-SINGLE, CLIPS = lift(LSTM, choices={"float32": True}), lift(LSTM, choices={"clip": 1}, takes_upstream=False)
-FEW = Run(Tally(examples=100, verdicts={"W": Counter(certified=1)}), law=law)
+FEW = Tally(examples=100, verdicts={"W": Counter(certified=1)})
+THIN = "vacuous: of 100 examples certified W 1; wanted 10 each"
+PROMISE = "outputs_are_the_callers"
 ENDINGS = {
-    "held": ({"outcome": "passed"}, "held", ""),
+    "held": ({}, "held", ""),
     "held, with nothing to compare": (
-        {"outcome": "passed", "run": Run(Tally(examples=3))},
+        {"tally": Tally(examples=3)},
         "not verified",
         "it offers nothing that the law could compare",
     ),
-    "held, for a shipped cell in too few examples": (
-        {"outcome": "passed", "run": FEW},
-        "broken",
-        "vacuous: of 100 examples certified W 1; wanted 10 each",
-    ),
-    "held, for a guest in too few examples": (
-        {"outcome": "passed", "run": FEW, "cell": ["a.py:A"]},
-        "held",
-        "vacuous: of 100 examples certified W 1; wanted 10 each",
-    ),
-    "failed as expected": ({"outcome": "skipped", "wasxfail": "known"}, "expected", "expected failure: known"),
+    "held, for a shipped cell in too few examples": ({"tally": FEW}, "broken", THIN),
+    "held, for a guest in too few examples": ({"tally": FEW, "shipped": False}, "held", THIN),
+    "failed as expected": ({"error": ValueError("no"), "expected": "known"}, "expected", "expected failure: known"),
+    "hung as expected": ({"error": Hang("took more than 1 s"), "expected": "known"}, "expected", "expected failure: known"),
     "held against expectation": (
-        {"longrepr": "[XPASS(strict)] known"},
+        {"expected": "known"},
         "broken",
-        "LSTM: the law zero holds, but was expected to fail: known",
+        "LSTM: the law vjp_is_linear holds, but was expected to fail: known",
     ),
-    "barred": (
-        {"outcome": "skipped", "error": pytest.skip.Exception("not verified: a step cell")},
-        "not verified",
-        "a step cell",
+    "barred": ({"law": "a_sequence_is_its_steps"}, "not verified", "a step cell"),
+    "hung": (
+        {"error": Hang("took more than 1 s")},
+        "broken",
+        "LSTM breaks the law vjp_is_linear: it took more than 1 s at None",
     ),
-    "hung": ({"error": Hang("took more than 1 s")}, "broken", "LSTM breaks the law zero: it took more than 1 s at None"),
-    "float32, within its rounding": (
-        {"Cell": SINGLE, "error": wrong([1.0], [1.1], 1e-9)},
-        "not verified",
-        "declared: computes in float32 inside",
+    "violated": ({"error": wrong([1.0], [3.0], 1e-9)}, "broken", "told"),
+    "raised": ({"error": ValueError("no")}, "broken", "told"),
+    "a promise of a guest": ({"error": ValueError("no"), "law": PROMISE, "shipped": False}, "hazard", "told"),
+    "a promise of a guest, held to it": (
+        {"error": ValueError("no"), "law": PROMISE, "shipped": False, "strict": True},
+        "broken",
+        "told",
     ),
-    "float32, beyond its rounding": ({"Cell": SINGLE, "error": wrong([1.0], [3.0], 1e-9)}, "broken", "told"),
-    "clipped, as declared": (
-        {"Cell": CLIPS, "error": wrong([1.0, -1.0, 0.5], [3.0, -2.0, 0.5], 1e-9)},
-        "not verified",
-        "declared: clips its gradients at 1",
-    ),
-    "clipped, and wrong": ({"Cell": CLIPS, "error": wrong([1.0, 0.4], [3.0, 0.5], 1e-9)}, "broken", "told"),
-    "clipped, not a gradient": ({"Cell": CLIPS, "error": wrong([1.0], [3.0], 1e-9, "c'")}, "broken", "told"),
-    "raised": ({"Cell": CLIPS, "error": ValueError("no")}, "broken", "told"),
-    "an error of ours": (
-        {"error": ours()},
-        "incomplete",
-        "LSTM: zero: internal error of Cellcheck: IndexError: index 7 is out of bounds for axis 0 with size 1 "
-        f"(strategies/problem.py:{ours().__traceback__.tb_next.tb_lineno})",
-    ),
-    "a promise of a guest": ({"error": ValueError("no"), "cell": ["a.py:A"], "promise": True}, "hazard", "told"),
-    "a promise of a shipped cell": ({"error": ValueError("no"), "promise": True}, "broken", "told"),
+    "a promise of a shipped cell": ({"error": ValueError("no"), "law": PROMISE}, "broken", "told"),
 }
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_an_ending_has_its_verdict(ending, monkeypatch):
-    """With the reason, in the table and, where it is broken, as the failure that pytest shows."""
+def test_an_ending_has_its_verdict(ending, judged):
+    """With the reason, as plain values."""
     how, verdict, reason = ENDINGS[ending]
-    monkeypatch.setattr(judging, "reported", lambda *case: "told")
-    _, report = asked(**how)
-    said = dict(report.user_properties)["cellcheck"]
-    assert (said["verdict"], said["reason"]) == (verdict, reason)
-    assert (report.outcome == "failed") == (verdict in ("broken", "incomplete"))
-    assert verdict != "broken" or report.longrepr == reason
+    result = judged(**how).result
+    assert (result["verdict"], result["reason"]) == (verdict, reason)
+    assert json.loads(json.dumps(result)) == result
 
 
-def test_a_traceback_is_kept_for_who_asks_for_it():
-    """With -vv."""
-    assert asked(longrepr="traceback", error=Hang("hung"), verbosity=2)[1].longrepr == "traceback"
+def test_a_broken_law_fails_the_test_that_calls_it(judged, monkeypatch):
+    """With the short report as the message."""
+    new = judged(error=ValueError("no"))
+    with pytest.raises(judging.Broken, match=r"^told$"):
+        new()
 
 
-def test_a_cell_that_hung_is_asked_no_more():
+def test_a_law_that_is_not_verified_skips_the_test_that_calls_it():
+    """With the reason."""
+    with pytest.raises(pytest.skip.Exception, match=r"^not verified: a step cell$"):
+        trial(law="a_sequence_is_its_steps")()
+
+
+def test_a_cell_that_hung_is_not_run_again(judged):
     """Each law would take as long again."""
-    item, _ = asked(error=Hang("took more than 1 s"))
-    assert judging.barred(item) == "the cell hung in an earlier law"
+    new = judged(error=Hang("took more than 1 s"))
+    assert new.judge()["reason"] == "the cell hung in an earlier law"
 
 
 @pytest.mark.parametrize("wild", [SystemExit("bye"), Hang("took more than 1 s"), ZeroDivisionError("by zero")])
-def test_a_guest_that_spoils_its_report_is_told_all_the_same(wild, monkeypatch):
+def test_a_guest_that_spoils_its_report_is_reported_all_the_same(wild, judged, monkeypatch):
     """In one line that says what it did."""
 
     def reported(*case):
         raise wild
 
+    new = judged(error=ValueError("no\nmore"))
     monkeypatch.setattr(judging, "reported", reported)
-    _, report = asked(error=ValueError("no\nmore"))
-    assert report.longrepr == f"LSTM breaks the law zero: ValueError: no at None (no report: {type(wild).__name__}: {wild})"
+    line = f"LSTM breaks the law vjp_is_linear: ValueError: no at None (no report: {type(wild).__name__}: {wild})"
+    assert new.judge()["reason"] == line
+
+
+def test_laws_are_chosen_by_name_or_group():
+    """With or without test_, by default all."""
+    cell = Subject("LSTM", LSTM)
+
+    def names(chosen):
+        return [t.law.name for t in trials(cell, Options(), Path(), [], chosen)]
+
+    assert names(["test_vjp_is_linear", "equations"]) == ["equations_of_the_kind", "vjp_is_linear"]
+    assert names("vjp_is_linear") == ["vjp_is_linear"]
+    assert names(None) == list(laws())
+    with pytest.raises(GuestError, match=r"^laws: there is no law vjp_is_liner; the closest is vjp_is_linear$"):
+        names("vjp_is_liner")
 
 
 def test_a_limit_rings_in_the_main_thread():
@@ -200,26 +199,48 @@ def test_gradients_in_excess_are_a_wrong_shape():
     ]
 
 
-def running(raised):
-    """Run a law that raises this in its first example."""
+def run_of(raised):
+    """The Run of a law that raises this in its first example."""
 
-    @settings(max_examples=1, database=None, phases=[Phase.generate])
-    @given(problem=problems())
     def law(Cell, problem):
         """Nothing holds."""
         raise raised
 
-    with observed(law, shrink=False):
-        law(Cell=LSTM)
+    chosen = settings(max_examples=1, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    return observed(law, LSTM, "LSTM", chosen, 1.0, shrink=False)
 
 
 def test_a_guest_that_raises_skip_is_a_failure():
     """pytest would take it for its own."""
-    with pytest.raises(RuntimeError, match="the cell raised SkipTest: not today"):
-        running(SkipTest("not today"))
+    run = run_of(SkipTest("not today"))
+    assert str(run.error) == "the cell raised SkipTest: not today" and run.failure
+
+
+def test_a_timeout_of_pytest_ends_the_law():
+    """Hypothesis would try it again, and call the law flaky; it has no verdict."""
+    with pytest.raises(pytest.fail.Exception, match="Timeout"):
+        run_of(pytest.fail.Exception("Timeout >3.0s"))
 
 
 def test_a_rejected_example_is_none():
     """Neither a failure nor a pass."""
-    with pytest.raises(Unsatisfiable):
-        running(UnsatisfiedAssumption())
+    run = run_of(UnsatisfiedAssumption())
+    assert isinstance(run.error, Unsatisfiable) and run.failure is None
+
+
+def key(law, label):
+    """What Hypothesis keeps the examples of a law on a cell under."""
+    kept = InMemoryExampleDatabase()
+    chosen = settings(max_examples=1, database=kept, phases=[Phase.generate], report_multiple_bugs=False)
+    run = observed(law, LSTM, label, chosen, 1.0, shrink=False)
+    assert run.error
+    return {name for name, values in kept.data.items() if values}
+
+
+def test_each_cell_has_examples_of_its_own():
+    """Whoever runs the law; else a cell that passes would evict what another has failed on."""
+
+    def law(Cell, problem):
+        raise ValueError
+
+    assert key(law, "a.py:A") == key(law, "a.py:A") != key(law, "b.py:A")

@@ -55,7 +55,7 @@ class OneRow(RNN):
 
 
 class Remembers(OneRow):
-    """Adds to its gradient of b as many ulps as it has been applied."""
+    """Its gradient of b grows by 1e-9 of itself with each apply."""
 
     applied = 0
 
@@ -65,7 +65,7 @@ class Remembers(OneRow):
 
     def _vjp(self, dh):
         found = super()._vjp(dh)
-        found.weights[1][...] += self.applied * np.spacing(found.weights[1])
+        found.weights[1][...] *= 1 + 1e-9 * self.applied
         return found
 
 

@@ -55,13 +55,13 @@ def test_a_bare_class_has_weight_gradients_only():
     bare.forward(x, *state)
     weights, d_x, d_state = cell.vjp(np.array(2.0))
     same(weights, bare.backward(2.0))
-    assert (d_x, d_state, cell.gradients) == (None, None, ("weights",))
+    assert (d_x, d_state, cell.spec.gradients) == (None, None, ("weights",))
 
 
 @pytest.mark.parametrize(("Guest", "names"), [(Bare, ("cell", "h")), (Plain, ("memory", "h")), (LSTM, ("c", "h"))], ids=repr)
 def test_states_are_named_by_declaration_or_signature(Guest, names):
     """state_names, else the parameters of apply or forward after x."""
-    assert lift(Guest)(FEATURES, STATE).state_names == names
+    assert lift(Guest).spec().state_names == names
 
 
 def test_a_plain_tuple_of_gradients_will_do():
@@ -73,7 +73,7 @@ def test_a_plain_tuple_of_gradients_will_do():
     outputs = inner.apply(x, *state)
     same(cell.apply(x, *state), outputs)
     same(flat(cell.vjp(*outputs)), flat(inner.vjp(*outputs)))
-    assert cell.gradients == ("weights", "x", "state")
+    assert cell.spec.gradients == ("weights", "x", "state")
 
 
 @every_cell
@@ -81,7 +81,7 @@ def test_a_shipped_cell_keeps_its_declarations(Shipped):
     """kind, sequence, names and gradients of a cell and of its lifted self are the same."""
     own, lifted = Shipped(FEATURES, STATE), lift(Shipped)(FEATURES, STATE)
     for name in ("kind", "sequence", "state_names", "gradients", "batch", "dtypes", "transposed", "weight_blocks"):
-        assert getattr(lifted, name) == getattr(own, name)
+        assert getattr(lifted.spec, name) == getattr(own, name)
 
 
 @pytest.mark.parametrize("Guest", [Bare, Plain, LSTM], ids=named)
@@ -100,46 +100,6 @@ def test_the_name_is_the_guest_s():
     assert (lift(Bare).__name__, lift(Bare).__doc__) == ("Bare", Bare.__doc__)
 
 
-class Chooses(Plain):
-    """A guest of which the choices are declared, and that clips with the words of np.clip."""
-
-    def __init__(self, features, state, clip, choices):
-        """clip: what is done to an array; choices: what is said about it."""
-        super().__init__(features, state)
-        self.clip, self.choices, self.takes_upstream = clip, choices, False
-
-    def apply(self, x, memory, h):
-        """The new h alone, clipped."""
-        return self.clip(super().apply(x, memory, h)[1])
-
-
-def clipped_into(a):
-    """Clipped at 2^-4 into an array of the caller."""
-    out = np.zeros_like(a)
-    np.clip(a, -(2.0**-4), 2.0**-4, out=out)
-    return out
-
-
-CLIPS = {
-    "as declared": (lambda a: np.clip(a, -(2.0**-4), 2.0**-4), True),
-    "as declared, with out": (clipped_into, True),
-    "elsewhere": (lambda a: np.clip(a, 0, 2.0**-4), False),
-}
-
-
-@pytest.mark.parametrize("how", CLIPS)
-def test_only_the_declared_clipping_is_undone(how):
-    """np.clip at +-bound gives what it was given, at other bounds it clips, and afterwards it is NumPy's again."""
-    clip, undone = CLIPS[how]
-    inner, x, state = case(LSTM)
-    cell = lift(lambda *sizes: Chooses(*sizes, clip, {"clip": 2.0**-4}))(FEATURES, STATE)
-    for w, value in zip(cell.weights, inner.weights, strict=True):
-        w[...] = value
-    h, before = inner.apply(x, *state)[1], np.clip
-    same(cell.apply(x, *state), [h if undone else clip(h)])
-    assert np.clip is before and np.any(h != clip(h))
-
-
 class Forwards:
     """A guest without gradients."""
 
@@ -154,7 +114,7 @@ class Forwards:
 def test_a_guest_without_gradients_claims_none():
     """vjp = (None, None, None)."""
     cell = lift(Forwards)(FEATURES, STATE)
-    assert cell.gradients == () and cell.vjp(*cell.apply(np.ones((1, FEATURES)))) == (None, None, None)
+    assert cell.spec.gradients == () and cell.vjp(*cell.apply(np.ones((1, FEATURES)))) == (None, None, None)
 
 
 def test_of_means_that_are_not_offered_nothing_is_made():

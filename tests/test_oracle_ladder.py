@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cellcheck.cells import GRU, LSTM, RNN, Gradients, Unroll
+from cellcheck.cells import GRU, LSTM, RNN, Gradients, Unroll, lift
+from cellcheck.cells.adapters import adapt
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.oracles import gradients
 from cellcheck.properties.oracles.analytic import AnalyticStep
@@ -65,7 +66,7 @@ UNRESOLVED = {"a kink": np.abs, "a jump": np.sign, "no number": lambda z: z * np
 @pytest.mark.parametrize("name", UNRESOLVED)
 def test_what_has_no_derivative_is_not_given_one(name):
     """Chebyshev at z = 0 is NaN."""
-    cell = bent(UNRESOLVED[name])(1, 1)
+    cell = lift(bent(UNRESOLVED[name]))(1, 1)
     arrays = [np.full((2, 1), 0.125), np.zeros(1), np.zeros((1, 1)), np.zeros((1, 1))]
     assert np.isnan(Chebyshev(Function(cell), [np.ones((1, 1))]).value(arrays, {1: np.ones(1)}))
 
@@ -108,9 +109,49 @@ def test_float32_alone_is_judged_by_the_equations():
     assert {b.name for b in wrong if b.verdict == "violated"} == {"W candidate"}
 
 
-def test_float32_alone_of_no_kind_is_not_judged():
-    """Differencing float32 tells nothing."""
-    assert verdicts(SingleOfNoKind) == {("inconclusive", "no oracle")}
+def test_float32_alone_of_no_kind_is_judged_by_a_wide_copy():
+    """Its code follows the dtype of its arrays, so a copy of it in float64 is an oracle; a wrong sign is found."""
+    assert verdicts(SingleOfNoKind) == {("certified", ComplexStep.name)}
+    wrong = gradients(tampered(SingleOfNoKind, lambda cell, weights: [-weights[0], *weights[1:]]), PROBLEM, "weights")
+    assert {b.name for b in wrong if b.verdict == "violated"} == {"W"}
+
+
+def stubborn(dtype, wrong=""):
+    """A cell of no known kind in low precision: it computes in float32 and stores in `dtype`, whatever it is given."""
+
+    def step(*arrays):
+        x, h, W, U, a = (v.astype(np.float32) for v in arrays)
+        n = np.tanh(x @ W + h @ U)
+        return (a * n + h).astype(dtype), (x, h, W, U, a, n)
+
+    def back(d, cache):
+        x, h, W, U, a, n = cache
+        d = d.astype(np.float32)
+        dz = d * a * (1 - n * n)
+        dW, da = (2 if wrong == "factor" else 1) * x.T @ dz, (-1 if wrong == "sign" else 1) * (d * n).sum(axis=0)
+        gradients = dz @ W.T, d + dz @ (U if wrong == "transpose" else U.T), dW, h.T @ dz, da
+        return tuple(v.astype(dtype) for v in gradients)
+
+    def make(F, S):
+        return {"W": np.zeros((F, S), dtype), "U": np.zeros((S, S), dtype), "a": np.ones(S, dtype)}
+
+    return adapt(make, ("x h W U a -> h cache", step), ("dh cache -> dx dh dW dU da", back), dtype=dtype, complex=False)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_low_precision_without_a_copy_is_judged_by_its_own_differences(dtype):
+    """A factor, a sign and a transpose are seen; what is right is certified to a hundredth, and accused of nothing."""
+    found = {}
+    for wrong in ("", "factor", "sign", "transpose"):
+        Cell = lift(stubborn(dtype, wrong))
+        assert handshake(Cell).oracles[0].__name__ == "Differences"
+        problems = [
+            Problem(3, 2, 3, seed=seed, scale=1.0, regime=regime) for seed in range(12) for regime in ("plain", "small inputs")
+        ]
+        blocks = [b for p in problems for part in ("weights", "x", "state") for b in gradients(Cell, p, part)]
+        found[wrong] = {b.name for b in blocks if b.verdict == "violated"}
+        assert {b.name for b in blocks if b.verdict == "certified"} >= {"U", "x"}
+    assert found == {"": set(), "factor": {"W"}, "sign": {"a"}, "transpose": {"h"}}
 
 
 class NaiveSigmoid(RNN):
@@ -272,7 +313,9 @@ def test_an_oracle_that_is_lost_in_noise_accuses_nobody():
     judge = judge_of(RNN)
     direction = {0: judge.signed(0)}
     noise = judge._claimed(direction) / 3
-    judge._oracle = lambda direction: SimpleNamespace(name="Chebyshev", value=lambda *point: 0.0, error=lambda: noise)
+    judge._oracle = lambda direction: SimpleNamespace(
+        name="Chebyshev", resolution=0.0, value=lambda *point: 0.0, error=lambda: noise
+    )
     block = judge.verdict("W", direction)
     assert (block.verdict, block.note) == ("inconclusive", "Chebyshev, lost in noise")
 

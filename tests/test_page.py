@@ -4,7 +4,7 @@ import os
 
 import pytest
 from cellcheck.cells import GRU, LSTM, lift
-from cellcheck.properties.certificate import certificate
+from cellcheck.properties.certificate import certificate, described
 from cellcheck.properties.certificate.data import expected_blocks
 from cellcheck.properties.certificate.page import page
 from cellcheck.properties.intake.catalogue import laws
@@ -18,14 +18,15 @@ AGREED = {"certified": 10, "worst": 1e-12, "decades": {"-12": 10}, "oracle": "co
 def results(name, Cell, changed=None, regimes=None):
     """The results of a run in which every law held and every gradient that there is was certified. changed: by law, what was otherwise."""
     told = {"examples": 10, "blocks": {}, "worst": 0.0, "seconds": 0.0, "regimes": regimes or {}, "reason": "", "verdict": "held"}
-    power = {block: AGREED for block, part in expected_blocks(Cell(2, 3)) if part in Cell(2, 3).gradients}
+    power = {block: AGREED for block, part in expected_blocks(lift(Cell).spec()) if part in lift(Cell).spec().gradients}
     for law in laws().values():
         yield {"cell": name, "group": law.group, "law": law.name, **told, "power": power, **(changed or {}).get(law.name, {})}
 
 
 def certified(cells, changed=None, **options):
     """The certificate of such a run of several cells."""
-    whole = certificate(cells, [], [r for name, Cell in cells.items() for r in results(name, Cell, changed, **options)], RUN)
+    rows = [r for name, Cell in cells.items() for r in results(name, Cell, changed, **options)]
+    whole = certificate({name: described(Cell) for name, Cell in cells.items()}, rows, RUN)
     assert list(faults(whole, SCHEMA)) == []
     return whole
 

@@ -3,7 +3,8 @@
 import pytest
 from cellcheck.properties.intake import preflight
 from cellcheck.properties.intake.loading import GuestError
-from cellcheck.properties.intake.preflight import chosen
+
+from cellcheck.subjects import named
 
 GIST = """
 import numpy as np
@@ -135,9 +136,12 @@ BAD = {
         edit(FULL, "dX[:, :F], (", "None, ("),
     ),
     # the declarations
-    "kind is 'lstm'; wanted one of RNN, LSTM, GRU, or None": ("guest.py:Guest", FULL + "    kind = 'lstm'"),
+    "kind is 'lstm'; wanted one of RNN, LSTM, GRU, one of cellcheck.cells.modern, or None": (
+        "guest.py:Guest",
+        FULL + "    kind = 'lstm'",
+    ),
     "gradients is 'weights'; wanted a tuple out of weights, x, state": ("guest.py:Guest", FULL + "    gradients = 'weights'"),
-    "choices is {'dropout': 0.5}; wanted a dict out of": ("guest.py:Guest", FULL + "    choices = {'dropout': 0.5}"),
+    "choices is {'momentum': 0.5}; give a dict out of": ("guest.py:Guest", FULL + "    choices = {'momentum': 0.5}"),
     "batch is 2; wanted None (any number of rows) or 1": ("guest.py:Guest", FULL + "    batch = 2"),
     "dtypes is ('int8',); wanted numpy.float64, numpy.float32 or both": ("guest.py:Guest", FULL + "    dtypes = ('int8',)"),
     "state_names is (1,); wanted names, the output last": ("guest.py:Guest", FULL + "    state_names = (1,)"),
@@ -164,7 +168,7 @@ def test_a_bad_invocation_is_one_line(message, tmp_path):
     given, source = BAD[message]
     (tmp_path / "guest.py").write_text(source, encoding="utf-8")
     with pytest.raises(GuestError) as refusal:
-        chosen([given], tmp_path)
+        named([given], tmp_path)
     line = str(refusal.value)
     assert line.startswith(f"--cell {given}: ") and message.replace("{folder}", str(tmp_path)) in line and "\n" not in line
 
@@ -223,7 +227,7 @@ def test_a_guest_that_honours_the_contract_is_cleared(guest, tmp_path):
     """With what the head of the run says of it."""
     source, notes = GOOD[guest]
     (tmp_path / "guest.py").write_text(source, encoding="utf-8")
-    assert chosen(["guest.py:Guest"], tmp_path)[1] == [f"guest.py:Guest: {note}" for note in notes]
+    assert named(["guest.py:Guest"], tmp_path)[0].notes == tuple(notes)
 
 
 BUGS = {
@@ -241,8 +245,7 @@ BUGS = {
 def test_a_bug_is_left_to_the_laws(bug, tmp_path):
     """They find the smallest counterexample; the pre-flight would only forbid the run."""
     (tmp_path / "guest.py").write_text(BUGS[bug], encoding="utf-8")
-    cells, _ = chosen(["guest.py:Guest"], tmp_path)
-    assert list(cells) == ["guest.py:Guest"]
+    assert [guest.label for guest in named(["guest.py:Guest"], tmp_path)] == ["guest.py:Guest"]
 
 
 NOISE = {
@@ -258,8 +261,8 @@ NOISE = {
 def test_a_noisy_guest_is_reported(note, tmp_path, capsys):
     """In a line of its own, and nothing of it gets through."""
     (tmp_path / "guest.py").write_text(NOISE[note], encoding="utf-8")
-    _, lines = chosen(["guest.py:Guest"], tmp_path)
-    assert any(line.startswith(f"guest.py:Guest: {note}") for line in lines)
+    [guest] = named(["guest.py:Guest"], tmp_path)
+    assert any(line.startswith(note) for line in guest.notes)
     assert capsys.readouterr() == ("", "")
 
 
@@ -270,4 +273,4 @@ def test_a_guest_that_hangs_is_refused(tmp_path, monkeypatch):
     source = edit(GIST, "self.X = ", f"{endless}self.X = ")
     (tmp_path / "guest.py").write_text(source, encoding="utf-8")
     with pytest.raises(GuestError, match="the smallest case took more than"):
-        chosen(["guest.py:Guest"], tmp_path)
+        named(["guest.py:Guest"], tmp_path)

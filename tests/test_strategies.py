@@ -4,7 +4,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from cellcheck.cells import GRU, LSTM, RNN, Unroll
+from cellcheck.cells import GRU, LSTM, RNN, Unroll, lift
 from cellcheck.properties.shrinking import shrinking
 from cellcheck.strategies import Literal, Problem, problems
 from cellcheck.strategies.problem import LARGE, REGIMES, SCALES, UPSTREAMS
@@ -55,7 +55,7 @@ def test_value_of_recipes_is_reached(field, value):
 
 def saturated(cell, x, c, h):
     """Whether a gate is deeper than where its float64 derivative s(1 - s) vanishes."""
-    return np.abs(np.concatenate([x, h], axis=1) @ cell.W + cell.b).max() > 37
+    return np.abs(np.concatenate([x, h], axis=1) @ cell.guest.W + cell.guest.b).max() > 37
 
 
 ARRAYS = {
@@ -66,9 +66,11 @@ ARRAYS = {
     "one-hot input": lambda cell, x, c, h: (x.sum(axis=1) == 1).all() and set(np.unique(x)) == {0, 1},
     "fresh rows among warm ones": lambda cell, x, c, h: (~h.any(axis=1)).any() and h.any(axis=1).any(),
     "saturated gates": saturated,
-    "gates at exactly zero": lambda cell, x, c, h: not (np.concatenate([x, h], axis=1) @ cell.W + cell.b).all(),
-    "nonzero biases": lambda cell, x, c, h: cell.b.all(),
-    "tied gates": lambda cell, x, c, h: len(np.unique((np.concatenate([x, h], axis=1) @ cell.W + cell.b)[0])) < cell.b.size,
+    "gates at exactly zero": lambda cell, x, c, h: not (np.concatenate([x, h], axis=1) @ cell.guest.W + cell.guest.b).all(),
+    "nonzero biases": lambda cell, x, c, h: cell.guest.b.all(),
+    "tied gates": lambda cell, x, c, h: (
+        len(np.unique((np.concatenate([x, h], axis=1) @ cell.guest.W + cell.guest.b)[0])) < cell.guest.b.size
+    ),
 }
 
 
@@ -101,7 +103,7 @@ def test_a_law_broken_by_large_preactivations_shrinks_to_one_unit(seed):
 
     def broken(p):
         cell, x, (h,) = p.build(RNN)
-        return (np.abs(np.concatenate([x, h], axis=1) @ cell.W + cell.b) > 20).any()
+        return (np.abs(np.concatenate([x, h], axis=1) @ cell.guest.W + cell.guest.b) > 20).any()
 
     def law(Cell, problem):
         assert not broken(problem)
@@ -129,14 +131,14 @@ def test_a_literal_problem_takes_the_place_of_its_recipe(Shipped):
     assert isinstance(literal, Literal)
     (cell, x, state), (other, y, states) = problem.build(Shipped), literal.build(Shipped)
     outputs = cell.apply(x, *state)
-    ours, theirs = problem.upstreams(2, outputs), literal.upstreams(2, outputs)
+    ours, theirs = (p.upstreams(2, outputs, cell.spec) for p in (problem, literal))
     for a, b in zip([*cell.weights, x, *state, *ours[1]], [*other.weights, y, *states, *theirs[1]]):
         np.testing.assert_array_equal(a, b)
 
 
 def test_an_upstream_of_nothing_is_nothing():
     """Where every output is empty there is no entry for a single one."""
-    [upstream] = Problem(upstream="one-hot").upstreams(1, [np.zeros((0, 2)), np.zeros((0, 1, 2))])
+    [upstream] = Problem(upstream="one-hot").upstreams(1, [np.zeros((0, 2)), np.zeros((0, 1, 2))], lift(Unroll(RNN)).spec())
     assert [u.shape for u in upstream] == [(0, 2), (0, 1, 2)]
 
 

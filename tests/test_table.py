@@ -1,5 +1,6 @@
 """The table that ends a run: narrow, short names, reasons grouped, nothing left out."""
 
+import pytest
 from cellcheck.properties.certificate import table
 
 NOTHING = {"reason": "", "examples": 9, "blocks": {"certified": 9}, "worst": 0.5, "power": {}}
@@ -36,7 +37,7 @@ def test_a_whole_group_is_named_once_and_cells_alike_share_a_line():
 
 
 def test_no_line_is_wide():
-    """Twenty reasons, every kind of verdict: 100 columns."""
+    """Twenty reasons, every kind of verdict, long names: 80 columns."""
     many = [
         {
             **NOTHING,
@@ -48,7 +49,10 @@ def test_no_line_is_wide():
         }
         for k, verdict in enumerate(["hazard", "expected", "incomplete", "not verified", "broken"] * 4)
     ]
-    assert max(map(len, table.lines([*results("LSTM"), *many]))) <= table.WIDTH
+    long = [results(f"some/where/{folder}/lstm_of_mine.py:MyVeryOwnLongShortTermMemory") for folder in "ab"]
+    text = table.lines([*results("LSTM"), *many, *(r for some in long for r in some)])
+    assert max(map(len, text)) <= 80
+    assert sum("ngShortTermMemory" in line for line in text) >= 2
 
 
 def test_absent_gradients_and_lost_laws_are_said():
@@ -58,12 +62,19 @@ def test_absent_gradients_and_lost_laws_are_said():
     )
     assert "A: gradients of x NOT verified; of weights held" in text
     assert "A: incomplete: its worker crashed (p)" in text
-    assert "incomplete" in text[0]
+    assert text[1].split() == [
+        "cell,",
+        "group",
+        "held",
+        "broken",
+        "incomplete",
+        *["verified", "examples", "certified", "bound", "power"],
+    ]
 
 
 def test_a_tiny_share_of_the_bound_is_not_spelled_out():
     """2.8e-299 of the bound is no figure for people."""
-    assert table.lines([{**NOTHING, "cell": "A", "group": "g", "law": "l", "verdict": "held", "worst": 2.8e-299}])[1].endswith(
+    assert table.lines([{**NOTHING, "cell": "A", "group": "g", "law": "l", "verdict": "held", "worst": 2.8e-299}])[2].endswith(
         "<0.01"
     )
 
@@ -78,5 +89,29 @@ def test_a_cell_of_which_little_was_asked_is_warned_of():
     """Fewer than half of the laws, but for those of sequences."""
     unasked = dict.fromkeys(["weight_gradients", "input_gradients"], ("not verified", "no gradients"))
     steps = dict.fromkeys("ab", ("not verified", "a step cell"))
-    assert "A: warning: only 1 of 3 laws could be asked" in table.lines(list(results("A", **unasked, **steps)))
+    assert "A: warning: only 1 of 3 laws could be checked" in table.lines(list(results("A", **unasked, **steps)))
     assert not any("warning" in line for line in table.lines(list(results("A", **steps))))
+
+
+ENDS = {
+    "HELD: 5 laws of A on 45 examples": {},
+    "HELD: 3 laws of A on 45 examples; 1 hazard, 1 not verified": {"p": ("hazard", "x"), "a": ("not verified", "y")},
+    "BROKEN: 2 laws of A; 3 held": {"p": ("broken", "x"), "a": ("broken", "vacuous: y")},
+    "INCOMPLETE: 1 law of A without a verdict; 3 held, 1 hazard": {"p": ("incomplete", "x"), "a": ("hazard", "y")},
+}
+
+
+@pytest.mark.parametrize("sentence", ENDS)
+def test_the_last_line_is_the_verdict(sentence):
+    """In one sentence; it begins with the status of the run."""
+    rows = list(results("A", **ENDS[sentence]))
+    assert table.lines(rows)[-1] == sentence
+    assert sentence.startswith(table.status(rows).upper())
+
+
+def test_a_run_that_certified_nothing_has_not_held():
+    """Whatever it did not find."""
+    nothing = dict.fromkeys(["weight_gradients", "input_gradients", "a", "b"], ("not verified", "no gradients"))
+    rows = list(results("A", p=("held", "vacuous: of 9 examples certified W 0"), **nothing))
+    assert table.status(rows) == "not verified"
+    assert table.lines(rows)[-1] == "NOT VERIFIED: no law of A certified anything; 1 vacuous, 4 not verified"

@@ -1,17 +1,32 @@
 """One adapter for hand-written cells of any shape: functions or an object, any axes, gradients wherever they are left."""
 
 import copy
+from functools import cached_property
 
 import numpy as np
 from cellcheck.cells.adapters.axes import Axes
-from cellcheck.cells.adapters.signature import Signature, attribute, entries, set_attribute
+from cellcheck.cells.adapters.signature import Signature, attribute, entries, leaves, set_attribute
 from cellcheck.cells.contract import Cell, Gradients
+from cellcheck.cells.lift import HIDDEN
+from cellcheck.cells.spec import SIZES, Domain
 
 SCALARS = ("sum", "loss")
-RATE = 2.0**60  # a step so large that the change of a weight is its gradient to the last bit
+RATES = 60, 0.7  # a rate is 2^60 at least, and takes at most 0.7 of the exponents of a float: 2^716 in float64
 
 
-def adapt(make, forward, backward=None, *, weights=None, states=None, axes="batch features", rate=RATE, **options):
+def adapt(
+    make,
+    forward,
+    backward=None,
+    *,
+    weights=None,
+    states=None,
+    inputs=None,
+    output=None,
+    axes="batch features",
+    rate=None,
+    **options,
+):
     """A factory (features, state) -> cell with apply and vjp, for a guest that has neither.
 
     make: (features, state) -> the guest: a dict or list of weights for functions, else an object.
@@ -19,13 +34,19 @@ def adapt(make, forward, backward=None, *, weights=None, states=None, axes="batc
     name of a method, or takes the object first. Without backward, forward itself returns the gradients of its loss, changes
     the weights (`rate`), or there are none.
     weights: where the object keeps them: the names of attributes, or of one that holds a list or dict, as ".params".
-    states: names in the contract's order, output last; found from forward, where they are called c and h.
-    axes: the guest's order of axes, see cells/adapters/axes.py. rate: the learning rate of a guest that updates its weights
-    itself; pass it on as `rate` where it can be chosen.
+    states: names in the contract's order, output last; found from forward, where they are called c and h. inputs: names, "x"
+    if there is no other. output: the name of what forward returns that is no state, "y"; for a sequence, "ys", or "h" if that
+    is the last h alone. Each of the three may also be a dict from the names to their axes, {"C": "batch heads d d"}.
+    axes: the guest's order of axes, see cells/adapters/axes.py; those of all arrays that have none of their own, without the
+    steps for states. features and state are the two sizes; the length of any other axis is given in `sizes`, as a number or as
+    a function of the two, or it is an attribute of the guest. An output without axes of its own has the shape that the first
+    call returns.
+    rate: the learning rate of a guest that updates its weights itself, if it cannot be chosen; if it can, name `rate` in the
+    signature: it is then so large that the old weight is lost beside the change, and the change is the gradient to the last bit.
     options: encode, x -> what the guest takes for it; targets, x -> what it takes for `targets`; dtype, of all that it is
-    given; and any declaration of the contract (kind, weight_blocks, choices, batch, complex, ...).
+    given; and any declaration of the contract (kind, weight_blocks, choices, batch, complex, sizes, domains, no_gradient, ...).
     """
-    plan = Plan(make, forward, backward, weights, states, axes, rate, options)
+    plan = Plan(make, forward, backward, weights, (states, inputs, output), axes, rate, options)
 
     def adapted(features, state):
         return Adapted(plan, features, state)
@@ -37,17 +58,28 @@ def adapt(make, forward, backward=None, *, weights=None, states=None, axes="batc
 class Plan:
     """What `adapt` was told, and what follows from it; the same for all cells of one guest."""
 
-    def __init__(self, make, forward, backward, weights, states, axes, rate, options):
-        self.make, self.weights, self.rate, self.axes = make, weights, float(rate), Axes(axes)
+    def __init__(self, make, forward, backward, weights, named, axes, rate, options):
+        self.make, self.weights, self.rate, self.axes = make, weights, rate, Axes(axes)
         self.forward, self.run = Signature.parse(forward[0]), forward[1]
         self.backward, self.reverse = (Signature.parse(backward[0]), backward[1]) if backward else (self.forward, None)
         self.encode, self.targets = options.pop("encode", None), options.pop("targets", None)
         self.dtype = options.pop("dtype", None)
-        self.states = tuple(states.split() if isinstance(states, str) else states or self._states())
+        states, inputs, output = (name.split() if isinstance(name, str) else name for name in named)
+        self.states = tuple(self._states() if states is None else states)
+        self.inputs, self.output = tuple(inputs or ("x",)), next(iter(output or ()), None)
+        if self.output in self.states:
+            raise ValueError(f"output {self.output!r} is a state as well; name in output what is no state")
+        self.own = {n: Axes(text) for some in (states, inputs, output) if isinstance(some, dict) for n, text in some.items()}
+        sizes = options.pop("sizes", {})
+        self.lengths = {name: size for name, size in sizes.items() if name not in SIZES}
+        if set(sizes) - set(self.lengths):
+            options["sizes"] = {name: size for name, size in sizes.items() if name in SIZES}
+        if isinstance(options.get("no_gradient"), str):
+            options["no_gradient"] = tuple(options["no_gradient"].split())
         self.scalar = next((name for name in SCALARS if name in self.forward.given), None)
-        self.updates = "rate" in self.backward.taken or rate != RATE
+        self.updates = "rate" in self.backward.taken or rate is not None
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
-        self.outputs = self._outputs()
+        self.outputs, self.blind = self._outputs()
         self.takes_upstream = bool(self.reverse) and (not self.scalar or f"d{self.scalar}" in self.backward.taken)
         self.declared = options
 
@@ -63,23 +95,43 @@ class Plan:
         return found
 
     def _outputs(self):
-        """The outputs that the guest returns and, if there is a backward, takes an upstream for; h' may be the last of ys."""
+        """The outputs that the guest returns, and those of them that its backward takes no upstream for.
+
+        h' may be the last of ys.
+        """
         if self.scalar:
-            return (self.scalar,)
-        given = [*self.states, *["ys"] * self.axes.sequence]
-        if self.axes.sequence and "ys" in self.forward.given and self.states:
-            here = {*self.forward.given, self.states[-1]}
-        else:
-            here = set(self.forward.given)
+            return (self.scalar,), ()
+        given = [*self.states, *([self.output] if self.output else ["ys"] * self.axes.sequence)]
+        last = {*self.states[-1:]} if self.axes.sequence and not self.output else set()
+        here = {*self.forward.given, *(last if "ys" in self.forward.given else ())}
         taken = {name[1:] for name in self.backward.taken} if self.reverse else here
-        if "ys" in taken and self.states:
-            taken = {*taken, self.states[-1]}
-        outputs = tuple(name for name in given if name in here and name in taken)
+        if "ys" in taken:
+            taken |= last
+        outputs = tuple(name for name in given if name in here)
         if not outputs:
             raise ValueError(
                 f"signature {self.forward.text!r}: wanted one of {', '.join((*given, *SCALARS))} among what is returned"
             )
-        return outputs
+        return outputs, tuple(name for name in outputs if name not in taken)
+
+    def no_upstream(self):
+        """The outputs without an upstream, as the contract calls them."""
+        return tuple(f"{name}'" if name in (*self.states, *HIDDEN) else name for name in self.blind)
+
+    def axes_of(self, name):
+        """The Axes of an array of the guest by name, or of its gradient."""
+        name = name if name in self.named else name.removeprefix("d")
+        return self.own.get(name) or (self.axes if name in (*self.inputs, "ys") else self.of_states)
+
+    @cached_property
+    def of_states(self):
+        """The axes of x without the steps."""
+        return self.axes.without_steps()
+
+    @cached_property
+    def named(self):
+        """Names of inputs, states and outputs."""
+        return {*self.inputs, *self.states, *self.outputs}
 
 
 class Adapted:
@@ -88,30 +140,65 @@ class Adapted:
     def __init__(self, plan, features, state):
         self.plan, self.input_features, self.state_size = plan, features, state
         self.subject = plan.make(features, state)
-        self.state_names, self.outputs, self.gist = plan.states, plan.outputs, bool(plan.scalar)
-        self.sequence, self.batch, self.takes_upstream = plan.axes.sequence, plan.axes.batch, plan.takes_upstream
+        self.state_names, self.sequence, self.batch = plan.states, plan.axes.sequence, plan.axes.batch
+        self.lifted_as = {"outputs": plan.outputs, "scalar": plan.scalar, "no_upstream": plan.no_upstream()}
+        self.lifted_as |= {"takes_upstream": plan.takes_upstream, "targets": plan.targets}
+        self.inputs = {name: self._shape(name, features) for name in plan.inputs}
+        self.state_shapes = {name: self._shape(name, state) for name in plan.states}
         for name, value in plan.declared.items():
             setattr(self, name, value(features, state) if name == "weight_blocks" and callable(value) else value)
         if plan.dtype:
             self.dtypes = (plan.dtype,)
         self.weight_names, self._inputs, self._kept = self._names(), None, {}
+        self._made = np.asarray(self.weights[0]).dtype if self.weights else None
         self.gradients = plan.declared.get("gradients", self._offered())
+        if plan.output:
+            self.output, self.output_shape = plan.output, self._output_shape()
 
     @property
     def weights(self):
         """The guest's live weights."""
         return list(self._weights().values())
 
+    def _shape(self, name, size):
+        """The shape of an input, state or output of ours; size: the length of the axis of features, if no other is meant."""
+        axes, sizes = self.plan.axes_of(name), {"features": size, "state": self.state_size}
+        if name in self.plan.own:
+            sizes["features"] = self.input_features
+        return tuple(sizes[axis] if axis in sizes else self._length(axis) for axis in axes.own)
+
+    def _length(self, axis):
+        length = self.plan.lengths.get(axis, getattr(self.subject, axis, None))
+        length = length(self.input_features, self.state_size) if callable(length) else length
+        if not isinstance(length, (int, np.integer)):
+            raise ValueError(f"the axis {axis} has no length; give it in sizes, as a number or a function of (features, state)")
+        return int(length)
+
+    def _output_shape(self):
+        """The declared shape of the output, or that of the first call, on zeros."""
+        name, leading = self.plan.output, (1,) * (1 + self.sequence)
+        if name in self.plan.own:
+            return self._shape(name, self.state_size)
+        zeros = [np.zeros((*leading, *shape)) for shape in self.inputs.values()]
+        zeros += [np.zeros((1, *shape)) for shape in self.state_shapes.values()]
+        whole = [Domain.declared(self.plan.declared.get("domains", {}).get(name), self.input_features) for name in self.inputs]
+        zeros = [z.astype(int) if d and d.whole else z for z, d in zip(zeros, whole)] + zeros[len(whole) :]
+        with np.errstate(all="ignore"):
+            return self.apply(*zeros)[-1].shape[1 + (name == "ys") :]
+
     def apply(self, x, *state):
-        """The new state, the output last; or the guest's scalar."""
+        """The new state, the output last; or the guest's scalar. state: further inputs, then the states."""
         plan = self.plan
-        if len(state) != len(self.state_names):
-            raise ValueError(f"{len(state)} states given, but the signature names {', '.join(self.state_names) or 'none'}")
+        if len(state) != len(self.state_names) + len(plan.inputs) - 1:
+            n = len(state) - len(plan.inputs) + 1
+            raise ValueError(f"{n} states given, but the signature names {', '.join(self.state_names) or 'none'}")
         if plan.dtype and np.asarray(x).dtype.kind != "c":
-            x, *state = (np.asarray(a, plan.dtype) for a in (x, *state))
+            dtype = np.asarray(self.weights[0]).dtype
+            dtype = plan.dtype if dtype == self._made else dtype if dtype.kind == "f" else None  # a copy may hold wider weights
+            x, *state = (a if np.asarray(a).dtype.kind == "i" else np.asarray(a, dtype) for a in (x, *state))
         values = self._values(x, state)
         if plan.updates and not plan.reverse:
-            given = self._updating(plan.forward, plan.run, values, 1.0)
+            given = self._updating(plan.forward, plan.run, values, self._rate(x, state, ()))
         else:
             given = plan.forward.call(self._bound(plan.run), self.subject, values)
         self._inputs, self._kept = (x, state), given
@@ -126,20 +213,20 @@ class Adapted:
             raise ValueError(f"{len(d_outputs)} upstream gradients given, but the outputs are {', '.join(plan.outputs)}")
         if not plan.reverse:
             return self._gradients(self._kept, d_outputs[0][()])
-        upstream, scale = dict(zip(plan.outputs, d_outputs)), 1.0
-        if (
-            plan.updates and plan.rate != RATE and plan.takes_upstream
-        ):  # a fixed rate: a large upstream makes the change of a weight exact
-            scale = RATE
+        upstream, scale = {name: d for name, d in zip(plan.outputs, d_outputs) if name not in plan.blind}, 1.0
+        if plan.rate and plan.takes_upstream:  # a large upstream in place of a large rate, but not so large that it is clipped
+            clips = "clip" in plan.declared.get("choices", ())
+            scale = 2.0 ** RATES[0] if clips else self._rate(*self._inputs, upstream.values())
             upstream = {name: scale * d for name, d in upstream.items()}
         direct = None
-        if self.sequence and self.state_names and "ys" in upstream and f"d{self.state_names[-1]}" not in plan.backward.taken:
+        in_ys = self.sequence and self.state_names and not plan.output and "ys" in upstream
+        if in_ys and f"d{self.state_names[-1]}" not in plan.backward.taken:
             direct = self._into_ys(upstream)
-        values = {**self._kept, **self._values(*self._inputs)}
+        values = {**self._kept, **{f"{name}'": a for name, a in self._kept.items()}, **self._values(*self._inputs)}
         for name, d in upstream.items():
-            values[f"d{name}"] = d[()] if self.gist else plan.axes.to_guest(d)
+            values[f"d{name}"] = d[()] if plan.scalar else plan.axes_of(name).to_guest(d)
         if plan.updates:
-            given = self._updating(plan.backward, plan.reverse, values, scale)
+            given = self._updating(plan.backward, plan.reverse, values, self._rate(*self._inputs, upstream.values()))
         else:
             given = plan.backward.call(self._bound(plan.reverse), self.subject, values)
         return self._gradients(given, 1.0 / scale if plan.takes_upstream else d_outputs[0][()], direct)
@@ -158,39 +245,62 @@ class Adapted:
         all_at_once = plan.updates or "dweights" in given
         weights = entries(given["dweights"], names) if all_at_once else [given.get(f"d{name}") for name in names]
         weights = [None if g is None else factor * np.asarray(g) for g in weights]
-        x = factor * plan.axes.to_ours("dx", given["dx"], self.sequence) if "dx" in given else None
-        state = None
+
+        def ours(name):
+            d = f"d{name}"
+            return factor * plan.axes_of(name).to_ours(d, given[d]) if d in given else None
+
+        x, state = ours(plan.inputs[0]) if len(plan.inputs) == 1 else tuple(map(ours, plan.inputs)), None
         if "state" in self.gradients:
-            state = tuple(factor * plan.axes.to_ours(f"d{name}", given[f"d{name}"], False) for name in self.state_names)
+            state = tuple(map(ours, self.state_names))
             if direct is not None:
                 state = (*state[:-1], state[-1] + direct)
         return Gradients(weights if "weights" in self.gradients else None, x, state)
 
     def _output(self, name, x, state, given):
-        if self.gist:
+        if self.plan.scalar:
             return np.asarray(given[name])
         if name in given:
-            return self.plan.axes.to_ours(name, given[name], name == "ys")
+            return self.plan.axes_of(name).to_ours(name, given[name])
         ys = self._output("ys", x, state, given)
         return ys[-1] if len(ys) else state[-1]
 
     def _values(self, x, state):
         """What a signature may name, before the call."""
         plan, weights = self.plan, self._weights()
-        values = {"x": plan.encode(x) if plan.encode else plan.axes.to_guest(x), "rate": plan.rate}
-        values.update({name: plan.axes.to_guest(s) for name, s in zip(self.state_names, state)})
+        named = zip((*plan.inputs, *self.state_names), (x, *state))
+        values = {name: plan.axes_of(name).to_guest(a) for name, a in named if not (plan.encode and name == plan.inputs[0])}
+        if plan.encode:
+            values[plan.inputs[0]] = plan.encode(x)
+        values["rate"] = plan.rate
         values.update(weights)
         values["weights"] = self.subject if isinstance(self.subject, (dict, list)) else weights
+        values["names"] = self.weight_names
         if plan.targets:
             values["targets"] = plan.targets(x)
         return values
 
-    def _updating(self, signature, function, values, scale):
-        """What the call returns, and as `dweights` how far it moved the weights, over the rate; they are put back."""
-        live = self._weights()
+    def _rate(self, x, state, upstream):
+        """A power of two that makes a change of the weights dwarf them, and that no gradient of this call takes to infinity."""
+        arrays = [np.asarray(w) for w in self.weights]
+        info = np.finfo(arrays[0].dtype)
+        wide = max((np.abs(w).sum(axis=k).max(initial=0.0) for w in arrays for k in range(w.ndim)), default=0.0)
+        sizes = [np.abs(np.asarray(a)).max(initial=0.0) for a in (x, *state)]
+        sizes.append(sum(np.abs(d).astype(float).sum() for d in upstream))
+        grows = (1 + len(x) * self.sequence) * np.log2(1 + wide) + sum(np.log2(1 + a) for a in sizes)
+        least, share = RATES
+        room = info.maxexp * share - grows
+        return 2.0 ** int(max(room, least)) if np.isfinite(room) else 2.0**least
+
+    def _updating(self, signature, function, values, rate):
+        """What the call returns, and as `dweights` how far it moved the weights, over the rate; they are put back.
+
+        rate: where the guest has none of its own.
+        """
+        live, values["rate"] = self._weights(), self.plan.rate or rate
         before = {name: w.copy() for name, w in live.items()}
         given = signature.call(self._bound(function), self.subject, values)
-        given["dweights"] = [(before[name] - w) / self.plan.rate for name, w in self._weights().items()]
+        given["dweights"] = [(before[name] - w) / values["rate"] for name, w in self._weights().items()]
         for name, w in live.items():
             w[...] = before[name]
             self._put(name, w)
@@ -204,29 +314,32 @@ class Adapted:
         return lambda *positional, **keywords: function(self.subject, *positional, **keywords)
 
     def _names(self):
-        where = self.plan.weights
-        container = attribute(self.subject, where) if isinstance(where, str) and where.startswith(".") else self.subject
+        container, where = self._container(), self.plan.weights
         if isinstance(container, dict):
-            return list(container)
+            return [name for name, _, _ in leaves(container)]
         if isinstance(container, (list, tuple)):
             return [f"weights[{k}]" for k in range(len(container))]
         return where.split() if isinstance(where, str) else list(where or ())
 
-    def _weights(self):
+    def _container(self):
+        """What holds the weights: a dict, a list, or an object."""
         where = self.plan.weights
-        container = attribute(self.subject, where) if isinstance(where, str) and where.startswith(".") else self.subject
+        return attribute(self.subject, where) if isinstance(where, str) and where.startswith(".") else self.subject
+
+    def _weights(self):
+        container = self._container()
         if isinstance(container, dict):
-            return dict(container)
+            return {name: holder[key] for name, holder, key in leaves(container)}
         if isinstance(container, (list, tuple)):
             return dict(zip(self.weight_names, container))
         return {name: attribute(container, f".{name}") for name in self.weight_names}
 
     def _put(self, name, array):
         """Bind the array as this weight again, where the guest had bound another."""
-        where = self.plan.weights
-        container = attribute(self.subject, where) if isinstance(where, str) and where.startswith(".") else self.subject
+        container = self._container()
         if isinstance(container, dict):
-            container[name] = array
+            holder, key = next((holder, key) for called, holder, key in leaves(container) if called == name)
+            holder[key] = array
         elif isinstance(container, list):
             container[self.weight_names.index(name)] = array
         elif not isinstance(container, tuple):
@@ -236,6 +349,9 @@ class Adapted:
         """Which gradients the signatures name."""
         given = set(self.plan.backward.given) if self.plan.differentiates else set()
         some = any(f"d{name}" in given for name in self.weight_names)
-        states = bool(self.state_names) and all(f"d{name}" in given for name in self.state_names)
-        has = {"weights": self.plan.updates or "dweights" in given or some, "x": "dx" in given, "state": states}
+        detached = self.plan.declared.get("no_gradient", ())
+        names = [name for name in self.state_names if name not in detached]
+        states = bool(names) and all(f"d{name}" in given for name in names)
+        inputs = any(f"d{name}" in given for name in self.plan.inputs)
+        has = {"weights": self.plan.updates or "dweights" in given or some, "x": inputs, "state": states}
         return tuple(part for part in Cell.gradients if has[part])

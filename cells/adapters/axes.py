@@ -1,55 +1,53 @@
-"""The order of a guest's axes: "batch features", "features batch", "features", "steps batch features", "steps features", ..."""
+"""The order of a guest's axes: "batch features", "features batch", "features", "steps batch features", "batch heads d d", ..."""
 
 import numpy as np
 
-KNOWN = ("steps", "batch", "features", "1")
+FIRST = ("steps", "batch")  # of our axes; the others follow in the guest's order
 
 
 class Axes:
-    """Translates arrays between our order, (steps, batch, features), and a guest's.
+    """Translates arrays between our order, (steps, batch, ...), and a guest's.
 
-    A state has the guest's axes without the steps. Where the guest has no axis for the batch it takes a single row; a 1 is an
-    axis of length 1.
+    Where the guest has no axis for the batch it takes a single row; a 1 is an axis of length 1.
     """
 
     def __init__(self, text):
-        """text: the guest's axes for x, in order. Raises ValueError for any other word, or without features."""
+        """text: the guest's axes, in order. Raises ValueError for an axis of steps or of the batch that is named twice."""
         self.names = text.split()
-        if set(self.names) - set(KNOWN) or self.names.count("features") != 1 or len(set(self.names)) < len(self.names):
-            raise ValueError(f"axes {text!r}: wanted features, and steps, batch and 1 if there are such axes, each once")
+        if not all(name.isidentifier() or name == "1" for name in self.names) or any(self.names.count(n) > 1 for n in FIRST):
+            raise ValueError(f"axes {text!r}: wanted names and 1, with steps and batch once if there are such axes")
         self.sequence, self.batch = "steps" in self.names, None if "batch" in self.names else 1
+        kept = [name for name in self.names if name != "1"]
+        places = {name: k for k, name in enumerate(FIRST)}
+        self._order = sorted(range(len(kept)), key=lambda k: places.get(kept[k], len(FIRST)))
+        self._ones = tuple(k for k, name in enumerate(self.names) if name == "1")
 
     def __deepcopy__(self, memo):
         """Itself, since it never changes: cells are copied often."""
         return self
 
+    @property
+    def own(self):
+        """The names of the axes but steps, batch and 1."""
+        return [name for name in self.names if name not in (*FIRST, "1")]
+
+    def without_steps(self):
+        """The axes of a state that is kept as x is."""
+        return Axes(" ".join(name for name in self.names if name != "steps"))
+
     def to_guest(self, array):
-        """An x, state or ys of ours in the guest's order; ValueError for more rows than the guest has axes for."""
-        ours, theirs = self._orders(array.ndim == 3)
-        if "batch" not in theirs:
-            if array.shape[-2] != 1:
-                raise ValueError(f"{array.shape[-2]} rows given, but the axes {' '.join(theirs)} hold a single one")
-            array, ours = array[..., 0, :], [name for name in ours if name != "batch"]
-        array = array.transpose([ours.index(name) for name in theirs if name != "1"])
-        for position, name in enumerate(theirs):
-            if name == "1":
-                array = np.expand_dims(array, position)
-        return array
+        """An array of ours in the guest's order; ValueError for more rows than the guest has axes for."""
+        if self.batch:
+            rows = int(self.sequence)
+            if array.shape[rows] != 1:
+                raise ValueError(f"{array.shape[rows]} rows given, but the axes {' '.join(self.names)} hold a single one")
+            array = array[(slice(None),) * rows + (0,)]
+        return np.expand_dims(array.transpose(np.argsort(self._order)), self._ones)
 
-    def to_ours(self, name, array, steps):
-        """The same backwards; steps: whether the array has that axis. name: for the message if its axes are other ones."""
-        ours, theirs = self._orders(steps)
+    def to_ours(self, name, array):
+        """The same backwards. name: for the message if its axes are other ones."""
         array = np.asarray(array)
-        if array.ndim != len(theirs):
-            raise ValueError(f"{name} has shape {array.shape}, but the axes {' '.join(theirs)} were declared")
-        ones = tuple(k for k, axis in enumerate(theirs) if axis == "1")
-        if any(array.shape[k] != 1 for k in ones):
-            raise ValueError(f"{name} has shape {array.shape}, but the axes {' '.join(theirs)} were declared")
-        array, theirs = array.squeeze(ones), [axis for axis in theirs if axis != "1"]
-        if "batch" not in theirs:
-            array, theirs = array[None], ["batch", *theirs]
-        return array.transpose([theirs.index(axis) for axis in ours])
-
-    def _orders(self, steps):
-        ours, theirs = ["steps", "batch", "features"], self.names
-        return (ours, theirs) if steps else (ours[1:], [name for name in theirs if name != "steps"])
+        if array.ndim != len(self.names) or any(array.shape[k] != 1 for k in self._ones):
+            raise ValueError(f"{name} has shape {array.shape}, but the axes {' '.join(self.names)} were declared")
+        array = array.squeeze(self._ones).transpose(self._order)
+        return np.expand_dims(array, int(self.sequence)) if self.batch else array

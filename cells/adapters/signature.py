@@ -2,12 +2,13 @@
 
 Left of the arrow, what it takes, in its own order; right of it, what it returns. A name is x, a state, a weight, `ys` (outputs of
 all steps), `sum` or `loss` (a scalar output), `targets`, `rate`, or with a leading d the gradient of one of these. `weights`
-is the container of all weights, `dweights` that of their gradients. `_` is ignored; others are kept from forward to backward.
+is the container of all weights, `dweights` that of their gradients; a weight in a nested dict is called as its path, cell.W.
+`_` is ignored; others are kept from forward to backward, where h is the old state and h' the new one.
 
     left     name            a positional argument
              key=name        a keyword argument
              .attr=name      set this attribute before the call
-             .attr=0         fill the arrays of this attribute with zeros before the call
+             .attr=0         fill the arrays of this attribute with zeros before the call; with a *, as in .d*=0, of one for each weight
              **weights       each weight as a keyword argument
     right    name            the next of the returned values (the only one, if there is one name)
              name=key        an entry of the returned dict
@@ -58,7 +59,8 @@ class Signature:
             if name == "**weights":
                 keywords.update(values["weights"])
             elif name == "0":
-                clear(attribute(subject, place))
+                for weight in values["names"] if "*" in place else [""]:
+                    clear(attribute(subject, place.replace("*", weight)))
             elif name not in values:
                 raise ValueError(f"signature {self.text!r}: {name} is none of {', '.join(values)}")
             elif place.startswith("."):
@@ -111,8 +113,18 @@ def entries(container, names):
         keys = [pattern.replace("*", name) for name in names]
         return [attribute(holder, key) if key.startswith(".") else holder[key] for key in keys]
     if isinstance(container, dict):
-        return [container["d" + name] if "d" + name in container else container[name] for name in names]
+        found = {name: holder[key] for name, holder, key in leaves(container)}
+        return [found["d" + name] if "d" + name in found else found[name] for name in names]
     return list(container)
+
+
+def leaves(container, path=""):
+    """(name, holder, key) of each array in a dict of arrays and dicts; the name is the path to it, cell.W."""
+    for key, value in container.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", container, key
 
 
 def clear(arrays):

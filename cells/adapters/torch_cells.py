@@ -1,12 +1,14 @@
-"""A torch module as a cell: its parameters are the weights, autograd is its backward."""
+"""A torch module as a cell: its trainable float parameters are the weights, autograd is its backward."""
 
 import copy
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from cellcheck.cells.adapters import Gradients
 
 STATES = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("c", "h")}
+PLAIN = {"num_layers": 1, "bidirectional": False, "proj_size": 0, "batch_first": False}  # what a call without call= takes
 
 
 def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float64, **declared):
@@ -14,12 +16,21 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
 
     make: (features, state) -> the module, for example torch.nn.LSTMCell. call: (module, x, *state) -> (*new state, and ys for a
     sequence), tensors of our shapes, the output last; it is known for torch's own recurrent modules. states: names, output
-    last; sequence: whether x has steps; both known likewise. dtype: of the parameters and of all that the module is given.
-    declared: any declaration of the contract (kind, weight_blocks, ...).
+    last, () for a module without states; sequence: whether x has steps; both known likewise. dtype: of the parameters and of all
+    that the module is given, but for whole numbers. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
+
+    Parameters that are integers or take no gradient stay as they are, as buffers do. An output that autograd does not reach
+    takes no upstream: its values are verified alone. torch runs on one thread meanwhile: for small cells that is ten times faster.
     """
+    blind = []  # names of the outputs without an upstream, once they are known
 
     def adapted(features, state):
-        return Module(make(features, state), call, states, sequence, dtype, declared)
+        with _one_thread():
+            cell = Module(make(features, state), call, states, sequence, dtype, declared)
+            if not blind:
+                blind.extend(copy.deepcopy(cell).unreached(features, state))
+        cell.lifted_as = {"no_upstream": blind[0] if blind else ()}
+        return cell
 
     adapted.__doc__ = getattr(make, "__doc__", None)
     return adapted
@@ -31,40 +42,74 @@ class Module:
     def __init__(self, module, call, states, sequence, dtype, declared):
         kind = type(module).__name__
         step = kind.removesuffix("Cell")
-        if call is None and step not in STATES:
-            raise TypeError(f"torch_module knows how to call RNN, GRU, LSTM and their cells, not {kind}: pass call=")
+        if call is None:
+            _check_plain(module, kind, step)
         self.call = call or {"LSTM": _lstm, "LSTMCell": _lstm_cell}.get(kind, _cell if kind.endswith("Cell") else _sequence)
-        self.module = module.to(getattr(torch, np.dtype(dtype).name))
-        self.state_names = tuple(states or STATES.get(step, ("h",)))
+        self.module = module.to(_torch_dtype(dtype))
+        self.state_names = tuple(STATES.get(step, ("h",)) if states is None else states)
         self.sequence = (not kind.endswith("Cell") if step in STATES else False) if sequence is None else sequence
         self.dtypes, self.complex = (np.dtype(dtype).type,), None
-        self.weight_names = [name for name, _ in module.named_parameters()]
-        self.weights = [p.detach().numpy() for p in self.module.parameters()]
+        names = {id(p): name for name, p in module.named_parameters()}
+        self.weight_names = [names[id(p)] for p in _trainable(self.module)]
+        self.weights = [p.detach().numpy() for p in _trainable(self.module)]
+        if not self.weights:
+            raise ValueError(f"{kind} has no parameter that is a float and takes a gradient; nothing can be verified")
         for name, value in declared.items():
-            setattr(self, name, value)
+            setattr(self, name, (value,) if name == "no_gradient" and isinstance(value, str) else value)
         self._inputs = self._outputs = None
 
     def apply(self, x, *state):
-        """The new state, the output last."""
-        dtype = np.result_type(*self.weights, x, *state)
-        if dtype.kind != "c":
-            dtype = self.dtypes[0]
-        module = _holding(self.module, [w.astype(dtype) for w in self.weights]) if dtype != self.dtypes[0] else self.module
-        inputs = [torch.from_numpy(np.array(a, dtype)).requires_grad_() for a in (x, *state)]
-        outputs = tuple(self.call(module, *inputs))
-        self._inputs, self._outputs = inputs, outputs  # only now: a refusal changes nothing
+        """The new state, the output last; computed in the dtype of the weights, complex if anything is."""
+        dtype = np.result_type(*self.weights)
+        if any(np.asarray(a).dtype.kind == "c" for a in (x, *state)):
+            dtype = np.result_type(dtype, np.complex64)
+        module = self.module
+        if any(w.dtype != dtype for w in self.weights):
+            module = _holding(module, [w.astype(dtype) for w in self.weights])
+        inputs = [_tensor(a, dtype) for a in (x, *state)]
+        with _one_thread():
+            outputs = self.call(module, *inputs)
+        if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, torch.Tensor) for y in outputs):
+            what = ", ".join(type(y).__name__ for y in (outputs if isinstance(outputs, (tuple, list)) else [outputs]))
+            raise TypeError(f"call returned {what}; give a tuple of tensors, the output last")
+        self._inputs, self._outputs = inputs, tuple(outputs)  # only now: a refusal changes nothing
         return tuple(y.detach().resolve_neg().resolve_conj().numpy().copy() for y in self._outputs)
 
     def vjp(self, *d_outputs):
         """Gradients of sum_k <d_outputs[k], apply(...)[k]> at the last apply, by autograd."""
         if len(d_outputs) != len(self._outputs):
             raise ValueError(f"{len(d_outputs)} upstream gradients given, but there are {len(self._outputs)} outputs")
-        parameters, upstream = list(self.module.parameters()), [torch.from_numpy(np.array(d)) for d in d_outputs]
+        parameters = _trainable(self.module)
         wanted = [*parameters, *self._inputs]
-        found = torch.autograd.grad(self._outputs, wanted, upstream, retain_graph=True, allow_unused=True)
+        detached = set(getattr(self, "no_gradient", ()))
+        names = [*self._output_names(), *[""] * len(self._outputs)]
+        reached = [
+            (y, torch.from_numpy(np.array(d)))
+            for y, d, name in zip(self._outputs, d_outputs, names)
+            if y.requires_grad and name not in detached
+        ]
+        live, found = [w for w in wanted if w.requires_grad], [None] * len(wanted)
+        if reached:
+            outputs, upstream = zip(*reached)
+            with _one_thread():
+                given = iter(torch.autograd.grad(outputs, live, upstream, retain_graph=True, allow_unused=True))
+            found = [next(given) if w.requires_grad else None for w in wanted]
         found = [np.zeros(w.shape, self.dtypes[0]) if g is None else g.numpy().copy() for g, w in zip(found, wanted)]
         n = len(parameters)
-        return Gradients(found[:n], found[n], tuple(found[n + 1 :]))
+        k = n + len(getattr(self, "inputs", "x"))
+        return Gradients(found[:n], found[n] if k == n + 1 else tuple(found[n:k]), tuple(found[k:]))
+
+    def unreached(self, features, state):
+        """[The names of the outputs that autograd does not reach]; [] if the module cannot be run on zeros of these sizes."""
+        steps = (2,) * self.sequence
+        try:
+            self.apply(np.zeros((*steps, 1, features)), *(np.zeros((1, state)) for _ in self.state_names))
+        except Exception:  # the pre-flight says what is wrong
+            return []
+        return [tuple(name for name, y in zip(self._output_names(), self._outputs) if not y.requires_grad)]
+
+    def _output_names(self):
+        return [*(f"{name}'" for name in self.state_names), getattr(self, "output", None) or "ys"]
 
     def __deepcopy__(self, memo):
         """A copy whose module holds the arrays that `memo` has in place of the weights; complex ones, too."""
@@ -75,12 +120,59 @@ class Module:
         return new
 
 
+def _tensor(array, dtype):
+    """A tensor that takes a gradient; whole numbers stay what they are."""
+    if np.asarray(array).dtype.kind == "i":
+        return torch.from_numpy(np.array(array))
+    return torch.from_numpy(np.array(array, dtype)).requires_grad_()
+
+
+def _trainable(module):
+    """The parameters that are floats and take a gradient."""
+    return [p for p in module.parameters() if p.requires_grad and (p.is_floating_point() or p.is_complex())]
+
+
 def _holding(module, arrays):
-    """A copy of the module whose parameters share memory with these arrays."""
+    """A copy of the module whose trainable parameters share memory with these arrays; what else is a float has their precision."""
     module = copy.deepcopy(module)
-    for p, w in zip(module.parameters(), arrays):
+    if arrays[0].dtype.kind == "f":
+        module.to(_torch_dtype(arrays[0].dtype))
+    for p, w in zip(_trainable(module), arrays):
         p.data = torch.from_numpy(w)
     return module
+
+
+def _torch_dtype(dtype):
+    """The torch dtype of a NumPy dtype. Raises ValueError for one that NumPy or torch has not, or that is no float."""
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = None
+    if name not in ("float64", "float32", "float16"):
+        raise ValueError(
+            f"dtype is {dtype!r}; give numpy.float64, numpy.float32 or numpy.float16, and convert to others within call="
+        )
+    return getattr(torch, name)
+
+
+def _check_plain(module, kind, step):
+    """Raise TypeError for a module that cannot be called without call=."""
+    if step not in STATES:
+        raise TypeError(f"torch_module knows how to call RNN, GRU, LSTM and their cells, not {kind}: pass call=")
+    other = [f"{name}={getattr(module, name)}" for name, plain in PLAIN.items() if getattr(module, name, plain) != plain]
+    if other:
+        raise TypeError(f"torch_module does not know how to call a {kind} with {', '.join(other)}: pass call= and states=")
+
+
+@contextmanager
+def _one_thread():
+    """Run torch on one thread meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _cell(module, x, h):

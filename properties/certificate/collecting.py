@@ -1,47 +1,40 @@
-"""The results of all laws, whichever worker ran them; a law that was to run and did not report is incomplete."""
+"""The results of all laws of a run, whichever worker ran them. A law that was to run and has no result is incomplete."""
 
 import re
 
-import pytest
-from cellcheck.properties.certificate.data import certificate
-from cellcheck.properties.certificate.files import FORMATS, write
-from hypothesis import settings
+from cellcheck.properties.intake.catalogue import laws
 
-LAW = re.compile(r"(?:^|/)test_(\w+)\.py::test_(\w+)\[(.*)\]$")
+# A test of a module of laws, test_LAW[CELL], or of a function that laws_of decorates, test_it[LAW of CELL].
+TEST = re.compile(r"(?:properties|cellcheck)/test_(?P<group>\w+)\.py::test_(?P<law>\w+)\[(?P<cell>.+)\]")
+DECORATED = re.compile(r".*::\w+\[(?P<law>\w+) of (?P<cell>.+)\]")
 NOTHING = {"examples": 0, "blocks": {}, "worst": 0.0, "power": {}, "regimes": {}, "seconds": 0.0}
 
 
+def tried(nodeid):
+    """(law, label of the cell) of a test's id, or None where it is no law's."""
+    match = TEST.fullmatch(nodeid) or DECORATED.fullmatch(nodeid)
+    law = match and laws().get(match["law"])
+    if not law or match.groupdict().get("group") not in (None, law.group):
+        return None
+    return law, match["cell"].encode("ascii", "backslashreplace").decode("unicode_escape")  # pytest escapes what is not ASCII
+
+
 class Collector:
-    """A plugin of pytest. results: one dict per law and cell, once the run is over; workers: how many there were."""
+    """Which laws were to run, and what they said.
 
-    def __init__(self, config):
-        """config: pytest's, with the cells under test. Raises UsageError for a certificate of an unknown ending."""
-        self.config, self.wanted, self.found, self.lost, self.workers = config, {}, {}, {}, 0
-        self.paths = [config.invocation_params.dir / name for name in config.option.certificate]
-        for path in self.paths:
-            if path.suffix not in FORMATS:
-                raise pytest.UsageError(f"--certificate {path.name}: wanted a name that ends in {' or '.join(FORMATS)}")
+    wanted: (law, cell) by id; found: results by id; lost: why a law has no result, by id; workers: how many there were.
+    """
 
-    @property
-    def results(self):
-        """What every law said, in the order of collection."""
-        if not self.found and not self.lost:
-            return []
-        missing = {nodeid: self._incomplete(*key, self.lost.get(nodeid)) for nodeid, key in self.wanted.items()}
-        return list({**missing, **self.found}.values())
+    def __init__(self):
+        """Nothing is to run yet."""
+        self.wanted, self.found, self.lost, self.workers = {}, {}, {}, 0
 
-    def pytest_collection_finish(self, session):
-        """Remember what is to run in this process."""
-        self._expect(item.nodeid for item in session.items)
+    def expect(self, nodeids):
+        """Remember which of these tests are laws that are to run."""
+        self.wanted |= {nodeid: trial for nodeid in nodeids if (trial := tried(nodeid))}
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, node, ids):
-        """Remember what is to run in the workers, each of which collects everything."""
-        self.workers += 1
-        self._expect(ids)
-
-    def pytest_runtest_logreport(self, report):
-        """Take what the law said; a failure that says nothing is that of a worker, or of something before the law."""
+    def take(self, report):
+        """Take what a law said. A failure that says nothing is that of a worker, or of something around the law."""
         said = [value for key, value in report.user_properties if key == "cellcheck"]
         if said:
             self.found[report.nodeid] = said[0]
@@ -49,30 +42,21 @@ class Collector:
             text = report.longreprtext.strip().splitlines() or [""]
             self.lost[report.nodeid] = "its worker crashed" if report.when == "???" else f"{report.when} failed: {text[-1]}"
 
-    def written(self):
-        """Write the certificate to each file that is asked for; lines that say where it is."""
-        if self.paths:
-            run = {
-                "profile": getattr(self.config.option, "hypothesis_profile", None) or "default",
-                "examples": settings().max_examples,
-            }
-            strict = bool(self.config.option.strict or not self.config.option.cell)
-            run |= {"strict": strict, "workers": self.workers}
-            whole = certificate(self.config.cells, self.config.about, self.results, run)
-            for path in self.paths:
-                try:
-                    yield f"certificate: {write(path, whole)}"
-                except OSError as error:
-                    yield f"certificate: not written: {error.strerror} ({path})"
+    @property
+    def missing(self):
+        """The ids of laws that have no result, in order."""
+        return [nodeid for nodeid in self.wanted if nodeid not in self.found]
 
-    def _expect(self, nodeids):
-        for nodeid in nodeids:
-            match = LAW.search(nodeid)
-            labels = {cell.encode("unicode_escape").decode(): cell for cell in self.config.cells}  # as pytest writes ids
-            if match and match[3] in labels and not nodeid.startswith("tests/"):
-                self.wanted[nodeid] = *match.groups()[:2], labels[match[3]]
+    @property
+    def results(self):
+        """The result of every law that was to run, in the order of the catalogue; none where nothing was run."""
+        if not self.found and not self.lost:
+            return []
+        missing = {nodeid: self._incomplete(*self.wanted[nodeid], self.lost.get(nodeid)) for nodeid in self.missing}
+        results, order = {**dict.fromkeys(self.wanted), **missing, **self.found}.values(), list(laws())
+        return sorted(results, key=lambda r: order.index(r["law"]))
 
     @staticmethod
-    def _incomplete(group, law, cell, reason):
+    def _incomplete(law, cell, reason):
         verdict = {"verdict": "incomplete", "reason": reason or "it did not run to its end"}
-        return {"cell": cell, "group": group, "law": law, **verdict, **NOTHING}
+        return {"cell": cell, "group": law.group, "law": law.name, **verdict, **NOTHING}

@@ -7,29 +7,33 @@ from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from cellcheck.cells import lift
 from cellcheck.properties.intake.capabilities import NEEDS, missing
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.oracles.gradients import regions_of
-from cellcheck.properties.verdicts.run import array_names
 from cellcheck.strategies import regimes
 
 VERSION = 1
+STATUSES = ("broken", "incomplete", "not verified", "held")
+PARTS = {"weight_gradients": "weights", "input_gradients": "x", "state_gradients": "states"}
 VERDICTS = ("held", "broken", "hazard", "vacuous", "expected", "not verified", "incomplete", "not asked")
 
 
-def certificate(cells, about, results, run):
+def certificate(cards, results, run, powers=None):
     """The certificate of a run as a dict of plain values.
 
-    cells: the factories by name; about: lines of the pre-flight, each beginning with a cell's name; results: of all laws, as
-    the Collector has them; run: what else there is to say about the run (examples, strict, workers).
+    cards: what `described` says of each cell, by label; results: of all laws, as the Collector has them; run: what else there is
+    to say about the run (examples, strict, workers); powers: for each cell whose own code was edited the result, as
+    `Power.as_dict` has it.
     """
     known = list(laws().values())
-    entries = [_cell(name, Cell, about, [r for r in results if r["cell"] == name], known) for name, Cell in cells.items()]
+    entries = [_cell(label, card, [r for r in results if r["cell"] == label], known) for label, card in cards.items()]
+    entries = [{**entry, "mutants": (powers or {}).get(label)} for entry, label in zip(entries, cards)]
     return {
         "format": "cellcheck certificate",
         "version": VERSION,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "status": _worst(entry["status"] for entry in entries),
+        "status": worst(entry["status"] for entry in entries),
         "environment": {**environment(), **run},
         "cells": entries,
     }
@@ -41,25 +45,39 @@ def environment():
     return {"python": platform.python_version(), **packages, "platform": platform.platform(), "byteorder": sys.byteorder}
 
 
-def _cell(label, Cell, about, results, known):
+def described(Cell, notes=()):
+    """What a cell takes and offers, as plain values: they travel from a worker to where the certificate is written.
+
+    notes: lines of the pre-flight.
+    """
+    cell = lift(Cell)(2, 3)
+    spec = cell.spec
+    sizes = {"sequence": spec.sequence, "batch": spec.batch, "fewest_steps": spec.fewest_steps, "most_steps": spec.most_steps}
+    without = {a.name for a in spec.arrays if not a.differentiable}
+    blocks = [
+        (name, part, "has none, as declared" if name in without else missing(Cell, (part,)))
+        for name, part in expected_blocks(spec)
+    ]
+    return {"capabilities": _capabilities(cell), "notes": list(notes), "blocks": blocks, "sizes": sizes}
+
+
+def _cell(label, card, results, known):
     of = {(r["group"], r["law"]): r for r in results}
     rows = [_law(law, of.get((law.group, law.name))) for law in known]
     count = Counter(row["verdict"] for row in rows)
-    instance = Cell(2, 3)
-    blocks = _power(Cell, instance, of)
     return {
         "name": label.rpartition(":")[2],
         "source": label if ":" in label else None,
-        "status": "broken" if count["broken"] else "incomplete" if count["incomplete"] or not results else "held",
-        "capabilities": _capabilities(instance),
-        "notes": [line.removeprefix(f"{label}: ") for line in about if line.startswith(f"{label}: ")],
+        "status": status(results),
+        "capabilities": card["capabilities"],
+        "notes": card["notes"],
         "verdicts": {verdict: count[verdict] for verdict in VERDICTS},
         "examples": sum(row["examples"] for row in rows),
         "certified": _share(sum((Counter(row["blocks"]) for row in rows), Counter())),
         "worst": max((row["worst"] for row in rows), default=0.0),
         "laws": rows,
-        "power": blocks,
-        "regimes": _regimes(instance, results),
+        "power": _power(card["blocks"], of),
+        "regimes": _regimes(card["sizes"], results),
     }
 
 
@@ -83,6 +101,35 @@ def _law(law, result):
     }
 
 
+def status(results):
+    """What a run comes to, the worst of its cells: broken, incomplete, not verified, or held.
+
+    A cell is incomplete where a law has no verdict, or none ran. It is not verified where no law held on a certified block, or where
+    laws compared its gradients and certified none.
+    """
+    cells = {}
+    for r in results:
+        cells.setdefault(r["cell"], []).append(r)
+    return worst(map(_status, cells.values()))
+
+
+def _status(results):
+    seen = set(map(verdict_of, results))
+    bare = "held" not in seen or uncertified(results)
+    return next((s for s in ("broken", "incomplete") if s in seen), "not verified" if bare else "held")
+
+
+def worst(statuses):
+    """The worst of several statuses; incomplete, if there is none."""
+    return min(statuses, key=STATUSES.index, default="incomplete")
+
+
+def uncertified(results):
+    """Whether laws compared the gradients of a cell and certified none of them."""
+    compared = [r for r in results if r["law"] in PARTS and r["examples"]]
+    return bool(compared) and not any(r["blocks"].get("certified") for r in compared)
+
+
 def verdict_of(result):
     """The verdict of a result: a law that held without proving anything is vacuous."""
     return "vacuous" if result["verdict"] == "held" and result["reason"].startswith("vacuous") else result["verdict"]
@@ -94,20 +141,20 @@ def _share(blocks):
     return blocks.get("certified", 0) / judged if judged else None
 
 
-def expected_blocks(cell):
+def expected_blocks(spec):
     """Name and part of every derivative that a cell might offer: one per gate of each weight, one for x and for each state."""
-    parts = ["weights"] * len(cell.weights) + ["x"] + ["state"] * len(cell.state_names)
-    return [(region.name, parts[region.k]) for region in regions_of(cell, array_names(cell), range(len(parts)))]
+    parts = ["weights"] * len(spec.weights) + ["x"] * len(spec.inputs) + ["state"] * len(spec.states)
+    return [(region.name, parts[region.k]) for region in regions_of(spec, range(len(parts)))]
 
 
-def _power(Cell, cell, of):
+def _power(blocks, of):
     """Per block how closely the certified examples agreed; what no law looked at is there as well, with the reason."""
     seen = {name: found for (group, _), r in of.items() if group == "gradients" for name, found in r.get("power", {}).items()}
     rows = []
-    for name, part in expected_blocks(cell):
+    for name, part, absent in blocks:
         found = seen.get(name, {})
         counts = {verdict: found.get(verdict, 0) for verdict in ("certified", "inconclusive", "trivial", "violated")}
-        reason = "" if found else missing(Cell, (part,)) or _unjudged(part, of)
+        reason = "" if found else absent or _unjudged(part, of)
         sharpness = {"worst": found.get("worst"), "decades": found.get("decades", {}), "oracle": found.get("oracle")}
         rows.append({"block": name, "part": part, **counts, **sharpness, "reason": reason})
     return rows
@@ -122,47 +169,42 @@ def _unjudged(part, of):
 def _capabilities(cell):
     offers = {need: bool(has(cell)) for need, (has, _) in NEEDS.items()}
     return {
-        "kind": cell.kind,
-        "sequence": bool(cell.sequence),
-        "states": list(cell.state_names),
-        "gradients": list(cell.gradients),
-        "batch": cell.batch,
-        "dtypes": [getattr(d, "__name__", str(d)) for d in cell.dtypes],
-        "weights": array_names(cell)[: len(cell.weights)],
-        "choices": {key: str(value) for key, value in (getattr(cell, "choices", None) or {}).items()},
-        "variant": {key: str(value) for key, value in (getattr(cell, "variant", None) or {}).items()},
+        "kind": cell.spec.kind,
+        "sequence": bool(cell.spec.sequence),
+        "states": list(cell.spec.state_names),
+        "gradients": list(cell.spec.gradients),
+        "batch": cell.spec.batch,
+        "dtypes": [getattr(d, "__name__", str(d)) for d in cell.spec.dtypes],
+        "weights": cell.spec.array_names[: len(cell.weights)],
+        "choices": {key: str(value) for key, value in cell.spec.choices.items()},
+        "variant": {key: str(value) for key, value in cell.spec.variant.items()},
         "offers": offers,
     }
 
 
-def _regimes(cell, results):
+def _regimes(sizes, results):
     """How many examples there were of each value, zero for those that were never reached; what the cell ignores is left out."""
     total = {dimension: Counter() for dimension in regimes.REACHABLE}
     for r in results:
         for dimension, counts in r.get("regimes", {}).items():
             for value, n in counts.items():
-                total[dimension][_taken(cell, dimension, value)] += n
+                total[dimension][_taken(sizes, dimension, value)] += n
     found = {}
     for dimension, values in regimes.REACHABLE.items():
-        if (dimension == "steps" and not cell.sequence) or not total[dimension]:
+        if (dimension == "steps" and not sizes["sequence"]) or not total[dimension]:
             continue
-        names = list(dict.fromkeys(_taken(cell, dimension, f"{v:g}" if isinstance(v, float) else str(v)) for v in values))
+        names = list(dict.fromkeys(_taken(sizes, dimension, f"{v:g}" if isinstance(v, float) else str(v)) for v in values))
         found[dimension] = {name: total[dimension][name] for name in names}
     return found
 
 
-def _taken(cell, dimension, value):
+def _taken(sizes, dimension, value):
     """What the cell is given where it cannot take any batch or any number of steps."""
-    if dimension == "batch" and cell.batch:
-        return str(cell.batch)
+    if dimension == "batch" and sizes["batch"]:
+        return str(sizes["batch"])
     if dimension == "steps":
-        return str(max(min(int(value), getattr(cell, "most_steps", None) or int(value)), getattr(cell, "fewest_steps", 0)))
+        return str(max(min(int(value), sizes["most_steps"] or int(value)), sizes["fewest_steps"] or 0))
     return value
-
-
-def _worst(statuses):
-    statuses = set(statuses)
-    return next((s for s in ("broken", "incomplete") if s in statuses), "held")
 
 
 def _number(value):

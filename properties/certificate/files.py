@@ -6,8 +6,6 @@ from pathlib import Path
 from cellcheck.properties.certificate.page import page
 from cellcheck.properties.writing.files import whole
 
-FORMATS = (".json", ".html")
-
 
 def write(path, certificate):
     """Write the certificate, whole or not at all, as the ending of `path` says; returns the path. Raises OSError.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cellcheck.properties.certificate import drawings
 from cellcheck.properties.intake.catalogue import grouped
+from cellcheck.properties.writing.listing import listing
 from cellcheck.properties.writing.markup import Markup, joined, tag
 
 STYLE = Markup((Path(__file__).parent / "style.css").read_text(encoding="utf-8"))
@@ -12,6 +13,7 @@ WORDS = {
     "held": "No example broke a law that decides the verdict.",
     "broken": "At least one law is broken; its counterexample is linked.",
     "incomplete": "Some laws did not run to their end: this is not a pass.",
+    "not verified": "Nothing, or no gradient, was certified: this is not a pass.",
 }
 
 
@@ -90,7 +92,7 @@ def _row(cell, *contents, **attributes):
 
 
 def _status(word):
-    return tag("span", word, class_=f"status s-{word}")
+    return tag("span", word, class_=f"status s-{word.replace(' ', '-')}")
 
 
 def _verdict(word, *more):
@@ -140,6 +142,7 @@ def _cell(k, cell, folder, alone=False):
             class_="dim",
         ),
         tag("div", *graphs, class_="regimes") if graphs else tag("p", "None."),
+        _mutants(cell["mutants"]) if cell["mutants"] else None,
         _laws(cell["laws"]),
     )
     return tag("section", joined(parts, "\n"), id=f"cell-{k}", data_cell=cell["source"] or cell["name"])
@@ -196,6 +199,33 @@ def _reasons(laws):
             reasons.setdefault(law["reason"] or "not asked in this run", []).append(law)
     items = [tag("li", tag("b", why), f": {grouped(some, laws).replace('_', ' ')}") for why, some in reasons.items()]
     return joined([tag("h3", "Not verified"), tag("ul", *items)]) if items else None
+
+
+def _mutants(power):
+    """What the laws refuse of edits of the cell's own code: figures, the source in colours, survivors."""
+    head = tag("h3", "Edits: what the laws refuse of changes to its own code")
+    beyond = f" Out of reach: {'; '.join(power['beyond'])}." if power["beyond"] else ""
+    if not power["tried"]:
+        return joined([head, tag("p", f"No single edit could be tried.{beyond}")])
+    low, high = power["interval"]
+    sample = f" (a sample of {power['edits']}; of all, {low:.1%} to {high:.1%})" if power["tried"] < power["edits"] else ""
+    said = f"{power['refused']} of {power['tried']} single edits are refused: {power['share']:.1%}{sample}."
+    useful = f" Of those that change a result: {power['share_of_effective']:.1%}." if power["share_of_effective"] else ""
+    alone = ", ".join(f"{law.replace('_', ' ')} {n}" for law, n in power["alone"].items())
+    rows = [_row("th", "line", "edit that no law refuses", "why it may live")]
+    for s in power["survivors"]:
+        edit = tag("pre", f"- {s['before']}\n+ {s['after']}")
+        rows.append(_row("td", f"{s['file']}:{s['line']}", edit, s["reason"]))
+    survivors = tag("details", tag("summary", f"{len(rows) - 1} survivors"), tag("div", tag("table", *rows), class_="scroll"))
+    return joined(
+        [
+            head,
+            tag("p", said, useful, beyond),
+            tag("p", f"Refused by one law alone, of {power['alone_of']}: {alone}.", class_="dim") if alone else None,
+            tag("div", listing(power["lines"], "Edits refused, by line"), class_="scroll"),
+            survivors if power["survivors"] else None,
+        ]
+    )
 
 
 def _laws(laws):

@@ -3,38 +3,62 @@
 from collections import Counter
 from textwrap import wrap
 
-from cellcheck.properties.certificate.data import verdict_of
+from cellcheck.properties.certificate.data import PARTS, status, uncertified, verdict_of
 from cellcheck.properties.intake.catalogue import grouped, rank
 
-WIDTH = 100
+WIDTH = 80
 VERDICTS = {  # heading of the column: what is counted there; those in ALWAYS have theirs even when it is empty
-    "held": ("held",),
-    "vacuous": ("vacuous",),
-    "broken": ("broken",),
-    "hazards": ("hazard",),
-    "expected": ("expected",),
-    "incomplete": ("incomplete",),
-    "not verified": ("not verified",),
+    "held": "held",
+    "vacuous": "vacuous",
+    "broken": "broken",
+    "hazards": "hazard",
+    "expected": "expected",
+    "incomplete": "incomplete",
+    "not verified": "not verified",
 }
 ALWAYS = ("held", "broken", "not verified")
-PARTS = {"weight_gradients": "weights", "input_gradients": "x", "state_gradients": "states"}
+FIGURES = ("examples", "certified", "of bound", "power")
+SPARED = ("of bound", "certified", "power")  # the columns to leave out where the table is too wide, the first one first
 
 
 def lines(results):
     """The table of `results`, dicts with cell, group, law, verdict, reason, examples, power, and verdicts of blocks."""
     names = short_names(dict.fromkeys(r["cell"] for r in results))
-    counted = {head for head, kinds in VERDICTS.items() if head in ALWAYS or any(verdict_of(r) in kinds for r in results)}
-    heads = [head for head in VERDICTS if head in counted]
-    table = [("cell, group", *heads, "examples", "certified", "of bound", "power")]
+    seen = set(map(verdict_of, results))
+    heads = [head for head, verdict in VERDICTS.items() if head in ALWAYS or verdict in seen] + list(FIGURES)
+    rows = []
     for cell, name in names.items():
         ours = [r for r in results if r["cell"] == cell]
-        table.append(_row(name, ours, heads))
+        rows.append({"": name, **_figures(ours)})
         for group in sorted({r["group"] for r in ours}, key=rank):
-            table.append(_row(f"  {group}", [r for r in ours if r["group"] == group], heads))
-    widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
-    gap = "  " if sum(widths) + 2 * len(widths) <= WIDTH else " "
-    rows = [gap.join(v.ljust(w) if not k else v.rjust(w) for k, (v, w) in enumerate(zip(row, widths))).rstrip() for row in table]
-    return [*sources(names), *rows, *notes(results, names), *thin(results, names)]
+            rows.append({"": f"  {group}", **_figures([r for r in ours if r["group"] == group])})
+    table = _laid_out(rows, heads)
+    return [*sources(names), *table, *notes(results, names), *thin(results, names), *wrapped([sentence(results)])]
+
+
+def sentence(results):
+    """The verdict in one sentence: HELD: 38 laws of MyRNN on 3,800 examples; 17 not verified."""
+    names = short_names(dict.fromkeys(r["cell"] for r in results))
+    count, whole = Counter(map(verdict_of, results)), status(results)
+    of = f"of {next(iter(names.values())) if len(names) == 1 else f'{len(names)} cells'}"
+    of_cell = {cell: [r for r in results if r["cell"] == cell] for cell in names}
+    bare = {name: cell for cell, name in names.items() if status(of_cell[cell]) == "not verified"}
+    n = count.pop(whole) if whole != "not verified" else 0
+    laws = f"{n} law{'s' * (n != 1)} {of}"
+    said = {
+        "held": f"HELD: {laws} on {sum(r['examples'] for r in results):,} examples",
+        "broken": f"BROKEN: {laws}",
+        "incomplete": f"INCOMPLETE: {laws} without a verdict",
+        "not verified": f"NOT VERIFIED: no law of {', '.join(bare)} certified anything",
+    }[whole]
+    if whole == "not verified" and all(uncertified(of_cell[cell]) for cell in bare.values()):
+        said = f"NOT VERIFIED: {', '.join(bare)} offers gradients, and none of them was certified"
+    rest = ", ".join(
+        f"{count[verdict]:,} {verdict}{'s' * (verdict == 'hazard' and count[verdict] > 1)}"
+        for verdict in VERDICTS.values()
+        if count[verdict]
+    )
+    return f"{said}; {rest}" if rest else said
 
 
 def short_names(cells):
@@ -44,30 +68,51 @@ def short_names(cells):
     return {cell: name if count[name] == 1 else cell for cell, name in last.items()}
 
 
+def wrapped(paragraphs):
+    """The lines of these paragraphs, each at most WIDTH wide."""
+    return [line for text in paragraphs for line in wrap(text, WIDTH, subsequent_indent="    ", break_long_words=False)]
+
+
 def sources(names):
-    """Where the guests are from: one line for each file."""
+    """Where the guests are from: a line for each file."""
     files = {}
     for cell, name in names.items():
         if cell != name:
             files.setdefault(cell.rpartition(":")[0], []).append(name)
-    return [f"{file}: {', '.join(ours)}" for file, ours in files.items()]
+    return wrapped(f"{file}: {', '.join(ours)}" for file, ours in files.items())
 
 
-def _row(name, results, heads):
+def _laid_out(rows, heads):
+    """The rows, dicts by heading, in columns; a heading of two words takes two lines."""
+    for spared in (None, *SPARED):
+        heads = [head for head in heads if head != spared]
+        widths = [max(map(len, [*head.split(), *(row[head] for row in rows)])) for head in heads]
+        room = WIDTH - sum(widths) - len(widths)
+        if room >= max(len(row[""]) for row in rows):
+            break
+    room = max(room, len("  symmetries"))
+    names = [row[""] if len(row[""]) <= room else f"...{row[''][3 - room :]}" for row in rows]
+    first = max(map(len, ["cell, group", *names]))
+    gap = " " * (1 + (sum(widths) + first + 2 * len(widths) <= WIDTH))
+    top = ["", *(head.rpartition(" ")[0] for head in heads)]
+    table = [top, ["cell, group", *(head.rpartition(" ")[2] for head in heads)]]
+    table += [[name, *(row[head] for head in heads)] for name, row in zip(names, rows)]
+    return [gap.join([line[0].ljust(first), *(v.rjust(w) for v, w in zip(line[1:], widths))]).rstrip() for line in table]
+
+
+def _figures(results):
+    """The entries of one row by heading, as text."""
     count, blocks = Counter(map(verdict_of, results)), sum((Counter(r["blocks"]) for r in results), Counter())
     judged = sum(blocks.values()) - blocks.get("trivial", 0)
-    share = f"{100 * blocks['certified'] // judged} %" if judged else "-"
     power = [seen["worst"] for r in results for seen in r.get("power", {}).values() if seen["worst"] is not None]
-    numbers = [str(sum(count[kind] for kind in VERDICTS[head])) for head in heads]
-    examples, worst = sum(r["examples"] for r in results), max(r["worst"] for r in results)
-    return (
-        name,
-        *numbers,
-        str(examples),
-        share,
-        "<0.01" if 0 < worst < 0.01 else f"{worst:.2g}",
-        f"{max(power):.0e}" if power else "",
-    )
+    worst = max(r["worst"] for r in results)
+    return {
+        **{head: str(count[verdict]) for head, verdict in VERDICTS.items()},
+        "examples": str(sum(r["examples"] for r in results)),
+        "certified": f"{100 * blocks['certified'] // judged} %" if judged else "-",
+        "of bound": "<0.01" if 0 < worst < 0.01 else f"{worst:.2g}",
+        "power": f"{max(power):.0e}" if power else "",
+    }
 
 
 def notes(results, names):
@@ -77,8 +122,7 @@ def notes(results, names):
         ours = [r for r in results if r["cell"] == cell]
         for text in (*_absent(ours), *_reasons(ours)):
             said.setdefault(text, []).append(name)
-    paragraphs = [f"{', '.join(cells)}: {text}" for text, cells in said.items()]
-    return [line for text in paragraphs for line in wrap(text, WIDTH, subsequent_indent="    ", break_long_words=False)]
+    return wrapped(f"{', '.join(cells)}: {text}" for text, cells in said.items())
 
 
 def _absent(results):
@@ -107,9 +151,9 @@ def _reasons(results):
 
 
 def thin(results, names):
-    """A warning for each cell of which fewer than half of the laws were asked; those of sequences do not count for steps."""
+    """A warning for each cell of which fewer than half of the laws could be checked; those of sequences do not count for steps."""
     for cell, name in names.items():
         meant = [r for r in results if r["cell"] == cell and r["reason"] != "a step cell"]
         ran = sum(r["verdict"] not in ("not verified", "incomplete") for r in meant)
         if 2 * ran < len(meant):
-            yield f"{name}: warning: only {ran} of {len(meant)} laws could be asked"
+            yield from wrapped([f"{name}: warning: only {ran} of {len(meant)} laws could be checked"])

@@ -4,35 +4,37 @@ import copy
 import inspect
 
 import numpy as np
+from cellcheck.cells import lift
+from cellcheck.cells.modern import STEPS
 
+MODERN = tuple(Cell.kind for Cell in STEPS)  # kinds whose equations are known, weights taken by name
 ROWS = 5  # unlike any other size that is tried
 
 
-def _parameters(cell):
-    """The parameters of the cell's own apply, or of the forward of a gist-style guest."""
-    guest = getattr(cell, "guest", cell)
-    return inspect.signature(guest.apply if hasattr(guest, "apply") else guest.forward).parameters
-
-
 def _starts_from_zeros(cell):
-    """Whether states may be left out: all have defaults, or they are *state, and the cell takes none and returns all outputs."""
-    state = list(_parameters(cell).values())[1:]
+    """Whether all states may be left out: they have defaults, or they are *state and the cell then returns all its outputs."""
+    guest = cell.guest
+    if any(s.domain and not s.domain.holds(np.zeros(1)) for s in cell.spec.states):
+        return False
+    inputs = cell.spec.inputs
+    parameters = inspect.signature(guest.apply if cell.spec.full else guest.forward).parameters.values()
+    state = [p for p in parameters if p.kind != p.KEYWORD_ONLY][len(inputs) :]
     if any(p.default is p.empty and p.kind == p.POSITIONAL_OR_KEYWORD for p in state):
         return False
     if any(p.default is not p.empty for p in state):
         return True
-    outputs = 1 if getattr(cell, "gist", False) else len(cell.state_names) + cell.sequence
     try:
-        few = [(n,) for n in range(getattr(cell, "fewest_steps", 0), 2)] if cell.sequence else [()]
-        return all(len(cell.apply(np.zeros((*steps, 1, 2)))) == outputs for steps in few)
+        few = [(n,) for n in range(cell.spec.fewest_steps, 2)] if cell.spec.sequence else [()]
+        given = [[np.zeros((*steps, 1, *a.shape), cell.spec.dtype) for a in inputs] for steps in few]
+        return all(len(cell.apply(*some)) == len(cell.spec.outputs) for some in given)
     except Exception:
         return False
 
 
 def _returns_its_states(cell):
     """Whether what a sequence returns can be handed to the next one."""
-    returned = getattr(cell, "outputs", None) or cell.state_names
-    return bool(cell.state_names) and set(cell.state_names) <= set(returned) and not getattr(cell, "memory", False)
+    names = cell.spec.state_names
+    return bool(names) and {f"{name}'" for name in names} <= set(cell.spec.output_names) and not cell.spec.memory
 
 
 def _copies(cell):
@@ -44,20 +46,26 @@ def _copies(cell):
     return True
 
 
+def _takes_upstreams(cell):
+    """Whether what a sequence hands back to the one before it can be taken there: a constant state hands back nothing."""
+    constant = {f"{name}'" for name in cell.spec.detached}
+    return all(y.differentiable or y.name in constant for y in cell.spec.outputs)
+
+
 def _biased(cell):
     """Whether each gate that x reaches has a bias at x's side."""
-    keys = {key for blocks in cell.weight_blocks or () for key in blocks}
+    keys = {key for blocks in cell.spec.weight_blocks or () for key in blocks}
     return all(("bias", gate) in keys or ("bias_x", gate) in keys for source, gate in keys if source == "x")
 
 
 def _targets_follow(cell):
     """Whether the targets of a loss, made from x, are put in another order as the rows of x are."""
-    targets = getattr(getattr(getattr(cell, "guest", cell), "plan", None), "targets", None)
+    targets, shape = cell.spec.targets, cell.spec.inputs[0].shape
     if not targets:
         return True
-    x = np.random.default_rng(0).standard_normal((2, ROWS, 2) if cell.sequence else (ROWS, 2))
+    x = np.random.default_rng(0).standard_normal((*[2] * cell.spec.sequence, ROWS, *shape))
     try:
-        plain, other = np.asarray(targets(x)), np.asarray(targets(np.roll(x, 1, axis=-2)))
+        plain, other = np.asarray(targets(x)), np.asarray(targets(np.roll(x, 1, axis=int(cell.spec.sequence))))
     except Exception:
         return False
     axes = [k for k, n in enumerate(plain.shape) if n == ROWS]
@@ -65,27 +73,55 @@ def _targets_follow(cell):
 
 
 NEEDS = {  # the first that is missing is the reason
-    "sequence": (lambda cell: cell.sequence, "a step cell"),
-    "weights": (lambda cell: "weights" in cell.gradients, "no weight gradients"),
-    "x": (lambda cell: "x" in cell.gradients, "no input gradients"),
-    "state": (lambda cell: "state" in cell.gradients, "no state gradients"),
-    "outputs": (lambda cell: not getattr(cell, "gist", False), "no outputs but their sum"),
-    "output": (lambda cell: getattr(cell, "outputs", None) != ("loss",), "a loss, which may overflow by itself"),
-    "rows": (lambda cell: cell.batch is None, "takes a single row"),
+    "sequence": (lambda cell: cell.spec.sequence, "a step cell"),
+    "weights": (lambda cell: "weights" in cell.spec.gradients, "no weight gradients"),
+    "x": (lambda cell: "x" in cell.spec.gradients and "x" in cell.spec.offers, "no input gradients"),
+    "state": (lambda cell: "state" in cell.spec.gradients and "state" in cell.spec.offers, "no state gradients"),
+    "features": (lambda cell: bool(cell.spec.inputs[0].shape), "its x is one number in each row"),
+    "numbers": (lambda cell: not (cell.spec.inputs[0].domain and cell.spec.inputs[0].domain.whole), "its x holds whole numbers"),
+    "upstreams": (_takes_upstreams, "takes no upstream for some of its outputs"),
+    "outputs": (lambda cell: not cell.spec.scalar, "no outputs but their sum"),
+    "output": (lambda cell: cell.spec.scalar != "loss", "a loss, which may overflow by itself"),
+    "rows": (lambda cell: cell.spec.batch is None, "takes a single row"),
+    "single row": (lambda cell: cell.spec.takes("batch", 1), "declares batches without that of a single row"),
+    "no row": (lambda cell: cell.spec.takes("batch", 0), "declares batches without that of no rows"),
+    "single step": (lambda cell: cell.spec.takes("steps", 1), "declares steps without a single one"),
+    "any steps": (lambda cell: not cell.spec.sizes.get("steps"), "declares its numbers of steps"),
+    "splits": (
+        lambda cell: cell.spec.splits() is None or bool(cell.spec.splits()),
+        "declares steps of which no two add up to a third",
+    ),
+    "same rows": (
+        lambda cell: cell.spec.choices.get("dropout") != "elements",
+        "its dropout depends on where in the batch a row is",
+    ),
+    "same steps": (lambda cell: "dropout" not in cell.spec.choices, "its dropout depends on which step it is"),
+    "undropped": (lambda cell: "dropout" not in cell.spec.choices, "declares dropout, which no kind has"),
+    "unclipped": (
+        lambda cell: "clip" not in cell.spec.choices or cell.spec.takes_upstream,
+        "clips its gradients, and takes no small upstream that would undo it",
+    ),
     "own targets": (_targets_follow, "its targets depend on where in the batch a row is"),
-    "plain": (lambda cell: not getattr(cell, "variant", None), "declares a variant of its kind"),
+    "plain": (lambda cell: not cell.spec.variant, "declares a variant of its kind"),
     "bias": (_biased, "declares no bias of its gates"),
-    "lengths": (lambda cell: "lengths" in _parameters(cell), "takes no lengths"),
-    "omitted": (_starts_from_zeros, "wants every state"),
-    "float32": (lambda cell: {np.float32, np.float64} <= set(cell.dtypes), "not both float32 and float64"),
+    "lengths": (lambda cell: cell.spec.lengths, "takes no lengths"),
+    "omitted": (_starts_from_zeros, "needs all states to be passed"),
+    "float32": (lambda cell: {np.float32, np.float64} <= set(cell.spec.dtypes), "not both float32 and float64"),
     "copy": (_copies, "cannot be copied, and so not be given weights of another type"),
     "finals": (_returns_its_states, "does not take and return every state"),
-    "empty": (lambda cell: not getattr(cell, "fewest_steps", 0), "takes no empty sequence"),
-    "kind": (lambda cell: bool(cell.kind and cell.weight_blocks), "convention not verified: declares no kind and weight_blocks"),
+    "empty": (lambda cell: not cell.spec.fewest_steps and cell.spec.takes("steps", 0), "takes no empty sequence"),
+    "equations": (
+        lambda cell: bool(cell.spec.kind in MODERN or (cell.spec.kind and cell.spec.weight_blocks)),
+        "convention not verified: declares no kind and weight_blocks",
+    ),
+    "kind": (
+        lambda cell: bool(cell.spec.kind and cell.spec.weight_blocks),
+        "declares no kind and weight_blocks by which its gates could be probed",
+    ),
 }
 
 
 def missing(Cell, needs):
-    """Why a law that needs these cannot be asked of the cell, or None."""
-    cell = Cell(2, 3)
+    """Why a law that needs these cannot run on the cell, or None."""
+    cell = lift(Cell)(2, 3)
     return next((reason for need, (has, reason) in NEEDS.items() if need in needs and not has(cell)), None)

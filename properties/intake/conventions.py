@@ -1,13 +1,16 @@
 """Which convention a guest computes, found by numbers: kind, gate order, [x, h] or [h, x], transposed, biases, variants.
 
 A hypothesis says which part of each weight serves which gate. The shapes of the weights admit few layouts; each is evaluated
-under every order of the gates and every variant, and compared with what the guest returns. A match unlocks the law of equations
-and blame by gate, exactly as if the guest had declared it.
+under every order of the gates and every variant, and compared with what the guest returns. If exactly one hypothesis matches, it
+unlocks the law of equations and blame by gate, exactly as if the guest had declared it.
+
+Small numbers decide the order and the layout, large ones whether something is clipped.
 """
 
 import contextlib
 from dataclasses import dataclass, field, replace
 from itertools import permutations, product
+from typing import Any, NamedTuple
 
 import numpy as np
 from cellcheck.cells.activations import sigmoid, tanh
@@ -17,9 +20,23 @@ GATES = {"RNN": ("candidate",), "LSTM": ("input", "forget", "output", "candidate
 STATES = {"RNN": ("h",), "LSTM": ("c", "h"), "GRU": ("h",)}
 KIND_OF = {1: "RNN", 3: "GRU", 4: "LSTM"}
 LETTERS = {"input": "i", "forget": "f", "output": "o", "reset": "r", "update": "u"}
+VARIANTS = {  # how the equations of a kind may differ: the kinds that know it, and what it may be
+    "forget": (("LSTM",), "a number"),
+    "clip": (("LSTM",), "a positive number"),
+    "clip_pre": (("RNN", "LSTM", "GRU"), "a positive number"),
+    "reset": (("GRU",), ("after", "before")),
+    "update": (("GRU",), ("new", "old")),
+}
+CLIPS = ("clip", "clip_pre")
 FEATURES, STATE = 4, 3  # sizes at which every role has its own shape
 MATCH = 1e-4  # two conventions differ by 0.01 and more at these problems; what differs by less is for the law of equations
-PROBES = [Problem(2, FEATURES, STATE, seed=seed, scale=1.0, steps=1) for seed in (3, 4)]
+PROBES = [Problem(2, FEATURES, STATE, seed=seed, scale=0.5, steps=3) for seed in (3, 4)]
+FAR = [Problem(2, FEATURES, STATE, seed=seed, scale=20.0, steps=3, regime="long memory") for seed in (3, 4)]
+BEYOND = 25.0  # the memories of FAR are larger by this factor: up to 1000, beyond any that a law reaches
+ROUNDING = 4  # roundings by which a cell may differ from its own equations at FAR; if it does by more, a clip is looked for
+MUCH = 16  # how much nearer a clip must bring the equations: rounding does not
+GOLDEN = (5**0.5 - 1) / 2
+LIMITS = np.geomspace(0.1, 2000.0, 80)  # where the search for a clip begins
 
 # (kind, order of the gates, layout, biases, variant) of frameworks; None where it does not matter.
 FRAMEWORKS = [
@@ -47,7 +64,8 @@ class Convention:
     """kind, variant: what is computed; orders: of the gates in the weights of x, h and the biases; layout, biases: in words.
 
     parts: for each weight a tuple of (source, gate, role of its fan-in, position of its gate, index before and after these axes);
-    swapped: the states come output first; difference: the largest from what the guest returned.
+    swapped: the states come output first; difference: the largest from what the guest returned; rivals: other Conventions that
+    agree with it on everything that the guest takes; but: names of the outputs that are other ones.
     """
 
     kind: str
@@ -58,6 +76,8 @@ class Convention:
     variant: dict = field(default_factory=dict)
     swapped: bool = False
     difference: float = np.inf
+    rivals: tuple = ()
+    but: tuple = ()
 
     @property
     def transposed(self):
@@ -90,9 +110,10 @@ class Convention:
         words = {"column": "weights transposed", "row": ""}[self.layout.split(",")[0]]
         joint = self.layout.partition(", ")[2]
         extra = [said for key, said in SAID.items() if dict([key]).items() <= self.variant.items()]
-        offset = [f"forget gate offset by {self.variant['forget']:g}"] if self.variant.get("forget") else []
+        extra += [said.format(self.variant[key]) for key, said in AMOUNTS.items() if self.variant.get(key)]
+        extra += [f"but for {' and '.join(self.but)}"] * bool(self.but)
         biases = {"none": "no bias", "one": "one bias", "two": "two biases"}[self.biases]
-        return ", ".join(filter(None, [f"the {self.kind} equations", *gates, joint, words, biases, *extra, *offset]))
+        return ", ".join(filter(None, [f"the {self.kind} equations", *gates, joint, words, biases, *extra]))
 
     def frameworks(self):
         """Names of those that keep their weights so; else of those whose gates have this order."""
@@ -107,6 +128,11 @@ class Convention:
 SAID = {
     ("reset", "before"): "reset gate before the matrix product",
     ("update", "old"): "h' = u h + (1 - u) n",
+}
+AMOUNTS = {
+    "forget": "forget gate offset by {:g}",
+    "clip": "c clipped at {:g}",
+    "clip_pre": "every argument of an activation clipped at {:g}",
 }
 
 
@@ -126,52 +152,143 @@ def tensors(kind, variant, gates, x, state):
     RNN: z, h'. LSTM: i f o g, c', tanh(c'), h'. GRU: r u n, x W_n and h W_n (its halves of z of n, the reset gate not applied), h'.
     """
 
+    limit, memory = (variant.get(name, np.inf) for name in ("clip_pre", "clip"))
+
     def part(gate):
         a, s = x @ gates["x", gate], state[-1] @ gates["h", gate]
         return a + gates.get(("bias", gate), 0) + gates.get(("bias_x", gate), 0), s + gates.get(("bias_h", gate), 0)
 
     t = dict(zip(STATES[kind], state))
     if kind == "RNN":
-        t["z"] = sum(part("candidate"))
+        t["z"] = clipped(sum(part("candidate")), limit)
         t["h'"] = tanh(t["z"])
     elif kind == "LSTM":
         for gate, letter, act in zip(GATES["LSTM"], "ifog", (sigmoid, sigmoid, sigmoid, tanh)):
-            t[f"z {letter}"] = sum(part(gate)) + (variant.get("forget", 0.0) if gate == "forget" else 0.0)
+            z = sum(part(gate)) + (variant.get("forget", 0.0) if gate == "forget" else 0.0)
+            t[f"z {letter}"] = clipped(z, limit)
             t[letter] = act(t[f"z {letter}"])
-        t["c'"] = t["f"] * t["c"] + t["i"] * t["g"]
-        t["tanh(c')"] = tanh(t["c'"])
+        t["c'"] = clipped(t["f"] * t["c"] + t["i"] * t["g"], memory)
+        t["tanh(c')"] = tanh(clipped(t["c'"], limit))
         t["h'"] = t["o"] * t["tanh(c')"]
     else:
-        t |= {"z r": sum(part("reset")), "z u": sum(part("update"))}
+        t |= {"z r": clipped(sum(part("reset")), limit), "z u": clipped(sum(part("update")), limit)}
         t |= {"r": sigmoid(t["z r"]), "u": sigmoid(t["z u"])}
         t["x W_n"], t["h W_n"] = part("candidate")
         reset = t["r"] * t["h W_n"]
         if variant.get("reset") == "before":
             reset = (t["r"] * t["h"]) @ gates["h", "candidate"] + gates.get(("bias_h", "candidate"), 0)
-        t["z n"] = t["x W_n"] + reset
+        t["z n"] = clipped(t["x W_n"] + reset, limit)
         t["n"] = tanh(t["z n"])
         u = 1 - t["u"] if variant.get("update") == "old" else t["u"]
         t["h'"] = u * (t["n"] - t["h"]) + t["h"]
     return t
 
 
+def clipped(z, limit):
+    """z within +-limit; of complex numbers the real part decides, and the slope beyond it is 0."""
+    return z if limit == np.inf else np.where(np.abs(z.real) > limit, np.copysign(limit, z.real), z)
+
+
+class Run(NamedTuple):
+    """A cell, what it was given and what it returned; None for an output that is not compared."""
+
+    cell: Any
+    x: np.ndarray
+    state: tuple
+    outputs: list
+
+    def only(self, k):
+        """This run with the output at k alone."""
+        kept = self.outputs[k]
+        return self._replace(outputs=[y if y is kept else None for y in self.outputs])
+
+
+def match(spec):
+    """How closely the outputs of a convention must agree: in half precision, as closely as it rounds."""
+    return max(MATCH, 8 * spec.unit(spec.dtype))
+
+
 def search(Cell):
-    """The Convention that the cell computes, or the nearest one with its `difference`; None where the shapes admit none."""
+    """The Convention that the cell computes, with its rivals; else the nearest one with its `difference`.
+
+    None where the shapes admit none, or the cell cannot be evaluated. A cell of which the last output alone agrees has the
+    convention all the same: the law of equations is to refuse the others.
+    """
     runs = [_run(Cell, problem) for problem in PROBES]
     if any(run is None for run in runs):
         return None
-    best = None
-    for layout in layouts(runs[0][0].weights):
-        orders = list(permutations(GATES[layout.kind]))
-        for candidate in _candidates(layout, [(o, o, o) for o in orders]):
-            best = _nearer(best, candidate, runs)
-            if best.difference <= MATCH:
-                return best
-    for layout in layouts(runs[0][0].weights):  # biases in another order than the matrices: seen in the field
-        if best and (layout.kind, layout.words) == (best.kind, best.layout) and layout.biases != "none":
-            for order, biases in permutations(permutations(GATES[layout.kind]), 2):
-                best = _nearer(best, layout.ordered((order, order, biases)), runs)
-    return best
+    far = [run for run in (_run(Cell, problem, BEYOND) for problem in FAR) if run]
+    found, nearest = _matching(runs, GATES)
+    if not found and len(runs[0].outputs) > 1:
+        names = runs[0].cell.spec.output_names
+        found, _ = _matching([run.only(-1) for run in runs], [kind for kind in GATES if len(STATES[kind]) == len(runs[0].state)])
+        far = [run.only(-1) for run in far]
+        found = [
+            replace(c, but=tuple(n for k, n in enumerate(names) if not _agrees(c, [run.only(k) for run in runs]))) for c in found
+        ]
+    best, *rivals = _told_apart(found, far) or [nearest]
+    return best and replace(best, rivals=tuple(rivals))
+
+
+def _agrees(convention, runs):
+    """Whether the cell returned what the convention computes."""
+    return max(_difference(convention, *run) for run in runs) <= match(runs[0].cell.spec)
+
+
+def _matching(runs, kinds):
+    """All conventions of these kinds that agree with the runs, and the nearest one."""
+    found, nearest = [], None
+    known = [layout for layout in layouts(runs[0].cell.weights) if layout.kind in kinds]
+    for layout in known:
+        for candidate in _candidates(layout, [(o, o, o) for o in permutations(GATES[layout.kind])], runs[0].cell.spec):
+            nearest = _nearer(nearest, candidate, runs, found)
+    if not found:
+        for layout in known:  # biases in another order than the matrices: seen in the field
+            if nearest and (layout.kind, layout.words) == (nearest.kind, nearest.layout) and layout.biases != "none":
+                for order, biases in permutations(permutations(GATES[layout.kind]), 2):
+                    nearest = _nearer(nearest, layout.ordered((order, order, biases)), runs, found)
+    return found, nearest
+
+
+def _told_apart(found, far):
+    """Those of the conventions that agree best where numbers are large: as they are, or with something clipped.
+
+    All that agree at small numbers if none does there: what is wrong at large ones is for the law of equations.
+    """
+    if not far or not found:
+        return found
+    spec = far[0].cell.spec
+    rounding = ROUNDING * spec.unit(spec.dtype)
+    found = [c for c in found if c.difference <= ROUNDING * max(rounding, min(c.difference for c in found))]
+    apart = [max(_difference(c, *run) for run in far) for c in found]
+    if min(apart) > rounding:
+        limited = [_limited(c, name, far) for c in found for name in CLIPS if c.kind in VARIANTS[name][0]]
+        nearer = [c for c in limited if c.difference <= min(match(spec), min(apart) / MUCH)]
+        if nearer:
+            return nearer
+    return [c for difference, c in zip(apart, found) if difference <= match(spec)] or found
+
+
+def _limited(convention, name, far):
+    """The convention with the clip of this name that brings it nearest to what was returned, and its difference there.
+
+    The difference falls towards the true limit from both sides. So the best of LIMITS is refined by golden sections, and then
+    given as few digits as make no difference.
+    """
+
+    def at(limit):
+        other = replace(convention, variant={**convention.variant, name: float(limit)})
+        return max(_difference(other, *run) for run in far)
+
+    best = int(np.argmin([at(limit) for limit in LIMITS]))
+    low, high = LIMITS[max(best - 1, 0)], LIMITS[min(best + 1, len(LIMITS) - 1)]
+    for _ in range(80):
+        left, right = high - (high - low) * GOLDEN, low + (high - low) * GOLDEN
+        low, high = (low, right) if at(left) < at(right) else (left, high)
+    digits = [float(f"{low:.{d}g}") for d in range(1, 17)]
+    least = min(map(at, digits))
+    limit = next(limit for limit in digits if at(limit) <= 2 * least)
+    return replace(convention, variant={**convention.variant, name: limit}, difference=at(limit))
 
 
 @dataclass(frozen=True)
@@ -248,45 +365,59 @@ def _roles(shape, column, joint):
     return [(role[0], role, k, lead, ()) for role in roles for k in range(columns // S)] if columns % S == 0 else None
 
 
-def _candidates(layout, orders):
-    """The conventions of a layout: every order, every variant, every way to read the biases."""
+def _candidates(layout, orders, spec):
+    """The conventions of a layout: every order, every variant (or that of the spec), every way to read the biases."""
     variants = {
         "RNN": [{}],
         "LSTM": [{}, {"forget": 1.0}],
-        "GRU": [dict(v) for v in ((), (("update", "old"),), (("reset", "before"),), (("reset", "before"), ("update", "old")))],
+        "GRU": [{}, {"update": "old"}, {"reset": "before"}, {"reset": "before", "update": "old"}],
     }[layout.kind]
-    readings = [None]
-    if layout.kind == "GRU":
-        readings += {"one": [{"bias": "bias_h"}], "two": [{"bias_x": "bias_h", "bias_h": "bias_x"}], "none": []}[layout.biases]
-    for variant, order, reading, swapped in product(variants, orders, readings, (False, True)[: 1 + (layout.kind == "LSTM")]):
-        yield layout.ordered(order, variant, swapped, reading)
+    if spec.variant:
+        variants = [spec.variant] if all(layout.kind in VARIANTS[name][0] for name in spec.variant) else []
+    others = {"one": [{"bias": "bias_h"}], "two": [{"bias_x": "bias_h", "bias_h": "bias_x"}], "none": []}[layout.biases]
+    two = layout.kind == "LSTM" and len(spec.states) == 2
+    for variant, order, swapped in product(variants, orders, (False, True)[: 1 + two]):
+        plain = layout.kind != "GRU" or variant.get("reset") == "before"  # all biases of a gate are added up
+        for reading in [None, *others][: 1 if plain else None]:
+            yield layout.ordered(order, variant, swapped, reading)
 
 
-def _nearer(best, candidate, runs):
-    """The candidate with its difference, where it comes nearer than the best so far."""
-    difference = 0.0
-    for cell, x, state, outputs in runs:
-        difference = max(difference, _difference(candidate, cell, x, state, outputs))
-        if best is not None and difference >= best.difference:
-            return best
-    return replace(candidate, difference=difference)
+def _nearer(nearest, candidate, runs, found):
+    """The nearer of the two, with its difference; the candidate joins `found` if it matches."""
+    difference, close = 0.0, match(runs[0].cell.spec)
+    for run in runs:
+        difference = max(difference, _difference(candidate, *run))
+        if difference > close and nearest and difference >= nearest.difference:
+            return nearest
+    candidate = replace(candidate, difference=difference)
+    if difference <= close:
+        found.append(candidate)
+    return nearest if nearest and nearest.difference <= difference else candidate
 
 
 def _difference(found, cell, x, state, outputs):
-    """The largest difference between what the cell returned and what a Convention, or a cell's own declaration, computes."""
-    blocks = found.weight_blocks(FEATURES, STATE) if isinstance(found, Convention) else found.weight_blocks
-    gates, swapped = gates_of(cell.weights, blocks, found.transposed), getattr(found, "swapped", False)
+    """The largest difference between what the cell returned and what a Convention, or its own CellSpec, computes.
+
+    It is relative where numbers are larger than 1.
+    """
+    searched = isinstance(found, Convention)
+    blocks = found.weight_blocks(FEATURES, STATE) if searched else found.weight_blocks
+    gates, swapped, spec = gates_of(cell.weights, blocks, found.transposed), searched and found.swapped, cell.spec
     names = STATES[found.kind]
     if len(state) != len(names):  # what it does not take it starts from zero
         state = [*[np.zeros((x.shape[-2], STATE)) for _ in names], *state][-len(names) :]
-    new = step(found.kind, found.variant, gates, x[0] if cell.sequence else x, state[::-1] if swapped else state)
+    new, ys = state[::-1] if swapped else state, []
+    for row in x if spec.sequence else [x]:
+        new = step(found.kind, found.variant, gates, row, new)
+        ys.append(new[-1])
     placed = new[::-1] if swapped else new
-    named = dict(zip(cell.state_names if len(cell.state_names) == len(names) else names, placed)) | {"ys": new[-1][None]}
-    wanted = cell.outputs or [*cell.state_names, *["ys"] * cell.sequence]
-    expected = [new[-1].sum()] if cell.gist else [named.get(name, np.nan) for name in wanted]
-    if [np.shape(e) for e in expected] != [np.shape(y) for y in outputs]:
+    taken = spec.state_names if len(spec.states) == len(names) else names
+    named = {**{f"{name}'": s for name, s in zip(taken, placed)}, "ys": np.array(ys)}
+    expected = [new[-1].sum()] if spec.scalar else [named.get(name, np.nan) for name in spec.output_names]
+    pairs = [(y, e) for y, e in zip(outputs, expected) if y is not None]
+    if len(outputs) != len(expected) or any(np.shape(y) != np.shape(e) for y, e in pairs):
         return np.inf
-    difference = max(np.max(np.abs(y - e), initial=0.0) for y, e in zip(outputs, expected))
+    difference = max(np.max(np.abs(y - e) / np.maximum(1.0, np.abs(e)), initial=0.0) for y, e in pairs)
     return np.inf if np.isnan(difference) else float(difference)
 
 
@@ -303,13 +434,13 @@ def gates_of(weights, blocks, transposed):
 def declared_difference(Cell):
     """How far a cell is from the kind and blocks that it declares, at the probes; 0 where it cannot be asked."""
     runs = [run for run in (_run(Cell, problem) for problem in PROBES) if run]
-    return max((_difference(run[0], *run) for run in runs), default=0.0)
+    return max((_difference(run.cell.spec, *run) for run in runs), default=0.0)
 
 
 def swaps(cell, found):
     """In words, which two gates of its declaration a cell exchanges, against what was found; "" if it is not so simple."""
     pairs = set()
-    for weight, declared, actual in zip(cell.weights, cell.weight_blocks, found.weight_blocks(FEATURES, STATE)):
+    for weight, declared, actual in zip(cell.weights, cell.spec.weight_blocks, found.weight_blocks(FEATURES, STATE)):
         entries = np.arange(weight.size).reshape(weight.shape)
         gate_at = {entries[index].tobytes(): gate for (_, gate), index in actual.items()}
         pairs |= {frozenset((gate, gate_at.get(entries[index].tobytes(), gate))) for (_, gate), index in declared.items()}
@@ -317,10 +448,14 @@ def swaps(cell, found):
     return f": {' and '.join(moved[0])} are swapped" if len(moved) == 1 else ""
 
 
-def _run(Cell, problem):
-    """(cell, x, state, outputs) on one probe, at batch 1 if need be; None where the cell raises or returns other than numbers."""
+def _run(Cell, problem, beyond=1.0):
+    """A cell on one probe, at batch 1 if need be; None where the cell raises or returns other than numbers.
+
+    beyond: by which all states but the last are multiplied.
+    """
     for batch in (problem.batch, 1):
         with contextlib.suppress(Exception):
             cell, x, state = replace(problem, batch=batch).build(Cell)
-            return cell, x, state, [np.array(y, dtype=float) for y in cell.apply(x, *state)]
+            state = (*(s * s.dtype.type(beyond) for s in state[:-1]), *state[-1:])
+            return Run(cell, x, state, [np.array(y, dtype=float) for y in cell.apply(x, *(s.copy() for s in state))])
     return None

@@ -5,24 +5,39 @@ counterexample.
 """
 
 import contextlib
+import inspect
 import io
 import random
 import warnings
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
-from cellcheck.cells import CELLS, lift
+from cellcheck.cells import lift
 from cellcheck.cells.contract import Cell
+from cellcheck.cells.spec import SIZES as SPEC_SIZES
+from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
-from cellcheck.properties.intake.loading import GuestError, load
+from cellcheck.properties.intake.capabilities import MODERN
+from cellcheck.properties.intake.loading import GuestError
+from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.verdicts.limits import Hang, limited
-from cellcheck.properties.verdicts.run import array_names, output_names
+from cellcheck.properties.verdicts.run import claimed
 from cellcheck.strategies import Problem
 
 SIZES = ((1, 1), (2, 3))  # (features, state), at batch 1
+PROBES = [Problem(3, 2, 3, steps=4, seed=seed, scale=0.5) for seed in (1, 2, 3)]  # where every weight should have an effect
 KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
-SECONDS = 30
+SECONDS = 30.0  # for the whole pre-flight, unless --limit is given
+TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest that raises at some of SIZES
+CHOICES = {  # what each may be
+    "clip": (lambda v: isinstance(v, (int, float)) and v > 0, "the limit, a positive number"),
+    "mean": (lambda v: isinstance(v, bool), "True or False"),
+    "truncated": (lambda v: isinstance(v, int) and v >= 1, "a number of steps"),
+    "float32": (lambda v: isinstance(v, bool), "True or False"),
+    "dropout": (lambda v: v in ("elements", "units"), "'elements' (a mask for each row) or 'units' (one mask for all rows)"),
+}
 
 
 @dataclass
@@ -33,69 +48,125 @@ class Cleared:
     notes: list = field(default_factory=list)
 
 
-def chosen(texts, directory):
-    """The cells under test by name, and lines about each: the shipped ones, or the guests that `texts` ask for.
+def cleared(text, Guest, limit=SECONDS):
+    """The guest, once it honours the contract. text: as given to --cell; limit: in seconds.
 
-    texts: the values of --cell; directory: where relative paths and modules are looked for. Raises GuestError.
+    Raises GuestError, one line that says what to fix.
     """
-    if not texts:
-        return {Cell.__name__: Cell for Cell in CELLS}, []
-    found, lines = {}, []
-    for text in texts:
-        if text in found:
-            raise GuestError(f"--cell {text}: given twice")
-        one = cleared(text, load(text, directory))
-        one.Cell.__name__ = text.rpartition(":")[2]
-        found[text] = one.Cell
-        lines += [f"{text}: {note}" for note in one.notes]
-    return found, lines
-
-
-def cleared(text, Guest):
-    """The guest, once it honours the contract. text: as given to --cell. Raises GuestError, one line that says what to fix."""
     notes = []
-    with _watched(notes), np.errstate(all="ignore"):
-        try:
-            with limited(SECONDS):
-                for features, state in SIZES:
-                    fewest = _checked(Guest, features, state)
-                declared = {"fewest_steps": fewest} if fewest else {}
-                notes += ["takes no empty sequence"] * bool(fewest)
-                found, said = _convention(lift(Guest, **declared))
-        except Refusal as refusal:
-            raise GuestError(f"--cell {text}: {refusal}") from None
-        except Hang:
-            raise GuestError(f"--cell {text}: the smallest case took more than {SECONDS} s") from None
+    with allowed(text, "the smallest case", limit), _watched(notes), np.errstate(all="ignore"):
+        declared, fewest = _sizes(Guest, notes)
+        if declared:
+            Guest = lift(Guest, **declared)
+        _check_live(lift(Guest), notes)
+        declared |= {"fewest_steps": fewest} if fewest else {}
+        notes += ["takes no empty sequence"] * bool(fewest)
+        notes += _blind(lift(Guest).spec()) + _constant(lift(Guest))
+        found, said = _convention(lift(Guest, **declared))
     return Cleared(lift(Guest, **declared, **found), [*said, *notes])
+
+
+@contextlib.contextmanager
+def allowed(text, doing, limit):
+    """Run code of a guest: what it must not do raises GuestError. doing: what takes the time, for the message; limit: in seconds."""
+    try:
+        with restored(), limited(limit):
+            yield
+    except Hang as hang:
+        raise GuestError(f"--cell {text}: {doing} {hang}; --limit SECONDS allows more") from None
+    except Replaced as replaced:
+        raise GuestError(f"--cell {text}: {replaced}; keep NumPy as it is, since the laws compute with it") from None
+    except Refusal as refusal:
+        raise GuestError(f"--cell {text}: {refusal}") from None
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # such as pytest's skip at import
+        raise GuestError(f"--cell {text}: {doing} raised {type(error).__name__}: {error}".splitlines()[0]) from None
 
 
 class Refusal(Exception):
     """What is wrong with a guest, without its name."""
 
 
+class Raised(Refusal):
+    """The guest raised something."""
+
+
+def _sizes(Guest, notes):
+    """Check the guest at SIZES, or at the declared sizes that stand for them: ({}, the fewest steps that it takes).
+
+    If it declares none and raises at some, the sizes that it takes are found and noted: ({"sizes": ...}, the fewest steps).
+    """
+    if _declared(Guest):
+        return {}, max(_checked(Guest, *pair) for pair in _fitting(Guest, SIZES))
+    try:
+        return {}, [_checked(Guest, *pair) for pair in SIZES][-1]
+    except Raised as refusal:
+        takes = {}
+        for pair in product(*TRIED.values()):
+            with contextlib.suppress(Refusal):
+                takes[pair] = _checked(Guest, *pair)
+        sizes = _described(set(takes))
+        if not sizes:
+            raise
+        told = " and ".join(f"{name} {', '.join(map(str, values))}" for name, values in sizes.items())
+        notes.append(f"{refusal}; verified with {told.replace('features state', 'as many features as units')} alone")
+        return {"sizes": sizes}, max(takes.values())
+
+
+def _described(pairs):
+    """A declaration of sizes that allows these pairs of TRIED and no others; empty if there is none, or all are allowed."""
+    if not pairs:
+        return {}
+    if all(features == state for features, state in pairs):
+        return {"features": ("state",)}
+    values = {name: tuple(sorted({pair[k] for pair in pairs})) for k, name in enumerate(TRIED)}
+    whole = pairs == set(product(*values.values()))
+    return {name: values[name] for name in TRIED if values[name] != TRIED[name]} if whole else {}
+
+
+def _declared(Guest):
+    """The declared sizes of a class or factory, each checked."""
+    try:
+        sizes = lift(Guest).sizes
+    except Exception:  # checking it at SIZES says what is wrong
+        return {}
+    for name, values in sizes.items():
+        least = 0 if name == "steps" else 1
+        numbers = all(isinstance(n, (int, np.integer)) and n >= least for n in values)
+        tied = name in ("features", "state") and values in (("features",), ("state",)) and values != (name,)
+        if name not in SPEC_SIZES or not values or not (numbers or tied):
+            raise Refusal(f"sizes is {sizes!r}; give whole numbers for any of {', '.join(SPEC_SIZES)}")
+    return sizes
+
+
+def _fitting(Guest, pairs):
+    """Each pair of (features, state) as the declared sizes have it."""
+    return dict.fromkeys(tuple(fit(lift(Guest).sizes, dict(zip(SPEC_SIZES, pair))).values()) for pair in pairs)
+
+
 def _checked(Guest, features, state):
     """Raise Refusal unless the guest honours the contract at these sizes; returns the fewest steps that it takes."""
-    sizes = f"({features}, {state})"
-    guest = _tried(f"constructing it with (features, state) = {sizes}", lambda: Guest(features, state))
+    guest = _tried(f"constructing it with (features, state) = {(features, state)}", lambda: Guest(features, state))
     _check_weights(guest)
     _check_methods(guest)
-    cell = _tried("reading its declarations", lambda: lift(lambda *_: guest)(features, state))
+    Cell = lift(Guest)
+    cell = _tried("reading its declarations", lambda: Cell(features, state))
     _check_declarations(cell, features, state)
-    fewest = _fewest_steps(Guest, features, state) if cell.sequence else 0
+    fewest = _fewest_steps(Cell, features, state) if cell.spec.sequence else 0
     problem = Problem(1, features, state, steps=2, seed=1, scale=0.5)
-    cell, x, s = _tried("filling its weights in place", lambda: problem.build(lift(Guest)))
-    given = ", ".join(f"{n} {a.shape}" for n, a in zip(array_names(cell)[len(cell.weights) :], (x, *s)))
-    called = f"{'apply' if hasattr(cell.guest, 'apply') else 'forward'}({given})"
-    outputs = _tried(called, lambda: cell.apply(x, *s))
-    _check_outputs(cell, called, outputs, state, len(x) if cell.sequence else None)
-    if not cell.forward_only:
-        [upstream] = problem.upstreams(1, outputs)
-        name = "vjp" if hasattr(cell.guest, "vjp") else "backward"
+    cell, x, s = _tried("filling its weights in place", lambda: problem.build(Cell))
+    given = ", ".join(f"{n} {a.shape}" for n, a in zip(cell.spec.array_names[len(cell.weights) :], (x, *s)))
+    called = f"{'apply' if cell.spec.full else 'forward'}({given})"
+    outputs = _tried(called, lambda: cell.apply(x, *s), lambda error: _lacks(cell, error))
+    _check_outputs(cell, called, outputs, x)
+    if not cell.spec.forward_only:
+        [upstream] = problem.upstreams(1, outputs, cell.spec)
+        name = "vjp" if cell.spec.full else "backward"
         shown = ", ".join(str(u.shape) for u in upstream) if name == "vjp" else "a scalar"
-        _check_gradients(cell, f"{name}({shown})", _tried(f"{name}({shown})", lambda: cell.vjp(*upstream)), (x, *s))
-    if (features, state) == SIZES[-1]:  # at size 1 a softmax is constant
-        _check_live(Guest, outputs, problem)
-    _check_complex(Guest, cell, problem)
+        gradients = _tried(f"{name}({shown})", lambda: cell.vjp(*upstream), lambda error: _lacks(cell, error))
+        _check_gradients(cell, f"{name}({shown})", gradients, (x, *s))
+    _check_complex(Cell, cell, problem)
     return fewest
 
 
@@ -131,29 +202,68 @@ def _check_methods(guest):
 
 
 def _check_declarations(cell, features, state):
-    if cell.kind not in (*KINDS, None):
-        raise Refusal(f"kind is {cell.kind!r}; wanted one of {', '.join(KINDS)}, or None")
-    unknown = set(cell.gradients) - set(Cell.gradients)
+    if cell.spec.kind not in (*KINDS, *MODERN, None):
+        raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join(KINDS)}, one of cellcheck.cells.modern, or None")
+    unknown = set(cell.spec.gradients) - set(Cell.gradients)
     own = getattr(cell.guest, "gradients", ())
     if unknown or isinstance(own, str):
         raise Refusal(f"gradients is {own!r}; wanted a tuple out of {', '.join(Cell.gradients)}")
-    if not isinstance(cell.choices, dict) or set(cell.choices) - {"clip", "mean", "truncated", "float32"}:
-        raise Refusal(f"choices is {cell.choices!r}; wanted a dict out of clip, mean, truncated and float32")
-    if cell.batch not in (None, 1):
-        raise Refusal(f"batch is {cell.batch!r}; wanted None (any number of rows) or 1")
-    if not cell.dtypes or any(np.dtype(d).kind != "f" for d in cell.dtypes):
-        raise Refusal(f"dtypes is {cell.dtypes!r}; wanted numpy.float64, numpy.float32 or both")
-    if not all(isinstance(name, str) for name in cell.state_names):
-        raise Refusal(f"state_names is {cell.state_names!r}; wanted names, the output last")
-    if cell.weight_blocks is not None:
+    if not isinstance(cell.spec.choices, dict) or set(cell.spec.choices) - set(CHOICES):
+        raise Refusal(f"choices is {cell.spec.choices!r}; give a dict out of {', '.join(CHOICES)}")
+    for name, value in cell.spec.choices.items():
+        right, wanted = CHOICES[name]
+        if not right(value):
+            raise Refusal(f"choices has {name} = {value!r}; give {wanted}")
+    _check_variant(cell.spec)
+    _check_new_declarations(cell)
+    if cell.spec.batch not in (None, 1):
+        raise Refusal(f"batch is {cell.spec.batch!r}; wanted None (any number of rows) or 1")
+    if not cell.spec.dtypes or any(np.dtype(d).kind != "f" for d in cell.spec.dtypes):
+        raise Refusal(f"dtypes is {cell.spec.dtypes!r}; wanted numpy.float64, numpy.float32 or both")
+    if not all(isinstance(name, str) for name in cell.spec.state_names):
+        raise Refusal(f"state_names is {cell.spec.state_names!r}; wanted names, the output last")
+    if cell.spec.weight_blocks is not None:
         _check_blocks(cell, features, state)
 
 
+def _check_variant(spec):
+    known = {name: wanted for name, (kinds, wanted) in conventions.VARIANTS.items() if spec.kind in (*kinds, None)}
+    unknown = not isinstance(spec.variant, dict) or set(spec.variant) - set(known)
+    if unknown:
+        kind = f" for kind {spec.kind}" if spec.kind else ""
+        raise Refusal(f"variant is {spec.variant!r}; give a dict out of {', '.join(known)}{kind}")
+    for name, value in spec.variant.items():
+        if isinstance(known[name], tuple):
+            right, wanted = value in known[name], " or ".join(map(repr, known[name]))
+        else:
+            number = isinstance(value, (int, float, np.integer, np.floating)) and np.isfinite(value)
+            right, wanted = number and (value > 0 or name not in conventions.CLIPS), known[name]
+        if not right:
+            raise Refusal(f"variant has {name} = {value!r}; give {wanted}")
+
+
+def _check_new_declarations(cell):
+    spec, guest = cell.spec, cell.guest
+    if not isinstance(spec.deterministic, bool):
+        raise Refusal(f"deterministic is {spec.deterministic!r}; give True or False")
+    if spec.precision is not None and not (isinstance(spec.precision, float) and 0 < spec.precision < 1):
+        raise Refusal(f"precision is {spec.precision!r}; give a unit roundoff, such as 2.0**-24")
+    if spec.chunk is not None and not (isinstance(spec.chunk, int) and spec.chunk > 0):
+        raise Refusal(f"chunk is {spec.chunk!r}; give the number of steps that it takes at once")
+    known = {*spec.array_names, *(name.strip("'") for name in spec.output_names)}
+    blind = getattr(guest, "no_gradient", ())
+    if isinstance(blind, str) or {name.strip("'") for name in blind} - known:
+        raise Refusal(f"no_gradient is {blind!r}; give a tuple of names out of {', '.join(sorted(known))}")
+    domains = getattr(guest, "domains", {})
+    if not isinstance(domains, dict) or set(domains) - known:
+        raise Refusal(f"domains is {domains!r}; give a dict with names out of {', '.join(sorted(known))}")
+
+
 def _check_blocks(cell, features, state):
-    blocks = cell.weight_blocks
+    blocks = cell.spec.weight_blocks
     if not isinstance(blocks, (list, tuple)) or len(blocks) != len(cell.weights):
         raise Refusal(f"weight_blocks has {len(blocks)} entries for {len(cell.weights)} weights; wanted a dict for each")
-    gates = conventions.GATES.get(cell.kind) or {gate for known in conventions.GATES.values() for gate in known}
+    gates = conventions.GATES.get(cell.spec.kind) or {gate for known in conventions.GATES.values() for gate in known}
     for k, (weight, where) in enumerate(zip(cell.weights, blocks)):
         for (source, gate), index in where.items():
             if source not in SOURCES or gate not in gates:
@@ -161,24 +271,31 @@ def _check_blocks(cell, features, state):
                 raise Refusal(f"weight_blocks[{k}] names {(source, gate)}; {wanted}")
             shape = np.shape(_tried(f"weights[{k}][weight_blocks[{k}][{source!r}, {gate!r}]]", lambda w=weight, i=index: w[i]))
             wanted = (state,) if source.startswith("bias") else (features if source == "x" else state, state)
-            wanted = wanted[::-1] if cell.transposed else wanted
+            wanted = wanted[::-1] if cell.spec.transposed else wanted
             if shape != wanted and not (source.startswith("bias") and sorted(shape) == sorted((1, state))):
                 raise Refusal(f"weight_blocks[{k}][{source!r}, {gate!r}] picks an array {shape}; wanted {wanted}")
 
 
-def _check_outputs(cell, called, outputs, state, steps):
-    if cell.gist:
+def _check_outputs(cell, called, outputs, x):
+    spec = cell.spec
+    if spec.scalar:
         [y] = outputs if len(outputs) == 1 else [None]
         if y is None or y.dtype.kind != "f" or y.shape != ():
             what = f"{len(outputs)} arrays" if y is None else f"an array {y.shape}" if y.dtype.kind == "f" else f"dtype {y.dtype}"
+            what = "None" if y is not None and y.dtype == object and y.ndim == 0 and y[()] is None else what
             raise Refusal(f"{called} returned {what}; wanted a scalar, the sum of the new hidden state")
-    names = output_names(cell)
+    names = spec.output_names
     if len(outputs) != len(names):
-        raise Refusal(f"{called} returned {len(outputs)} arrays; wanted {len(names)}: {', '.join(names)}")
-    for name, y in zip(names, outputs):
-        wanted = () if cell.gist else (steps, 1, state) if name == "ys" else (1, state)
-        if y.shape != wanted:
-            raise Refusal(f"{called} returned {name} of shape {y.shape}; wanted {wanted}")
+        more = "; if the last is no state, declare output = 'y'" * (len(outputs) == len(names) + 1 and not spec.own_output)
+        raise Refusal(f"{called} returned {len(outputs)} arrays; wanted {len(names)}: {', '.join(names)}{more}")
+    rows = x.shape[spec.sequence]
+    for name, y, wanted in zip(names, outputs, spec.outputs):
+        axis = spec.batch_axis(name)
+        shape = (*([] if axis is None else [rows] if axis == 0 else [len(x), rows]), *wanted.shape)
+        if y.shape != shape:
+            own = "output_shape" if spec.own_output and name == names[-1] else "state_shapes"
+            more = f", or declare {own}" * (y.shape[: axis + 1] == shape[: axis + 1])
+            raise Refusal(f"{called} returned {name} of shape {y.shape}; wanted {shape}{more}")
         if y.dtype.kind != "f":
             raise Refusal(f"{called} returned {name} of dtype {y.dtype}; wanted floats")
         if not np.isfinite(y).all():
@@ -187,7 +304,7 @@ def _check_outputs(cell, called, outputs, state, steps):
 
 def _check_gradients(cell, called, gradients, inputs):
     weights, x, state = gradients
-    if "weights" in cell.gradients:
+    if "weights" in cell.spec.gradients:
         if not isinstance(weights, (list, tuple)):
             raise Refusal(
                 f"{called} gives {type(weights).__name__} for the weights; wanted a list with one gradient for each weight"
@@ -196,95 +313,181 @@ def _check_gradients(cell, called, gradients, inputs):
             raise Refusal(
                 f"{called} gives {len(weights)} gradients for {len(cell.weights)} weights; wanted one for each, same order"
             )
-    if "state" in cell.gradients and (not isinstance(state, (list, tuple)) or len(state) != len(cell.state_names)):
-        what = f"{len(state)} arrays" if isinstance(state, (list, tuple)) else type(state).__name__
-        raise Refusal(f"{called} gives {what} for the states; wanted a tuple, one each for {', '.join(cell.state_names)}")
-    if "x" in cell.gradients and x is None:
+    names, n = cell.spec.state_names, len(cell.spec.inputs) - 1  # as many gradients of inputs come before those of the states
+    if "state" in cell.spec.gradients and (not isinstance(state, (list, tuple)) or len(state) != n + len(names)):
+        what = f"{len(state) - n} arrays" if isinstance(state, (list, tuple)) else type(state).__name__
+        raise Refusal(f"{called} gives {what} for the states; wanted a tuple, one each for {', '.join(names)}")
+    if "x" in cell.spec.gradients and x is None and cell.spec.inputs[0].differentiable:
         raise Refusal(f"{called} gives None for x; declare gradients without x if it has no such gradient")
-    claims = [*(weights if "weights" in cell.gradients else cell.weights), x if "x" in cell.gradients else inputs[0]]
-    claims += list(state if "state" in cell.gradients else inputs[1:])
-    for name, array, claim in zip(array_names(cell), (*cell.weights, *inputs), claims):
+    claims = [claim for claim, _ in claimed(cell, gradients, cell.spec.gradients)]
+    for name, array, claim in zip(cell.spec.array_names, (*cell.weights, *inputs), claims):
         shape, wanted = np.shape(claim), array.shape
         if claim is not None and shape != wanted and shape != (1, *wanted):  # (batch, ...) is a bug that laws report
             raise Refusal(f"{called} gives a gradient {shape} for {name}; wanted {wanted}, the shape of {name}")
 
 
-def _check_live(Guest, outputs, problem):
-    """Writing into `weights` must move the outputs."""
-    cell, x, s = problem.build(lift(Guest))
-    for w in cell.weights:
-        w += 0.25
-    moved = _tried("applying it after its weights were written", lambda: cell.apply(x, *s))
-    if all(np.array_equal(a, b) for a, b in zip(outputs, moved)):
+def _check_live(Cell, notes):
+    """Writing into each of `weights` must move the outputs; one that has no effect and a zero gradient is noted."""
+    probed, moved, claimed = 0, set(), set()
+    for problem in PROBES:
+        cell, x, s = problem.build(Cell)
+        try:
+            outputs = [np.array(y) for y in cell.apply(x, *s)]
+            if "weights" in cell.spec.gradients:
+                [upstream] = problem.upstreams(1, outputs, cell.spec)
+                claimed |= {k for k, g in enumerate(cell.vjp(*upstream)[0]) if np.any(np.array(g, dtype=float))}
+            for k, (w, v) in enumerate(zip(cell.weights, problem.directions(cell.weights))):
+                before = w.copy()
+                w += 0.25 * v
+                after = cell.apply(x, *s)
+                moved |= {k} if not all(np.array_equal(a, b) for a, b in zip(outputs, after)) else set()
+                w[...] = before
+        except (Exception, SystemExit):  # the laws report it, with the smallest batch at which it fails
+            continue
+        probed += 1
+    names = cell.spec.array_names
+    if probed and not moved:
         raise Refusal("writing into weights changes nothing that it returns; wanted the live arrays, not copies")
+    for k in range(len(cell.weights) if probed else 0):
+        if k not in moved and k in claimed:
+            raise Refusal(
+                f"writing into weights[{k}] ({names[k]}) changes nothing that it returns, but it has a gradient; "
+                "put the live array into weights, not a copy"
+            )
+        if k not in moved:
+            notes.append(f"{names[k]} has no effect on what it returns")
 
 
-def _check_complex(Guest, cell, problem):
-    if cell.complex is not True:
+def _check_complex(Cell, cell, problem):
+    if cell.spec.complex is not True:
         return
-    cell, x, s = problem.build(lift(Guest))
+    cell, x, s = problem.build(Cell)
     outputs = _tried("apply on complex x, as complex = True promises,", lambda: cell.apply(x + 0j, *s))
     if not all(np.iscomplexobj(y) for y in outputs):
         raise Refusal("complex = True, but apply returns real numbers for complex x; wanted complex ones, or complex = None")
 
 
-def _fewest_steps(Guest, features, state):
-    """1 where a sequence guest cannot take an empty sequence, or makes no arrays or no numbers of it, else 0."""
-    declared = getattr(Guest(features, state), "fewest_steps", 0)
-    if declared:
-        return declared
+def _fewest_steps(Cell, features, state):
+    """1 where a sequence guest cannot take an empty sequence, or makes no arrays or no numbers of it, else 0.
+
+    One that answers with states, but with wrong ones, takes it: the laws say what is wrong.
+    """
+    cell, x, s = Problem(1, features, state, steps=0, seed=1).build(Cell)
+    if cell.spec.fewest_steps or len(x):
+        return cell.spec.fewest_steps
     try:
-        cell, x, s = Problem(1, features, state, steps=0, seed=1).build(lift(Guest))
         outputs = cell.apply(x, *s)
-        _check_outputs(cell, "apply", outputs, state, 0)
-        if not cell.forward_only:
+        named = dict(zip(cell.spec.output_names, outputs))
+        finals = [(named.get(f"{name}'"), a) for name, a in zip(cell.spec.state_names, s)]
+        if any(np.shape(y) == a.shape and not np.array_equal(y, a) for y, a in finals if y is not None):
+            return 0
+        _check_outputs(cell, "apply", outputs, x)
+        if not cell.spec.forward_only:
             _check_gradients(cell, "vjp", cell.vjp(*map(np.zeros_like, outputs)), (x, *s))
     except Exception:
         return 1
     return 0
 
 
+def _blind(spec):
+    """Lines about what has no gradient, and about numbers that are not drawn."""
+    lines = []
+    if spec.detached:
+        names, last = ", ".join(spec.detached), spec.output_names[-1]
+        lines.append(f"not verified: gradients of {names}, and of any output but {last}; those of {last} are, over some steps")
+    blind = [y.name for y in spec.outputs if not y.differentiable and y.name.strip("'") not in spec.detached]
+    if blind:
+        states = tuple(name.strip("'") for name in blind if name.strip("'") in spec.state_names)
+        hint = f"; if it is detached on purpose, declare no_gradient = {states!r}" if states else ""
+        lines.append(f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are{hint}")
+    held = [a.name for a in spec.arrays if a.domain]
+    return lines + [f"verified for {', '.join(held)} within the declared domains alone"] * bool(held)
+
+
+def _constant(Cell):
+    """A line about states that depend on x, but whose upstreams give zero gradients."""
+    spec = Cell.spec()
+    if spec.scalar or not {"weights", "x"} <= set(spec.gradients) or "x" not in spec.offers:
+        return []
+    cell, x, rest = PROBES[0].build(Cell)
+    found = []
+    with contextlib.suppress(Exception):  # the laws report it
+        others = [np.array(y) for y in cell.apply(*spec.folded([*cell.weights, -x, *rest])[len(cell.weights) :])]
+        outputs = [np.array(y) for y in cell.apply(x, *rest)]
+        for k, name in enumerate(spec.state_names):
+            gradients = cell.vjp(*(np.full_like(y, j == k) for j, y in enumerate(outputs)))
+            silent = not any(np.any(claim) for claim, _ in claimed(cell, gradients, spec.gradients) if claim is not None)
+            if spec.outputs[k].differentiable and silent and not np.array_equal(outputs[k], others[k]):
+                found.append(name)
+    told = f"upstreams of {', '.join(found)} give zero gradients; if vjp treats that as a constant, declare no_gradient = "
+    return [told + repr(tuple(found))] * bool(found)
+
+
+def _lacks(cell, error):
+    """The declaration that a guest seems to lack, from what it raised."""
+    spec, method = cell.spec, cell.guest.apply if cell.spec.full else cell.guest.forward
+    wanted = [p.name for p in inspect.signature(method).parameters.values() if p.kind == p.POSITIONAL_OR_KEYWORD]
+    given = 1 + len(spec.rest)
+    if isinstance(error, TypeError) and len(wanted) > given and len(spec.inputs) == 1:
+        return f"; if it takes several inputs, declare inputs = {tuple(wanted[: len(wanted) - len(spec.states)])!r}"
+    if isinstance(error, IndexError) and "integer" in str(error) and not spec.bounded:
+        return f"; if {spec.inputs[0].name} holds whole numbers, declare domains = {{'{spec.inputs[0].name}': 'tokens'}}"
+    return ""
+
+
 def _convention(Cell):
     """What the search unlocks, and a line about it."""
-    cell = Cell(conventions.FEATURES, conventions.STATE)
-    if cell.kind and cell.weight_blocks:
+    if Cell.spec().kind in MODERN:
+        return {}, []
+    sizes = (conventions.FEATURES, conventions.STATE)
+    if [*_fitting(Cell, [sizes])] != [sizes]:
+        return {}, [f"convention not verified: the search needs {sizes[0]} features and {sizes[1]} units, which sizes leave out"]
+    cell = Cell(*sizes)
+    if not cell.spec.plain:
+        return {}, ["convention not verified: its inputs, states or output are not those of an RNN, LSTM or GRU"]
+    if cell.spec.kind and cell.spec.weight_blocks:
         return {}, _contradictions(Cell, cell)
     found = conventions.search(Cell)
     if found is None:
         return {}, ["convention not verified: the shapes of its weights are those of no RNN, LSTM or GRU"]
-    if found.difference > conventions.MATCH:
+    if found.difference > conventions.match(cell.spec):
         return {}, [f"computes none of the known conventions; nearest is {found} (largest difference {found.difference:.1g})"]
     if found.swapped:
-        names = ", ".join(reversed(cell.state_names))
-        raise Refusal(f"its states are ordered {', '.join(cell.state_names)}, the output first; wanted the output last: {names}")
-    if found.kind == "LSTM" and len(cell.state_names) < 2:
+        names = ", ".join(reversed(cell.spec.state_names))
+        raise Refusal(
+            f"its states are ordered {', '.join(cell.spec.state_names)}, the output first; wanted the output last: {names}"
+        )
+    if found.kind == "LSTM" and len(cell.spec.state_names) < 2:
         told = f"computes {found}, from c = 0 in each call: convention not verified, since it does not take c"
         return {"memory": True}, [told]
-    if cell.kind and cell.kind != found.kind:
-        raise Refusal(f"kind is {cell.kind!r}, but it computes {found}")
+    if cell.spec.kind and cell.spec.kind != found.kind:
+        raise Refusal(f"kind is {cell.spec.kind!r}, but it computes {found}")
+    if found.rivals:
+        several = " and ".join(map(str, (found, *found.rivals)))
+        return {}, [f"convention not verified: {several} agree on everything that it takes"]
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 
 def _contradictions(Cell, cell):
     """A line where a guest that declares its gates computes those of another order."""
     gap = conventions.declared_difference(Cell)
-    if gap <= conventions.MATCH:
+    if gap <= conventions.match(cell.spec):
         return []
     found = conventions.search(Cell)
-    if found is None or found.difference > conventions.MATCH:
-        return [f"declares {cell.kind}, but computes something else (largest difference {gap:.1g})"]
-    return [f"declares {cell.kind}, but computes {found}{conventions.swaps(cell, found)}"]
+    if found is None or found.difference > conventions.match(cell.spec):
+        return [f"declares {cell.spec.kind}, but computes something else (largest difference {gap:.1g})"]
+    return [f"declares {cell.spec.kind}, but computes {found}{conventions.swaps(cell, found)}"]
 
 
-def _tried(doing, call):
-    """What the call returns; whatever it raises is a Refusal that says what was being done."""
+def _tried(doing, call, lacks=lambda error: ""):
+    """What the call returns; whatever it raises is a Refusal that says what was being done. lacks: what to add to that."""
     try:
         return call()
     except (Refusal, Hang):
         raise
     except (Exception, SystemExit) as error:
         said = (str(error).splitlines() or [""])[0]
-        raise Refusal(f"{doing} raised {type(error).__name__}{f': {said}' if said else ''}") from None
+        raise Raised(f"{doing} raised {type(error).__name__}{f': {said}' if said else ''}{lacks(error)}") from None
 
 
 @contextlib.contextmanager
@@ -292,7 +495,7 @@ def _watched(notes):
     """Note what a guest prints, what it warns of and whether it draws from the global random state; restore the latter."""
     text, state, plain = io.StringIO(), np.random.get_state(), random.getstate()
     try:
-        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text), warnings.catch_warnings(record=True) as seen:
+        with warnings.catch_warnings(record=True) as seen, restored(text, text) as changed:
             warnings.simplefilter("always")
             yield
     finally:
@@ -303,6 +506,7 @@ def _watched(notes):
     notes += [f"hazard: prints {line[:60]!r}" for line in said[:1]]
     notes += [f"hazard: warns {w.category.__name__}: {str(w.message).splitlines()[0][:80]}" for w in seen[:1]]
     notes += ["hazard: draws from the global random state of NumPy or Python"] * drawn
+    notes += [f"hazard: changes {what}, which is restored" for what in changed]
 
 
 def _called(guest):

@@ -107,8 +107,8 @@ MUTANTS = [
     Mutant(
         "OmittedStateIsOne",
         "GRU",
-        "np.zeros(shape, self.weights[0].dtype) for _",
-        "np.ones(shape, self.weights[0].dtype) for _",
+        "np.zeros(shape, self.weights[0].dtype) for",
+        "np.ones(shape, self.weights[0].dtype) for",
         "without a state the cell starts from ones",
         "mlx#3249",
         "an_omitted_state_is_zero",

@@ -13,6 +13,8 @@ from cellcheck.properties.mutants.engine import executed, text
 
 SUBJECTS = {"rnn": ("RNN",), "lstm": ("LSTM",), "gru": ("GRU",), "unroll": ("UnrolledLSTM", "UnrolledRNN")}
 SKIPPED = ("__repr__",)
+COMPOUND = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.FunctionDef, ast.ClassDef)
+NAMED = {ast.Name: "id", ast.Attribute: "attr", ast.Subscript: "slice"}  # where a node has the name that it reads
 OPERATORS = {
     ast.Add: (ast.Sub,),
     ast.Sub: (ast.Add,),
@@ -22,6 +24,8 @@ OPERATORS = {
     ast.BitAnd: (ast.BitOr,),
     ast.Lt: (ast.LtE, ast.GtE),
     ast.Gt: (ast.GtE, ast.LtE),
+    ast.LtE: (ast.Lt,),
+    ast.GtE: (ast.Gt,),
     ast.Eq: (ast.NotEq,),
     ast.NotEq: (ast.Eq,),
     ast.Is: (ast.IsNot,),
@@ -86,7 +90,7 @@ class Generated:
     def source(self):
         """The whole file, edited."""
         tree = ast.parse(text(self.file))
-        _put(tree, self.path, copy.deepcopy(self.change))
+        put(tree, self.path, copy.deepcopy(self.change))
         return ast.unparse(ast.fix_missing_locations(tree))
 
     def cls(self, cell):
@@ -96,36 +100,47 @@ class Generated:
 
 def generated(file):
     """All mutants of one file of cells/, in the order of its lines."""
-    tree, seen = ast.parse(text(file)), Counter()
-    known = _words(tree) | {"ones", "ones_like", "mean"}
-    for path, place in list(_paths(tree)):
-        node = _at(tree, path)
-        k = max(k for k in range(1, len(path) + 1) if isinstance(_at(tree, path[:k]), (ast.stmt, ast.comprehension)))
-        before, whole = _line(_at(tree, path[:k])), ast.unparse(_at(tree, path[:k]))
-        for change in list(_changes(node)):
+    tree = ast.parse(text(file))
+    known, renamed = words(tree) | {"ones", "ones_like", "mean"}, {ast.Name: RENAMED, ast.Attribute: RENAMED}
+    for edit in edits(tree, paths(tree), known, renamed):
+        yield Generated(file, *edit)
+
+
+def edits(tree, where, known, renamed):
+    """(place, before, after, number, path, change) of every single edit; see Generated.
+
+    where: some of the `paths` of the tree; known: the names that a rename may use; renamed: for each type of node in NAMED the
+    groups of names that are easily taken for one another.
+    """
+    seen = Counter()
+    for path, place in list(where):
+        node = at(tree, path)
+        k = max(k for k in range(1, len(path) + 1) if isinstance(at(tree, path[:k]), (ast.stmt, ast.comprehension)))
+        before, whole = _line(at(tree, path[:k])), ast.unparse(at(tree, path[:k]))
+        for change in list(_changes(node, renamed)):
             if _invented(change, node, known):
                 continue
-            _put(tree, path, change)
-            after, edited = _line(_at(tree, path[:k])), ast.unparse(_at(tree, path[:k]))
-            _put(tree, path, node)
+            put(tree, path, change)
+            after, edited = _line(at(tree, path[:k])), ast.unparse(at(tree, path[:k]))
+            put(tree, path, node)
             if edited != whole:
                 seen[place, before, after] += 1
-                yield Generated(file, place, before, after, seen[place, before, after] - 1, path, change)
+                yield place, before, after, seen[place, before, after] - 1, path, change
 
 
 def _invented(change, node, known):
     """Whether the edit is a rename to a name that the file does not have: Python would refuse it, no law is needed."""
     renamed = isinstance(change, (ast.Name, ast.Attribute)) and type(change) is type(node)
-    return renamed and not _words(change) <= known
+    return renamed and not words(change) <= known
 
 
-def _words(tree):
+def words(tree):
     """The names and attributes of a tree, and what it imports."""
     found = {getattr(node, "id", None) or getattr(node, "attr", None) for node in ast.walk(tree)}
     return found | {alias.name for node in ast.walk(tree) for alias in getattr(node, "names", []) if isinstance(alias, ast.alias)}
 
 
-def _paths(tree):
+def paths(tree):
     """(path of a node, name of its function) for everything that is computed. A path is a tuple of (field, position)."""
 
     def walk(node, path, place):
@@ -137,14 +152,14 @@ def _paths(tree):
                     or name in ("annotation", "returns", "bases", "decorator_list")
                 ):
                     continue
-                here = child.name if isinstance(child, ast.FunctionDef) else place
+                here = child.name if isinstance(child, ast.FunctionDef) else place or "lambda" * isinstance(child, ast.Lambda)
                 if here in SKIPPED:
                     continue
                 step = (*path, (name, k))
                 if here or _ordered(child):
                     yield step, here or "class"
                     yield from walk(child, step, here or "class")
-                elif isinstance(child, (ast.ClassDef, ast.FunctionDef)):
+                else:
                     yield from walk(child, step, here)
 
     yield from walk(tree, (), "")
@@ -161,16 +176,17 @@ def _silent(node):
     return text_only or isinstance(node, (ast.Import, ast.ImportFrom, ast.Raise, ast.JoinedStr, ast.arguments))
 
 
-def _at(tree, path):
+def at(tree, path):
+    """The node at this path."""
     for name, k in path:
         tree = getattr(tree, name) if k is None else getattr(tree, name)[k]
     return tree
 
 
-def _put(tree, path, new):
+def put(tree, path, new):
     """Replace the node at this path in place; None deletes a statement."""
     *above, (name, k) = path
-    parent = _at(tree, above)
+    parent = at(tree, above)
     if k is None:
         setattr(parent, name, new)
     elif new is None:
@@ -184,13 +200,12 @@ def _line(node):
     if isinstance(node, ast.comprehension):
         return ast.unparse(node).strip()
     lines = ast.unparse(node).splitlines()
-    return (
-        lines[0] if len(lines) == 1 or isinstance(node, (ast.For, ast.If, ast.FunctionDef)) else " ".join(map(str.strip, lines))
-    )
+    return lines[0] if len(lines) == 1 or isinstance(node, COMPOUND) else " ".join(map(str.strip, lines))
 
 
-def _changes(node):
+def _changes(node, renamed):
     """The edits of one node."""
+    yield from _renamed(node, renamed.get(type(node), ()))
     rule = _RULES.get(type(node))
     if rule:
         yield from rule(node)
@@ -227,20 +242,33 @@ def _constant(node):
         yield ast.Constant(node.value - 1)
 
 
-def _name(node):
-    """Another name of the same kind, where it is read."""
-    for group in RENAMED:
-        if node.id in group and isinstance(node.ctx, ast.Load):
-            yield from (_with(node, id=other) for other in group if other != node.id)
+def _renamed(node, groups):
+    """Another name, attribute or key of the same kind, where it is read."""
+    name, was = NAMED.get(type(node)), word(node)
+    for group in groups:
+        if was in group and isinstance(node.ctx, ast.Load):
+            new = (ast.Constant(other) if name == "slice" else other for other in group if other != was)
+            yield from (_with(node, **{name: value}) for value in new)
+
+
+def word(node):
+    """The name of the variable, attribute or entry that this node reads or writes, or None."""
+    value = getattr(node, NAMED.get(type(node), ""), None)
+    value = value.value if isinstance(value, ast.Constant) else value
+    return value if isinstance(value, str) else None
 
 
 def _attribute(node):
-    """Another attribute of the same kind, or none."""
-    for group in RENAMED:
-        if node.attr in group and isinstance(node.ctx, ast.Load):
-            yield from (_with(node, attr=other) for other in group if other != node.attr)
-    if node.attr == "T":
+    """Not transposed."""
+    if node.attr == "T" and isinstance(node.ctx, ast.Load):
         yield node.value
+
+
+def _augmented(node):
+    """The other direction, an assignment."""
+    for other in OPERATORS.get(type(node.op), ()):
+        yield _with(node, op=other())
+    yield ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node)
 
 
 def _call(node):
@@ -296,7 +324,7 @@ def _condition(node):
 _RULES = {
     ast.BinOp: _binary,
     ast.Constant: _constant,
-    ast.Name: _name,
+    ast.AugAssign: _augmented,
     ast.Attribute: _attribute,
     ast.Call: _call,
     ast.Tuple: _elements,
@@ -313,14 +341,18 @@ MASKED = "whatever finite number stands in padding is masked"
 ALIKE = "all states have one shape and one dtype, and so have all weights"
 RETURN = (
     "unroll._apply: return (*(s.copy() for s in states[-1]), np.stack(ys) if ys else "
-    "np.zeros((0, *state[-1].shape), state[-1].dtype)) -> return "
+    "np.zeros(self._output_shapes()[-1], state[-1].dtype)) -> return "
 )
 DECLARED = "unroll.Unroll: for name in ('kind', 'state_names', 'transposed') if hasattr(Step, name) -> for name in "
 TOTALS = (
     "unroll._vjp: d_weights, dx = ([np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)) -> "
     "d_weights, dx = ([np.zeros_like(w) for w in self.weights], "
 )
-PADDING = "unroll._apply: x, states, ys, taken = (np.where(alive, x, 0), [tuple(state)], [], []) -> x, states, ys, taken = "
+PADDING = "unroll._apply: x, states, ys, taken = (_chosen(alive, x, 0), [tuple(state)], [], []) -> x, states, ys, taken = "
+OWN_OUTPUT = (
+    "unroll._vjp: d_new = [_chosen(on, d, 0) for d in d_state] + [np.zeros_like(d_ys[t])] * bool(self.output_shape) -> "
+    "d_new = [_chosen(on, d, 0) for d in d_state]"
+)
 GRU_BIASES = (
     "gru.__init__: self.b_input, self.b_state = (np.zeros(columns, dtype), np.zeros(columns, dtype)) -> "
     "self.b_input, self.b_state = "
@@ -335,25 +367,31 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     DECLARED + "('kind', 'state_names') if hasattr(Step, name)": "no shipped step is transposed, which is the default",
     "unroll.__init__: self.step = self.Step(input_features, state_size, **options) -> "
     "self.step = self.Step(input_features, state_size)": "laws give no options; meta/test_cells.py gives rng and dtype",
-    PADDING + "(np.where(alive, x, 0), [state], [], [])": "a list of states serves as a tuple does",
-    PADDING + "(np.where(alive, x, 1), [tuple(state)], [], [])": MASKED,
-    PADDING + "(np.where(alive, x, -1), [tuple(state)], [], [])": MASKED,
-    RETURN + "(*(s for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-1].dtype))": (
+    "unroll.__init__: super().__init__(input_features, state_size) -> super().__init__(input_features, input_features)": (
+        "its step has the sizes, and these are only shown"
+    ),
+    "unroll.__init__: self.step = self.Step(input_features, state_size, **options) -> "
+    "self.step = self.Step(input_features, input_features, **options)": "a cell of other shapes, which it declares",
+    PADDING + "(_chosen(alive, x, 0), [state], [], [])": "a list of states serves as a tuple does",
+    PADDING + "(_chosen(alive, x, 1), [tuple(state)], [], [])": MASKED,
+    PADDING + "(_chosen(alive, x, -1), [tuple(state)], [], [])": MASKED,
+    RETURN + "(*(s for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], state[-1].dtype))": (
         "the final states are in no cache, so that nobody else holds them"
     ),
-    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.ones((0, *state[-1].shape), state[-1].dtype))": (
+    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.ones(self._output_shapes()[-1], state[-1].dtype))": (
         "an array without entries"
     ),
-    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-0].shape), state[-1].dtype))": ALIKE,
-    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-0].dtype))": ALIKE,
+    RETURN
+    + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], state[-0].dtype))": ALIKE,
     TOTALS + "np.ones(x.shape, self.weights[0].dtype))": "every step of dx is written",
     TOTALS + "np.zeros(x.shape, self.weights[1].dtype))": ALIKE,
     TOTALS + "np.zeros(x.shape, self.weights[-1].dtype))": ALIKE,
+    OWN_OUTPUT: "the output of a shipped step is a state",
+    OWN_OUTPUT + " + [] * bool(self.output_shape)": "the output of a shipped step is a state",
+    OWN_OUTPUT + " + [d_ys[t]] * bool(self.output_shape)": "the output of a shipped step is a state",
+    OWN_OUTPUT + " + [np.ones_like(d_ys[t])] * bool(self.output_shape)": "the output of a shipped step is a state",
     "unroll._vjp: for total, d in zip(d_weights, step.weights) -> for total, d in zip(step.weights, d_weights)": "a sum commutes",
     "unroll._vjp: return Gradients(d_weights, dx, tuple(d_state)) -> return Gradients(d_weights, dx, d_state)": (
         "a list of gradients serves as a tuple does"
-    ),
-    "unroll._output_shapes: steps, batch, _ = self._cache[0].shape -> steps, batch, _ = self._cache[1].shape": (
-        "the mask has the steps and rows of x"
     ),
 }

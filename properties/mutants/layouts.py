@@ -5,7 +5,7 @@ from cellcheck.properties.mutants.engine import Mutant
 
 FEATURES = """if x.shape[-1] != self.input_features:
             raise ValueError(f"x has {x.shape[-1]} features, but {self} wants {self.input_features}")
-        shape = (x.shape[-2], self.state_size)"""
+        shapes = self._states_of(x.shape[-2])"""
 NO_CACHE = 'raise RuntimeError(f"{self} has nothing to differentiate: call apply or forward first")\n        return self._vjp'
 
 MUTANTS = [
@@ -95,7 +95,7 @@ MUTANTS = [
         "OnlyTheTotalWidthChecked",
         "RNN",
         FEATURES,
-        "total = self.input_features + self.state_size\n        shape = (x.shape[-2], total - x.shape[-1])",
+        "total = self.input_features + self.state_size\n        shapes = [(x.shape[-2], total - x.shape[-1])]",
         "a feature may take the place of a unit",
         "pytorch#6176",
         "features_in_the_place_of_units_are_refused",

@@ -2,10 +2,10 @@
 
 from cellcheck.properties.mutants.engine import Mutant
 
-ALIVE = "alive = np.arange(len(x))[:, None, None] < lengths[:, None]"
-STATES = "tuple(np.where(on, n, old) for n, old in zip(new, states[-1]))"
-D_STATE = "[np.where(on, d, old) for d, old in zip(step.state, d_state)]"
-D_NEW = "d_new = [np.where(on, d, 0) for d in d_state]"
+ALIVE = "alive = np.arange(len(x))[:, None] < lengths"
+STATES = "tuple(_chosen(on, n, old) for n, old in zip(new, states[-1]))"
+D_STATE = "[_chosen(on, d, old) for d, old in zip(step.state, d_state)]"
+D_NEW = "d_new = [_chosen(on, d, 0) for d in d_state]"
 SOLO = "each_ragged_row_equals_its_solo_run"
 
 MUTANTS = [
@@ -40,7 +40,7 @@ MUTANTS = [
         "MaskedStepsUpdateTheCell",
         "UnrolledLSTM",
         STATES,
-        "(*new[:-1], np.where(on, new[-1], states[-1][-1]))",
+        "(*new[:-1], _chosen(on, new[-1], states[-1][-1]))",
         "padding holds h but updates c",
         "keras#1300",
         SOLO,
@@ -49,7 +49,7 @@ MUTANTS = [
         "MaskedStepsUpdateTheOutput",
         "UnrolledLSTM",
         STATES,
-        "(*(np.where(on, n, old) for n, old in zip(new[:-1], states[-1])), new[-1])",
+        "(*(_chosen(on, n, old) for n, old in zip(new[:-1], states[-1])), new[-1])",
         "padding holds c but updates h",
         "keras#1300",
         SOLO,
@@ -58,7 +58,7 @@ MUTANTS = [
         "EmptyRowTakesAStep",
         "UnrolledLSTM",
         ALIVE,
-        ALIVE.replace("lengths[", "np.maximum(lengths, 1)["),
+        ALIVE.replace("lengths", "np.maximum(lengths, 1)"),
         "length 0 is taken for 1",
         "jax#17966",
         SOLO,
@@ -67,7 +67,7 @@ MUTANTS = [
         "EmptyRowTakesAllSteps",
         "UnrolledRNN",
         ALIVE,
-        ALIVE.replace("lengths[", "np.where(lengths == 0, len(x), lengths)["),
+        ALIVE.replace("lengths", "np.where(lengths == 0, len(x), lengths)"),
         "length 0 is taken for no length",
         "pytorch#50192",
         SOLO,
@@ -76,7 +76,7 @@ MUTANTS = [
         "EmptyRowEmptiesTheBatch",
         "UnrolledGRU",
         ALIVE,
-        ALIVE.replace("lengths[", "(lengths * lengths.all())["),
+        ALIVE.replace("lengths", "(lengths * lengths.all())"),
         "one empty row zeroes all",
         "onnxruntime#28490",
         SOLO,
@@ -85,7 +85,7 @@ MUTANTS = [
         "LongestForAll",
         "UnrolledLSTM",
         ALIVE,
-        ALIVE.replace("lengths[", "np.full_like(lengths, lengths.max())["),
+        ALIVE.replace("lengths", "np.full_like(lengths, lengths.max())"),
         "every row takes the steps of the longest",
         "onnxruntime#1400",
         SOLO,
@@ -94,7 +94,7 @@ MUTANTS = [
         "FirstLengthForAll",
         "UnrolledRNN",
         ALIVE,
-        ALIVE.replace("lengths[", "np.full_like(lengths, lengths[0])["),
+        ALIVE.replace("lengths", "np.full_like(lengths, lengths[0])"),
         "every row takes the steps of row 0",
         "onnxruntime#1400",
         "padding_is_of_no_consequence",
@@ -103,7 +103,7 @@ MUTANTS = [
         "LengthsSorted",
         "UnrolledGRU",
         ALIVE,
-        ALIVE.replace("lengths[", "np.sort(lengths)[::-1]["),
+        ALIVE.replace("lengths", "np.sort(lengths)[::-1]"),
         "lengths are sorted, rows are not",
         "pytorch#95118",
         SOLO,
@@ -111,8 +111,8 @@ MUTANTS = [
     Mutant(
         "MaskReducedWithAll",
         "UnrolledRNN",
-        "np.where(on, n, old)",
-        "np.where(on.all(), n, old)",
+        "_chosen(on, n, old)",
+        "_chosen(on.all(), n, old)",
         "a step counts for all rows or for none",
         "keras 74b7675",
         SOLO,
@@ -120,8 +120,8 @@ MUTANTS = [
     Mutant(
         "MaskReducedWithAny",
         "UnrolledGRU",
-        "np.where(on, n, old)",
-        "np.where(on.any(), n, old)",
+        "_chosen(on, n, old)",
+        "_chosen(on.any(), n, old)",
         "a step counts for all rows as long as one lives",
         "keras 74b7675",
         SOLO,
@@ -129,8 +129,8 @@ MUTANTS = [
     Mutant(
         "StateLostAtTheEnd",
         "UnrolledLSTM",
-        "np.where(on, n, old)",
-        "np.where(on, n, 0)",
+        "_chosen(on, n, old)",
+        "_chosen(on, n, 0)",
         "a row that has ended returns zero",
         "onnx#1674",
         SOLO,
@@ -138,8 +138,8 @@ MUTANTS = [
     Mutant(
         "StateDecaysInPadding",
         "UnrolledGRU",
-        "np.where(on, n, old)",
-        "np.where(on, n, 0.5 * old)",
+        "_chosen(on, n, old)",
+        "_chosen(on, n, 0.5 * old)",
         "padding masks the value, not the decay",
         "fla#1272",
         SOLO,
@@ -156,7 +156,7 @@ MUTANTS = [
     Mutant(
         "OutputsOfPaddingKept",
         "UnrolledLSTM",
-        "np.where(on, new[-1], 0)",
+        "_chosen(on, new[-1], 0)",
         "new[-1]",
         "outputs beyond a row's length hold what was computed there",
         "onnxruntime#1193",
@@ -165,7 +165,7 @@ MUTANTS = [
     Mutant(
         "OutputsOfPaddingRepeated",
         "UnrolledGRU",
-        "np.where(on, new[-1], 0)",
+        "_chosen(on, new[-1], 0)",
         "states[-1][-1]",
         "outputs beyond a row's length repeat its last",
         "onnxruntime#1193",
@@ -174,7 +174,7 @@ MUTANTS = [
     Mutant(
         "PaddingComputedOn",
         "UnrolledRNN",
-        "np.where(alive, x, 0)",
+        "_chosen(alive, x, 0)",
         "x",
         "padding is computed on and discarded: 0 inf is NaN",
         "onnxruntime#1193",
@@ -184,7 +184,7 @@ MUTANTS = [
         "EndedRowsReceiveGradients",
         "UnrolledRNN",
         D_NEW,
-        "d_new = list(d_state)",
+        "d_new, d_y = list(d_state)",
         "the gradient of a row that has ended goes through its padding",
         "keras#1300",
         SOLO,
@@ -192,7 +192,7 @@ MUTANTS = [
     Mutant(
         "UpstreamOfPaddingCounts",
         "UnrolledLSTM",
-        "np.where(on, d_ys[t], 0)",
+        "_chosen(on, d_ys[t], 0)",
         "d_ys[t]",
         "an upstream at a padded output reaches the weights",
         "tensorflow#34171",
@@ -202,7 +202,7 @@ MUTANTS = [
         "GradientLostInPadding",
         "UnrolledGRU",
         D_STATE,
-        "[np.where(on, d, 0) for d in step.state]",
+        "[_chosen(on, d, 0) for d in step.state]",
         "the gradient of a row that has ended is dropped",
         "Flux#1222",
         SOLO,

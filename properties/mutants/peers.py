@@ -6,8 +6,10 @@ None of them sees more than one problem, as in everyday use. A peer that is not 
 from importlib.util import find_spec
 
 import numpy as np
+from cellcheck.cells.modern import STEPS
 from cellcheck.properties.mutants import frameworks
 from cellcheck.properties.mutants.frameworks import case
+from cellcheck.strategies import Problem
 
 from cellcheck import cells
 
@@ -47,6 +49,25 @@ def fixed_data(Cell):
         for k, (got, expected) in enumerate(zip(*outputs, strict=True)):
             if np.shape(got) != np.shape(expected) or not np.allclose(got, expected, rtol=1e-3, atol=1e-7):
                 return f"output {k} differs"
+    return None
+
+
+def rms_ratio(Cell):
+    """flash-linear-attention's assert_close: in float32, the root mean square of the error against the unrolled step, divided by
+    that of what is right, must be below 0.005, or no entry off by 1e-6; outputs, final states and all gradients."""
+    Step = next(Step for Step in STEPS if Step.kind == Cell.kind)
+    Whole = Cell if Cell.sequence else cells.Unroll(Cell)
+    rng, runs = np.random.default_rng(0), []
+    problem = Problem(2, 8, 16, steps=63, seed=1, scale=1.0, dtype=np.float32)
+    cell, x, state = problem.build(Whole)
+    upstreams = [rng.standard_normal(y.shape).astype(np.float32) for y in cell.apply(x, *state)]
+    for Any in (Whole, cells.Unroll(Step)):
+        cell, x, state = problem.build(Any)
+        runs.append([*cell.apply(x, *state), *frameworks.flat(cell.vjp(*upstreams))])
+    for k, (got, right) in enumerate(zip(*runs, strict=True)):
+        error, size = (np.sqrt(np.mean(np.square(a, dtype=float))) for a in (got - right, right))
+        if not np.isfinite(got).all() or (np.abs(got - right).max() > 1e-6 and error >= 0.005 * (size + 1e-8)):
+            return f"array {k}: ratio {error / size:.3g}"
     return None
 
 

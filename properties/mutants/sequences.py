@@ -31,8 +31,8 @@ MUTANTS = [
     Mutant(
         "OutputIsTheCell",
         "UnrolledLSTM",
-        "np.where(on, new[-1], 0)",
-        "np.where(on, new[0], 0)",
+        "_chosen(on, new[-1], 0)",
+        "_chosen(on, new[0], 0)",
         "ys holds c instead of h",
         "onnxscript#2852",
         STEPS,
@@ -67,8 +67,8 @@ MUTANTS = [
     Mutant(
         "OutputsBeforeTheStep",
         "UnrolledGRU",
-        "np.where(on, new[-1], 0)",
-        "np.where(on, states[-2][-1], 0)",
+        "_chosen(on, new[-1], 0)",
+        "_chosen(on, states[-2][-1], 0)",
         "ys holds the states before the steps",
         "97 hand-written cells: index off by one",
         STEPS,
@@ -85,7 +85,7 @@ MUTANTS = [
     Mutant(
         "NoStepsCrash",
         "UnrolledRNN",
-        "np.stack(ys) if ys else np.zeros((0, *state[-1].shape), state[-1].dtype)",
+        "np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], state[-1].dtype)",
         "np.stack(ys)",
         "a sequence without steps crashes",
         "onnx#1674",

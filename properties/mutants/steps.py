@@ -2,8 +2,8 @@
 
 from cellcheck.properties.mutants.engine import Mutant
 
-D_STATE = "[np.where(on, d, old) for d, old in zip(step.state, d_state)]"
-D_LAST = "d_new[-1] = d_new[-1] + np.where(on, d_ys[t], 0)"
+D_STATE = "[_chosen(on, d, old) for d, old in zip(step.state, d_state)]"
+D_LAST = "d_new[-1] = d_new[-1] + _chosen(on, d_ys[t], 0)"
 LOOP = "for t in reversed(range(len(x))):"
 D_OUTPUTS = "*d_state, d_ys = (d.copy() for d in d_outputs)"
 HAND = "97 hand-written cells: "
@@ -42,7 +42,7 @@ MUTANTS = [
         "OverwrittenNotAdded",
         "UnrolledRNN",
         D_LAST,
-        "d_new[-1] = np.where(on, d_ys[t], 0)",
+        "d_new[-1] = _chosen(on, d_ys[t], 0)",
         "the gradient of ys replaces the one carried",
         "mxnet#4057",
         "weight_gradients",
@@ -69,7 +69,7 @@ MUTANTS = [
         "OnlyTheFinalStateDifferentiated",
         "UnrolledRNN",
         D_LAST,
-        "pass",
+        "d_new",
         "a loss on ys has no gradient",
         "pytorch#96416",
         "weight_gradients",
@@ -95,8 +95,8 @@ MUTANTS = [
     Mutant(
         "OutputGradientOffByOne",
         "UnrolledLSTM",
-        "np.where(on, d_ys[t], 0)",
-        "np.where(on, d_ys[t - 1], 0)",
+        "_chosen(on, d_ys[t], 0)",
+        "_chosen(on, d_ys[t - 1], 0)",
         "step t gets the gradient of the output before",
         HAND + "time index off by one (12)",
         "weight_gradients",

@@ -1,16 +1,30 @@
 """The directional derivative of a real-only function, by Chebyshev interpolation: no subtraction of near-equal values."""
 
-import numpy as np
-from cellcheck.properties.oracles.complex_step import parts_of
+from functools import cache
+from typing import NamedTuple
 
-NODES = 20
+import numpy as np
+from cellcheck.properties.oracles.complex_step import length, moved, parts_of
+
 HALVINGS = 12
-RESOLVED = 30  # the last coefficients are noise: at most so many times it
-_T = np.cos((2 * np.arange(1, NODES + 1) - 1) * np.pi / (2 * NODES))
-_BASIS = np.cos(np.outer(np.arange(NODES), np.arccos(_T)))  # T_n(t_k)
-_SLOPES = np.arange(NODES) * np.cos((np.arange(NODES) - 1) * np.pi / 2) * (np.arange(NODES) % 2)  # T_n'(0)
-_TO_COEFFICIENTS = _BASIS * 2 / NODES
-_WEIGHTS = _SLOPES @ _TO_COEFFICIENTS
+RESOLVED = 30  # the last coefficients count as noise if they are at most this many times the noise
+
+
+class Nodes(NamedTuple):
+    """n Chebyshev points t of [-1, 1], the matrix from values there to coefficients, and the weights of the slope at 0."""
+
+    t: np.ndarray
+    to_coefficients: np.ndarray
+    weights: np.ndarray
+
+
+@cache
+def nodes(n):
+    """The Nodes for n points."""
+    t = np.cos((2 * np.arange(1, n + 1) - 1) * np.pi / (2 * n))
+    to_coefficients = np.cos(np.outer(np.arange(n), np.arccos(t))) * 2 / n  # T_n(t_k)
+    slopes = np.arange(n) * np.cos((np.arange(n) - 1) * np.pi / 2) * (np.arange(n) % 2)  # T_n'(0)
+    return Nodes(t, to_coefficients, slopes @ to_coefficients)
 
 
 class Chebyshev:
@@ -23,6 +37,10 @@ class Chebyshev:
     """
 
     name = "Chebyshev"
+    resolution = 0.0  # how closely it can certify at best
+    points, last = 20, 4  # nodes; coefficients that must have vanished
+    reach = 1.0  # a factor of the first radius
+    beside = (1e-4, 1e-6, 1e-8)  # how far from the point a kink is looked for
 
     def __init__(self, function, upstream, unit=2.0**-53):
         """function: a Function; upstream: one array per output; unit: roundoff of the cell's own arithmetic."""
@@ -33,40 +51,48 @@ class Chebyshev:
         center = self.function(arrays)
         if not all(np.isfinite(y).all() for y in center):
             return np.nan
-        noise, radius = self._noise(arrays, center), self._radius(arrays, direction, center)
+        n, (t, to_coefficients, weights) = self.points, nodes(self.points)
+        noise, radius = self._noise(arrays, center), self.reach * self._radius(arrays, direction, center)
         for _ in range(HALVINGS):
-            samples = np.array([self._at(arrays, direction, radius * t) for t in _T])
-            coefficients = np.abs(_TO_COEFFICIENTS @ samples)
-            if coefficients[-4:].max() <= RESOLVED * noise:
-                noise = max(noise, coefficients[-4:].max() * (NODES / 2) ** 0.5)  # of which such coefficients are made
-                truncation = 4 * (np.arange(NODES) * coefficients)[-2:].sum()
-                self._error = float(truncation + 8 * np.abs(_WEIGHTS).sum() * noise) / radius
-                return float(_WEIGHTS @ samples) / radius
+            samples = np.array([self._at(arrays, direction, radius * t_k) for t_k in t])
+            coefficients = np.abs(to_coefficients @ samples)
+            if coefficients[-self.last :].max() <= RESOLVED * noise:
+                noise = max(
+                    noise, coefficients[-self.last :].max() * (n / 2) ** 0.5
+                )  # the noise of the samples that gives such coefficients
+                truncation = 4 * (np.arange(n) * coefficients)[-2:].sum()
+                self._error = float(truncation + self._amplified(weights) * noise) / radius
+                return float(weights @ samples) / radius
             radius /= 2
         return np.nan
 
+    @staticmethod
+    def _amplified(weights):
+        """By how much the slope magnifies the noise of the samples, at worst."""
+        return 8 * np.abs(weights).sum()
+
     def quotient(self, arrays, direction):
         """The plain central difference, good to a few digits for two evaluations."""
-        t = 1e-5 / _length(direction)
+        t = min(1e-5 / length(direction), self._reach(arrays, direction))
         return (self._at(arrays, direction, t) - self._at(arrays, direction, -t)) / (2 * t)
 
     def moves(self, arrays, direction):
         """sum|d outputs / dt| over all outputs of all steps, by plain differences."""
-        t = 1e-5 / _length(direction)
-        left, right = (self.function(_moved(arrays, direction, s)) for s in (-t, t))
+        t = min(1e-5 / length(direction), self._reach(arrays, direction))
+        left, right = (self.function(moved(arrays, direction, s)) for s in (-t, t))
         with np.errstate(all="ignore"):
             return float(sum(np.abs(np.asarray(b) - a).sum() for a, b in zip(left, right))) / (2 * t)
 
     def bend(self, arrays, direction, t):
         """sum|u| |slope to the right - slope to the left|, by plain differences over t for the largest entry."""
-        t /= _length(direction)
-        left, here, right = (self.function(_moved(arrays, direction, s)) for s in (-t, 0.0, t))
+        t = min(t / length(direction), self._reach(arrays, direction))
+        left, here, right = (self.function(moved(arrays, direction, s)) for s in (-t, 0.0, t))
         with np.errstate(all="ignore"):
             return float(sum(np.abs(u * (a - 2 * b + c)).sum() for u, a, b, c in zip(self.upstream, left, here, right))) / t
 
     def blur(self, arrays, direction, t):
-        """How much of such a bend rounding may have made."""
-        return self._noise(arrays, self.function(arrays)) * _length(direction) / t
+        """How large a bend rounding alone can cause."""
+        return self._noise(arrays, self.function(arrays)) * length(direction) / t
 
     def error(self):
         """The oracle's own error at the last value: truncation and noise."""
@@ -82,39 +108,52 @@ class Chebyshev:
         wide = max((np.abs(w).sum(axis=k).max(initial=0.0) for w in arrays[:n] for k in range(w.ndim)), default=0.0)
         entry = max((np.max(np.abs(a), initial=0.0) for a in arrays[n:]), default=0.0)
         inputs = 1 + sum(np.abs(a).sum(axis=-1).max(initial=0.0) for a in arrays[n:])
-        first = _length(direction) * (inputs * any(k < n for k in direction) + wide * any(k >= n for k in direction))
-        product, slope = 1 + entry + wide * max(1.0, entry), 0.0
+        first = length(direction) * (inputs * any(k < n for k in direction) + wide * any(k >= n for k in direction))
+        product, slope, reach = 1 + entry + wide * max(1.0, entry), 0.0, self._reach(arrays, direction)
         for _ in range(100):
-            radius = 0.5 / ((first + slope * wide) * product)
-            tried = self.function(_moved(arrays, direction, radius / 64))
-            moved = max((np.max(np.abs(z - y), initial=0.0) for y, z in zip(center, tried)), default=0.0)
-            if not moved * 64 / radius > 2 * slope + first:
+            radius = min(0.5 / ((first + slope * wide) * product), reach)
+            tried = self.function(moved(arrays, direction, radius / 64))
+            far = max((np.max(np.abs(z - y), initial=0.0) for y, z in zip(center, tried)), default=0.0)
+            if not far * 64 / radius > 2 * slope + first:
                 break
-            slope = moved * 64 / radius
+            slope = far * 64 / radius
         return radius
 
+    def _reach(self, arrays, direction):
+        """How far all arrays may move along the direction and keep half of their room inside their domains."""
+        spec, reach = self.function.cell.spec, np.inf
+        for k, index, v, scale in parts_of(direction) if spec.bounded else ():
+            if domain := spec.arrays[k].domain:
+                with np.errstate(all="ignore"):
+                    share = domain.room(arrays[k])[index] / np.abs(2 * scale * v)
+                reach = min(reach, np.nanmin(share, initial=np.inf))
+        return float(reach)
+
     def _at(self, arrays, direction, t):
-        outputs = self.function(_moved(arrays, direction, t))
+        outputs = self.function(moved(arrays, direction, t))
         with np.errstate(all="ignore"):
             return sum(float((u * np.asarray(y)).sum()) for u, y in zip(self.upstream, outputs))
 
     def _noise(self, arrays, center):
-        """How far <u, f> moves by rounding: a unit of every output, or what moving p by an ulp does."""
+        """How much rounding changes <u, f>: a unit in every output, or the effect of changing p by an ulp, whichever is larger."""
         rng = np.random.default_rng(0)
         with np.errstate(all="ignore"):
             floor = self.unit * sum(float(np.abs(u * y).sum()) for u, y in zip(self.upstream, center))
             nudged = [[a * (1 + 2 * self.unit * rng.choice((-1, 1), a.shape)) for a in arrays] for _ in range(3)]
+        if self.function.cell.spec.bounded:
+            nudged = [self.function.cell.spec.folded(n) for n in nudged]
         moves = [abs(self._at(n, {}, 0.0) - self._at(arrays, {}, 0.0)) for n in nudged]
         return max(floor, *moves)
 
 
-def _length(direction):
-    """The largest entry of a direction."""
-    return max((np.max(np.abs(v), initial=0.0) * scale for *_, v, scale in parts_of(direction)), default=1.0)
+class Differences(Chebyshev):
+    """Chebyshev interpolation of the cell in its own low precision, if there is no other oracle. It detects a factor, a sign, a transpose."""
 
+    name = "real differences"
+    resolution = 1e-2
+    points, last, reach = 6, 2, 16.0  # where noise is large, few nodes far apart magnify it least
 
-def _moved(arrays, direction, t):
-    moved = [a.copy() if k in direction else a for k, a in enumerate(arrays)]
-    for k, index, v, scale in parts_of(direction):
-        moved[k][index] += t * scale * v
-    return moved
+    @staticmethod
+    def _amplified(weights):
+        """Samples are rounded independently: four standard deviations of their sum."""
+        return 4 * np.sqrt((weights**2).sum())

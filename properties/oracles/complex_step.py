@@ -3,8 +3,8 @@
 import numpy as np
 from cellcheck.properties.oracles.memory import behind
 
-STEPS = (2.0**-100, 2.0**-400, 2.0**-700, 2.0**-1000)  # powers of two scale exactly; the first would do, were it not for
-VISIBLE = 2.0**-60  # gradients that explode over a sequence: an output that moves by more is asked again with a smaller step
+STEPS = (2.0**-100, 2.0**-400, 2.0**-700, 2.0**-1000)  # powers of two scale exactly; the first one suffices, except for
+VISIBLE = 2.0**-60  # gradients that explode over a sequence: if an output changes by more, the next smaller step is used
 
 
 def parts_of(direction):
@@ -13,10 +13,25 @@ def parts_of(direction):
         yield from ((k, *part) for part in v) if isinstance(v, list) else [(k, ..., v, 1.0)]
 
 
+def length(direction):
+    """The largest entry of a direction."""
+    return max((np.max(np.abs(v), initial=0.0) * scale for *_, v, scale in parts_of(direction)), default=1.0)
+
+
+def moved(arrays, direction, t):
+    """The arrays moved by t along the direction: new ones where it moves them."""
+    found = [a.copy() if k in direction else a for k, a in enumerate(arrays)]
+    for k, index, v, scale in parts_of(direction):
+        found[k][index] += t * scale * v
+    return found
+
+
 class ComplexStep:
     """d/dt <u, f(p + t v)> at t = 0 as Im <u, f(p + i h v)> / h (Squire and Trapp, SIAM Review 40, 1998)."""
 
     name = "complex step"
+    resolution = 0.0
+    beside = (1e-6, 1e-9, 1e-12)  # how far from the point a kink is looked for
 
     def __init__(self, function, upstream):
         """function: a Function; upstream: one array per output."""
@@ -24,31 +39,42 @@ class ComplexStep:
 
     def value(self, arrays, direction):
         """The derivative at `arrays` along `direction`, a dict from the index of an array to its part of v: see `parts_of`."""
-        for step in STEPS:  # a smaller one at once would underflow in deep saturation
+        for step in STEPS:  # the smallest step would underflow in deep saturation
             slopes = self._slopes(arrays, direction, step)
             if not max((np.abs(y).max(initial=0.0) for y in slopes), default=0.0) * step > VISIBLE:
                 break
         with np.errstate(all="ignore"):
             return sum(float((u * y).sum()) for u, y in zip(self.upstream, slopes))
 
+    def bend(self, arrays, direction, t):
+        """sum|u| |slope to the right - slope to the left|, for the slopes at t for the largest entry to either side."""
+        t /= length(direction)
+        left, right = (self._slopes(moved(arrays, direction, s), direction, STEPS[0]) for s in (-t, t))
+        with np.errstate(all="ignore"):
+            return float(sum(np.abs(u * (b - a)).sum() for u, a, b in zip(self.upstream, left, right)))
+
+    def blur(self, arrays, direction, t):
+        """How much of such a bend rounding may have made: next to nothing, since nothing is subtracted from what is near it."""
+        return 0.0
+
     def _slopes(self, arrays, direction, step):
-        moved = list(arrays)
-        for k, v in direction.items():  # a copy, so that nothing a cell does to it stays; a large array brings memory for that
+        points = list(arrays)
+        for k, v in direction.items():  # copies: a cell may write into its inputs; a large array already has memory for one
             kept = behind(arrays[k])
-            moved[k] = arrays[k].astype(complex) if kept is None else kept
+            points[k] = arrays[k].astype(complex) if kept is None else kept
             if isinstance(v, list) and sum(part.size for _, part, _ in v) < arrays[k].size:
-                moved[k].imag = 0
+                points[k].imag = 0
         for k, index, v, scale in parts_of(direction):
-            imag, factor = moved[k].imag, step * scale
+            imag, factor = points[k].imag, step * scale
             if np.may_share_memory(part := imag[index], imag):
                 np.multiply(v, factor, out=part)
             else:  # a copy, made by an index of integers or booleans
                 imag[index] = v * factor
-        moved = [self.number(z) if k in direction else z for k, z in enumerate(moved)]
-        return [np.asarray(y).imag / step for y in self.function(moved)]
+        points = [self.number(z) if k in direction else z for k, z in enumerate(points)]
+        return [np.asarray(y).imag / step for y in self.function(points)]
 
     def error(self):
-        """The oracle's own error at the last value, beyond rounding of the cell: none, since nothing is subtracted."""
+        """The own error of the oracle at the last value: 0, since nothing is subtracted."""
         return 0.0
 
     @staticmethod

@@ -12,14 +12,16 @@ class Function:
     that keeps its weights where deepcopy does not reach (`rebinds` False) is written in place and restored: real values only.
     """
 
-    def __init__(self, cell, rebinds=True):
-        """cell: an instance; rebinds: whether deepcopy finds its weights."""
-        self.cell, self.rebinds = rebound(cell, cell.weights) if rebinds else cell, rebinds
+    def __init__(self, cell, rebinds=True, dtype=None):
+        """cell: an instance; rebinds: whether deepcopy finds its weights; dtype: of all that it is given, None for what comes."""
+        self.cell, self.rebinds, self.dtype = rebound(cell, cell.weights) if rebinds else cell, rebinds, dtype
 
     def __call__(self, arrays):
         """The outputs at `arrays`, a tuple of arrays."""
         n = len(self.cell.weights)
-        arrays = [a if a.flags.c_contiguous else a.copy() for a in arrays]  # as every cell is used to
+        arrays = [a if a.flags.c_contiguous else a.copy() for a in arrays]  # the layout that a cell gets in ordinary use
+        if self.dtype:
+            arrays = [a.astype(self.dtype) for a in arrays]
         weights, (x, *state) = arrays[:n], arrays[n:]
         with np.errstate(all="ignore"):
             if self.rebinds:

@@ -1,4 +1,4 @@
-"""The judge of gradients: what vjp claims along a direction against the derivative that an oracle finds there."""
+"""Judges gradients: compares what vjp claims along a direction with the derivative that an oracle finds there."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -6,27 +6,29 @@ from math import frexp
 from typing import NamedTuple
 
 import numpy as np
-from cellcheck.properties.oracles.chebyshev import Chebyshev
+from cellcheck.properties.oracles.chained import Chained
+from cellcheck.properties.oracles.chebyshev import Chebyshev, Differences
 from cellcheck.properties.oracles.complex_step import ComplexStep, parts_of
 from cellcheck.properties.oracles.function import Function
 from cellcheck.properties.oracles.handshake import LADDER, Handshake, handshake
 from cellcheck.properties.oracles.memory import LARGE, copied, give_back, taken
-from cellcheck.properties.oracles.shadow import NoOracle, shadow
+from cellcheck.properties.oracles.shadow import shadow
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import Block, certifies, misshapen
-from cellcheck.properties.verdicts.run import array_names, claimed
+from cellcheck.properties.verdicts.run import claimed
 
-AGREES = 1e-3  # of what certifies: certified at once, no sensitivity could make this a violation worth the name
-HOPELESS = 1e3  # beyond this many bounds, more draws change nothing
+AGREES = 1e-3  # a share of what certifies: so close, a claim is certified without measuring the bound
+HOPELESS = 1e3  # an error of so many bounds is violated whatever more draws would show
 ENTRIES = 64  # arrays up to this size are shown entry by entry when they are wrong
-EXTREME = 1e-200  # claims below it, or beyond its inverse, are asked alone
-UNSHARP = 0.1  # an oracle that knows the derivative no better accuses nobody
-EVEN = 3  # powers of two between the gates of an array that are scaled alike
-REACH = 40  # regions whose gradients differ by less than a factor of 2^REACH share a direction
+EXTREME = 1e-200  # a claim below it, or above its inverse, gets a direction of its own
+UNSHARP = 0.1  # an oracle whose own error is a larger share of the derivative than this declares no violation
+EVEN = 3  # gates of one array whose claims differ by at most 2^EVEN share a scale
+CHAIN = 3  # steps at most of a cell with states that vjp treats as constants
+REACH = 40  # regions whose claims differ by less than 2^REACH share a direction
 
 
 class Region(NamedTuple):
-    """What gets a verdict of its own: these indices of array k of [*weights, x, *state], such as all that feeds a gate."""
+    """A part of array k of [*weights, x, *state] with a verdict of its own, such as everything that feeds one gate."""
 
     name: str
     k: int
@@ -34,8 +36,14 @@ class Region(NamedTuple):
 
 
 def gradients(Cell, problem, part):
-    """The blocks of one part of vjp, "weights", "x" or "state", on the cell that the problem builds."""
-    return judged(*problem.build(Cell), problem, handshake(Cell), (part,))
+    """The blocks of one part of vjp, "weights", "x" or "state", for the cell that the problem builds.
+
+    A cell with states that vjp treats as constants runs for some steps, see `Chained`.
+    """
+    cell, x, state = problem.build(Cell)
+    if cell.spec.detached:
+        cell = Chained(cell, 1 + getattr(problem, "recipe", problem).seed % CHAIN)
+    return judged(cell, x, state, problem, handshake(Cell), (part,))
 
 
 def judged(cell, x, state, problem, hand, parts):
@@ -57,15 +65,14 @@ def judged(cell, x, state, problem, hand, parts):
 
 def prepared(cell, x, state, problem, hand, parts):
     """(the Judge of these parts, no blocks), or (None, the blocks of the shapes that are wrong)."""
-    arrays, names = [copied(a, complex) for a in (*cell.weights, x, *state)], array_names(cell)
+    arrays, names = [copied(a, complex) for a in (*cell.weights, x, *state)], cell.spec.array_names
     function = Function(cell, hand.rebinds)
-    if np.float64 not in cell.dtypes:  # differencing float32 tells nothing
+    if not hand.wide:  # of a cell in low precision: its equations, else differences of its own numbers
         known = shadow(cell, x, state)
-        function, hand = (
-            Function(known or cell, bool(known)),
-            Handshake(True, (ComplexStep if known else NoOracle,) * len(arrays)),
-        )
-    [upstream] = problem.upstreams(1, cell.apply(x, *state))
+        function = Function(known) if known else Function(cell, hand.rebinds, x.dtype)
+        hand = Handshake(True, (ComplexStep if known else Differences,) * len(arrays), bool(known))
+    [upstream] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
+    upstream = [u if y.differentiable else np.zeros_like(u) for u, y in zip(upstream, cell.spec.outputs)]
     given = cell.vjp(*(u.copy() for u in upstream))
     claims = claimed(cell, given, parts)
     asked = [k for k, (_, wanted) in enumerate(claims) if wanted and arrays[k].size]
@@ -73,12 +80,17 @@ def prepared(cell, x, state, problem, hand, parts):
     if any(wrong):
         return None, [block for block in wrong if block]
     values = {k: copied(claims[k][0]) for k in asked}
-    judge = Judge(function, hand, arrays, upstream, values, x.dtype)
-    judge.regions = regions_of(cell, names, asked)
+    judge = Judge(cell.spec, function, hand, arrays, upstream, values, x.dtype)
+    judge.regions = regions_of(cell.spec, asked)
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
+    for k in asked:
+        if domain := cell.spec.arrays[k].domain:  # so that real steps along it stay inside
+            judge.directions[k] = judge.directions[k] * np.minimum(1.0, domain.room(arrays[k]))
+    if "clip" in cell.spec.choices and not cell.spec.takes_upstream:
+        judge.directions = {k: np.where(_clipped(cell.spec, x, upstream, values[k]), 0.0, v) for k, v in judge.directions.items()}
     judge.names = names
-    judge.offered = [g for g, _ in claimed(cell, given, cell.gradients) if g is not None]
-    judge.chained = cell.sequence or cell.kind is None
+    judge.offered = [g for g, _ in claimed(cell, given, cell.spec.gradients) if g is not None]
+    judge.chained = cell.spec.sequence or cell.spec.weight_blocks is None
     return judge, []
 
 
@@ -91,25 +103,26 @@ class Judge:
     offered: list  # all gradients
     chained: bool  # a sequence, or unknown equations: a matrix may be behind another
 
-    def __init__(self, function, hand, arrays, upstream, claims, dtype):
+    def __init__(self, spec, function, hand, arrays, upstream, claims, dtype):
         """arrays: the point; upstream: one array per output; claims: by the index of their array; dtype: of the cell's arithmetic."""
         self.function, self.hand, self.claims = function, hand, claims
         self.oracles: dict[type, ComplexStep | Chebyshev] = {}
         self.entries: dict[int, np.ndarray] = {}  # the derivatives by single entries that were found so far
         self.upstream = tuple(np.asarray(u, dtype=float) for u in upstream)
         self.arrays = [a.astype(float, copy=False) for a in arrays]
-        n = len(function.cell.weights)
-        self.unit, self.certifies = bound.unit(dtype), certifies(dtype)
-        self.terms = self.arrays[n].shape[-1] + (self.arrays[n + 1].shape[-1] if len(arrays) > n + 1 else 0)
+        self.spec, self.unit, self.certifies = spec, spec.unit(dtype), certifies(spec.unit(dtype))
+        low = np.float64 not in spec.dtypes
+        self.noise = 2.0**-53 if low and hand.wide else self.unit  # of what the oracles evaluate
+        self.terms = spec.features + spec.state * bool(spec.states)
 
     @cached_property
     def size(self):
-        """F of the bound, but for the direction."""
+        """F of the bound, without the factor of the direction."""
         n = len(self.function.cell.weights)
-        return bound.size(self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream)
+        return bound.size(self.spec, self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream)
 
     def aligned(self):
-        """The verdicts on the regions, along |v| with the signs of the claims: together where that is certain, else one by one."""
+        """The blocks of the regions, along |v| with the signs of the claims: several at once if that certifies them, else one by one."""
         signed = {k: self.signed(k) for k in self.directions}
         parts = [[(index, signed[k][index], 1.0) for index in indices] for _, k, indices in self.regions]
         claims = [float(sum(_inner(self.claims[r.k][i], v) for i, v, _ in part)) for r, part in zip(self.regions, parts)]
@@ -126,11 +139,11 @@ class Judge:
         return np.copysign(v, claim, out=taken(v.shape) if v.size >= LARGE else None)
 
     def release(self):
-        """Give the memory of large arrays back, when nothing more will be asked."""
+        """Give back the memory of large arrays; the Judge must not be used afterwards."""
         give_back([*self.arrays, *self.claims.values()])
 
     def random(self):
-        """What the directions themselves find, all at once: nothing, or the violated verdicts array by array."""
+        """No blocks if the claims agree along the random directions taken together, else the violated blocks array by array."""
         whole = self.verdict(" + ".join(self.names[k] for k in self.directions), self.directions)
         if whole.verdict != "violated":
             return []
@@ -138,7 +151,7 @@ class Judge:
         return alone if any(b.verdict == "violated" for b in alone) else [whole]
 
     def _alike(self, claims):
-        """Groups of two or more regions that one complex direction serves: their <claim, v> are zero, or of similar size."""
+        """Groups of two or more regions that can share one complex direction: all their <claim, v> are zero, or of similar size."""
         sizes = [frexp(claim)[1] if EXTREME < claim < 1 / EXTREME else None for claim in claims]
         top = max((e for e in sizes if e is not None), default=0)
         groups: dict[tuple, list[int]] = {}
@@ -146,11 +159,11 @@ class Judge:
         for j, e in enumerate(sizes):
             oracle = oracles[self.regions[j].k]
             if isinstance(oracle, ComplexStep) and (claims[j] == 0 or e is not None):
-                groups.setdefault((oracle.name, e is not None and (top - e) // REACH), []).append(j)
+                groups.setdefault((oracle.name, "zero" if e is None else (top - e) // REACH), []).append(j)
         return [members for members in groups.values() if len(members) > 1]
 
     def _together(self, signed, parts, claims, members):
-        """The blocks of these regions by number, if one direction through all of them certifies each, else none.
+        """The blocks of these regions by number if one direction through all of them certifies each of them, else no blocks.
 
         Each region is scaled by a power of two such that all weigh alike: the fault of one is not lost in others. An array whose
         regions differ by no more than EVEN is scaled as a whole, which takes half the time.
@@ -177,7 +190,7 @@ class Judge:
         return dict(zip(members, blocks))
 
     def verdict(self, name, direction):
-        """Agreement certifies at once; only what lies beyond floor and measured sensitivity, and no real oracle refutes, is violated.
+        """The block of one direction: certified if the two agree; violated only beyond the bound, and if real numbers do not contradict.
 
         direction: v by the index of its array: all of it, or a list of (index, part, scale of the part), zero elsewhere.
         """
@@ -196,7 +209,8 @@ class Judge:
             return replace(block, verdict="trivial")
         if not np.isfinite(got):
             return replace(block, verdict="violated")
-        if block.error <= AGREES * self.certifies * abs(value):
+        close = max(self.certifies, oracle.resolution)
+        if block.error <= AGREES * close * abs(value):
             return block
         floor = bound.FACTOR * self.unit * self._magnitude(direction) + bound.TINY + oracle.error()
         block.bound = floor if np.isfinite(floor) else np.inf
@@ -210,10 +224,10 @@ class Judge:
         if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):
             return replace(block, verdict="inconclusive", bound=np.inf, note=f"{oracle.name}, lost in noise")
         if block.error > block.bound and not self._refuted(oracle, block, direction):
-            if self._kinked(direction, block.error):
+            if self._kinked(oracle, direction, block.error):
                 return replace(block, verdict="inconclusive", bound=np.inf, note="a kink, and so no derivative")
             return replace(block, verdict="violated")
-        return replace(block, verdict="certified" if block.error <= self.certifies * abs(value) else "inconclusive")
+        return replace(block, verdict="certified" if block.error <= close * abs(value) else "inconclusive")
 
     def _claimed(self, direction):
         """<claim, v>."""
@@ -232,68 +246,74 @@ class Judge:
         """
         n = len(self.function.cell.weights)
         largest = max((np.max(np.abs(g), initial=0.0) for g in (*self.claims.values(), *self.offered)), default=0.0)
-        size = bound.size_of_steps(self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, float(largest))
+        size = bound.size_of_steps(
+            self.spec, self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, float(largest)
+        )
         start = sum(np.abs(scale * v).sum() for *_, v, scale in parts_of(direction))
-        return float(size * (start + Chebyshev(self.function, self.upstream, self.unit).moves(self.arrays, direction)))
+        return float(size * (start + Chebyshev(self.function, self.upstream, self.noise).moves(self.arrays, direction)))
 
     def _sensitivity(self, oracle, value, direction, draws):
-        """S: the largest move of the derivative when every input moves by `terms` ulps; infinite if it stops being finite."""
+        """S: the largest change of the derivative when every input changes by `terms` ulps; infinite if it becomes NaN or infinite."""
         rng, step = np.random.default_rng(draws), self.unit * self.terms
         moves = [0.0]
         for _ in range(draws):
             moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step) for a in self.arrays]
+            moved = self.spec.folded(moved) if self.spec.bounded else moved
             moves.append(abs(oracle.value(moved, direction) - value))
         return max(moves) if np.isfinite(moves).all() else np.inf
 
     def _refuted(self, oracle, block, direction):
-        """Whether real numbers side with the claim against the oracle: then complex arithmetic is what is wrong.
+        """Whether an oracle in real numbers confirms the claim: then the complex arithmetic is wrong, not the claim.
 
         A plain difference quotient settles most cases at once, by lying ten times closer to the oracle than the claim does.
         """
         if isinstance(oracle, Chebyshev):
             return False
-        real = Chebyshev(self.function, self.upstream, self.unit)
+        real = Chebyshev(self.function, self.upstream, self.noise)
         if abs(real.quotient(self.arrays, direction) - block.expected) < abs(block.got - block.expected) / 10:
             return False
         value = real.value(self.arrays, direction)
         slack = block.bound + real.error()
         return np.isfinite(value) and abs(block.got - value) <= slack < abs(block.expected - value)
 
-    def _kinked(self, direction, error):
-        """Whether the slopes to the left and to the right differ, by as much from nearer: a tie of relu has no derivative.
+    def _kinked(self, oracle, direction, error):
+        """Whether the slopes to the left and to the right differ, and still do from nearer: at a tie of relu there is no derivative.
 
         What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink.
         """
-        real = Chebyshev(self.function, self.upstream, self.unit)
-        for t in (1e-4, 1e-6, 1e-8):
-            far = real.bend(self.arrays, direction, t)
-            if far > error / 10:
-                near = real.bend(self.arrays, direction, t / 16)
-                if abs(near - far) < far / 10 and near > 100 * real.blur(self.arrays, direction, t / 16):
-                    return True
+        for judge in (oracle, Chebyshev(self.function, self.upstream, self.noise)):
+            for t in judge.beside:
+                far = judge.bend(self.arrays, direction, t)
+                if far > error / 10:
+                    near = judge.bend(self.arrays, direction, t / 16)
+                    if abs(near - far) < far / 10 and near > 100 * judge.blur(self.arrays, direction, t / 16):
+                        return True
         return False
 
     def _oracle(self, direction):
-        """The weakest of the oracles that the arrays of this direction need."""
-        kind = max((self.hand.oracles[k] for k in direction), key=(*LADDER, Chebyshev, NoOracle).index)
+        """The oracle for this direction: of those that its arrays need, the least demanding one."""
+        kind = max((self.hand.oracles[k] for k in direction), key=(*LADDER, Chebyshev, Differences).index)
         if kind not in self.oracles:
-            self.oracles[kind] = self._real() if kind is Chebyshev else kind(self.function, self.upstream)
+            if kind is Differences:
+                self.oracles[kind] = Differences(self.function, self.upstream, self.noise)
+            else:
+                self.oracles[kind] = self._real() if kind is Chebyshev else kind(self.function, self.upstream)
         return self.oracles[kind]
 
     def _real(self):
-        """An oracle for a cell that takes real numbers only: the complex step of its shadow, where its equations are known."""
+        """An oracle that needs real numbers only: the complex step of the shadow if the equations are known, else Chebyshev."""
         if self.shadow is None:
-            return Chebyshev(self.function, self.upstream, self.unit)
+            return Chebyshev(self.function, self.upstream, self.noise)
         return ComplexStep(Function(self.shadow), self.upstream)
 
     @cached_property
     def shadow(self):
-        """The Shadow of the cell at this point, or None. Asked only after the claims were copied: it runs the cell again."""
+        """The Shadow of the cell at this point, or None. It runs the cell again, so the claims must have been copied before."""
         n, cell = len(self.function.cell.weights), self.function.cell
         return shadow(cell, self.arrays[n], self.arrays[n + 1 :])
 
     def shown(self, block):
-        """The violated block with claim and derivative entry by entry, where the array is small."""
+        """The violated block; if its array is small, with claim and derivative entry by entry."""
         if block.array is None:
             return block
         k, claim = block.array, self.claims[block.array]
@@ -301,7 +321,7 @@ class Judge:
         if claim.size > (8 if isinstance(oracle, Chebyshev) else ENTRIES):
             return block
         expected = self._entries(k, oracle)
-        error = np.abs(claim - expected)
+        error = np.where(self.directions[k] != 0, np.abs(claim - expected), 0.0)
         if not np.isfinite(expected).all():
             return block
         worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
@@ -310,7 +330,7 @@ class Judge:
         return replace(block, got=claim, expected=expected, index=tuple(map(int, worst)))
 
     def _entries(self, k, oracle):
-        """The derivative by each entry of array k: found once for all the gates that share it."""
+        """The derivative with respect to each entry of array k; computed once for all gates of that array."""
         if k not in self.entries:
             found = np.zeros_like(self.claims[k])
             for index in np.ndindex(found.shape):
@@ -321,15 +341,22 @@ class Judge:
         return self.entries[k].copy()
 
 
+def _clipped(spec, x, upstream, claim):
+    """Where a loss that declares a clip claims that very number: what it clipped is lost, and not compared."""
+    rows = x.shape[spec.sequence] if spec.choices.get("mean") else 1
+    at = np.abs(upstream[0]) * spec.choices["clip"]
+    return np.isclose(np.abs(claim), at, 1e-6, 0) | np.isclose(np.abs(claim), rows * at, 1e-6, 0)
+
+
 def _inner(a, b):
-    """sum a b; of large parts of matrices without a copy, row by row."""
+    """sum a b; large parts of matrices are summed row by row, which needs no copy."""
     whole = a.size < LARGE or (a.flags.c_contiguous and b.flags.c_contiguous)
     return np.vdot(a, b) if whole else (a[..., None, :] @ b[..., None]).sum()
 
 
-def regions_of(cell, names, asked):
+def regions_of(spec, asked):
     """What of the arrays `asked` gets a verdict of its own: each gate of a weight with declared blocks, else all of an array."""
-    blocks, regions = cell.weight_blocks or (), []
+    blocks, names, regions = spec.weight_blocks or (), spec.array_names, []
     for k in asked:
         gates: dict[str, list] = {}
         for (_, gate), index in (blocks[k] if k < len(blocks) else {}).items():

@@ -1,4 +1,4 @@
-"""Which oracle a cell can be asked with: decided once per cell, array by array, where nothing is saturated."""
+"""Chooses the oracle for each array of a cell, once per cell, at a problem where nothing is saturated."""
 
 import warnings
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from cellcheck.properties.oracles.analytic import AnalyticStep
-from cellcheck.properties.oracles.chebyshev import Chebyshev
+from cellcheck.properties.oracles.chebyshev import Chebyshev, Differences
 from cellcheck.properties.oracles.complex_step import ComplexStep
 from cellcheck.properties.oracles.function import Function, rebound
 from cellcheck.strategies import Problem
@@ -18,10 +18,14 @@ GREETINGS = [Problem(b, f, s, steps=3, seed=1, scale=0.5) for b, f, s in ((2, 3,
 
 @dataclass(frozen=True)
 class Handshake:
-    """rebinds: deepcopy finds the weights; oracles: for each array of [*weights, x, *state] the first of the ladder that works."""
+    """rebinds: deepcopy finds the weights; oracles: for each array of [*weights, x, *state] the first of the ladder that works.
+
+    wide: a copy of the cell that holds float64 arrays computes in float64, whatever the cell's own precision is.
+    """
 
     rebinds: bool
     oracles: tuple[type, ...]
+    wide: bool = True
 
 
 @lru_cache(maxsize=256)
@@ -33,18 +37,21 @@ def handshake(Cell):
     for problem in GREETINGS:
         try:
             return _greet(Cell, problem)
-        except Exception:  # whatever a broken cell raises, it is for the laws to report
+        except Exception:  # the laws report what a broken cell raises
             continue
     return Handshake(True, (ComplexStep,) * 32)
 
 
 def _greet(Cell, problem):
     cell, x, state = problem.build(Cell)
-    [upstream] = problem.upstreams(1, cell.apply(x, *state))
+    outputs = [np.array(y) for y in cell.apply(x, *state)]
+    [upstream] = problem.upstreams(1, outputs, cell.spec)
     arrays = [np.array(a, dtype=float) for a in (*cell.weights, x, *state)]
-    function = Function(cell, rebinds=_rebinds(cell, arrays))
-    chebyshev = Chebyshev(function, upstream, unit=float(np.finfo(x.dtype).eps) / 2)
-    ladder = [o(function, upstream) for o in LADDER if function.rebinds and cell.complex is not False]
+    function, low = Function(cell, rebinds=_rebinds(cell, x, state)), np.float64 not in cell.spec.dtypes
+    if low and not (function.rebinds and _widens(function, arrays, upstream, outputs, problem)):
+        return Handshake(function.rebinds, (Differences,) * len(arrays), wide=False)
+    chebyshev = Chebyshev(function, upstream, unit=2.0**-53 if low else cell.spec.unit(x.dtype))
+    ladder = [o(function, upstream) for o in LADDER if function.rebinds and cell.spec.complex is not False]
     oracles = []
     for k, v in enumerate(problem.directions(arrays)):
         real = (ask(arrays, {k: v}) for ask in (chebyshev.quotient, chebyshev.value))  # the second is for noisy cells
@@ -53,21 +60,43 @@ def _greet(Cell, problem):
     return Handshake(function.rebinds, tuple(oracles))
 
 
-def _rebinds(cell, arrays):
+def _widens(function, arrays, upstream, outputs, problem):
+    """Whether the cell computes in float64 if its arrays are float64: its outputs have more digits and change smoothly."""
+    try:
+        wide = [np.array(y) for y in function(arrays)]
+        if any(y.dtype != np.float64 or y.shape != z.shape for y, z in zip(wide, outputs)):
+            return False
+        close = [
+            np.allclose(y, z, TOLERANCE * 1e4, 1e-2) if z.itemsize == 2 else np.allclose(y, z, TOLERANCE, TOLERANCE)
+            for y, z in zip(wide, outputs)
+        ]
+        if not all(close) or all(np.array_equal(y, y.astype(z.dtype)) for y, z in zip(wide, outputs)):
+            return False
+        real, v = Chebyshev(function, upstream), problem.directions(arrays)
+        everything = dict(enumerate(v))
+        quotient, value = real.quotient(arrays, everything), real.value(arrays, everything)
+        return bool(abs(quotient - value) <= TOLERANCE * abs(value))
+    except Exception:
+        return False
+
+
+def _rebinds(cell, x, state):
     """Whether a deepcopy that holds new weights computes as the cell does with them written in place, and leaves it alone."""
-    n = len(cell.weights)
-    x, *state = arrays[n:]
+    close = max(TOLERANCE, 20 * cell.spec.unit(x.dtype))
     try:
         before = [w.copy() for w in cell.weights]
-        plain = rebound(cell, arrays[:n]).apply(x, *state)
-        for k in range(n):
-            news = [a + 0.5 if j == k else a for j, a in enumerate(arrays[:n])]
+        plain = [np.array(y) for y in rebound(cell, before).apply(x, *state)]
+        own = [np.array(y) for y in cell.apply(x, *state)]
+        for k, w in enumerate(before):
+            news = [a + a.dtype.type(0.5) if a is w else a for a in before]
             moved = [np.array(y) for y in rebound(cell, news).apply(x, *state)]
-            cell.weights[k][...] += 0.5
+            cell.weights[k][...] = news[k]
             live = [np.array(y) for y in cell.apply(x, *state)]
-            cell.weights[k][...] = before[k]
-            found = all(map(np.array_equal, plain, moved)) == all(map(np.array_equal, plain, live))  # or it has no effect at all
-            if not (found and all(np.allclose(y, z, TOLERANCE) for y, z in zip(moved, live))):
+            cell.weights[k][...] = w
+            found = all(map(np.array_equal, plain, moved)) == all(
+                map(np.array_equal, own, live)
+            )  # a weight may have no effect at all
+            if not (found and all(np.allclose(y, z, close, close) for y, z in zip(moved, live))):
                 return False
         return all(np.array_equal(w, b) for w, b in zip(cell.weights, before))
     except Exception:

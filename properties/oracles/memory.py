@@ -1,20 +1,20 @@
-"""Memory for large arrays, kept from one problem to the next: fresh memory costs more than the arithmetic done in it."""
+"""Keeps the memory of large arrays from one problem to the next: allocating it costs more than the arithmetic on it."""
 
 import numpy as np
 
 LARGE = 4096  # entries from which on an array is large
-SHAPES = 16  # of so many shapes and dtypes arrays are kept
+SHAPES = 16  # the number of shapes and dtypes for which arrays are kept
 _spare: dict[tuple, list] = {}
 
 
 def taken(shape, dtype=float):
-    """An array of any contents: it may be given back once nobody reads it any more."""
+    """An array with arbitrary contents. Give it back when it is no longer read."""
     kept = _spare.get((shape, np.dtype(dtype)))
     return kept.pop() if kept else np.empty(shape, dtype)
 
 
 def copied(array, dtype=float):
-    """The array as float64, a copy in memory of our own: with dtype complex a large one is the real part of such an array."""
+    """A float64 copy of the array in kept memory. With dtype complex, a large copy is the real part of a complex array."""
     if np.size(array) < LARGE:
         return np.array(array, dtype=float)
     copy = taken(np.shape(array), dtype).real
@@ -23,7 +23,7 @@ def copied(array, dtype=float):
 
 
 def behind(array):
-    """The complex array of which a large one is the real part, if it is."""
+    """The complex array whose real part this large array is, or None."""
     base = array.base if array.size >= LARGE else None
     return base if base is not None and base.dtype == complex and base.shape == array.shape else None
 

@@ -1,14 +1,15 @@
-"""A cell as a probe of its own activations: all gates but one are parked at +-1000, where they are exactly 0 or +-1."""
+"""Reads single activations off a cell: all gates but one are parked at +-1000, where they are exactly 0 or +-1."""
 
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from cellcheck.cells import lift
 from cellcheck.properties.oracles.decimals import EXACT
 from cellcheck.strategies.preactivations import extremes, switches
 
 PARK = 1000.0
-LARGEST = 1e300  # pre-activations beyond it are not promised anything
+LARGEST = 1e300  # no accuracy is required for larger pre-activations
 HUGE = (6, 9, 20, 37, 100, 155, 299)  # powers of ten: where a square, or an integer, overflows
 
 
@@ -45,9 +46,9 @@ CASES = {
 
 
 class Probe(NamedTuple):
-    """What a cell makes of activation(z) and activation'(z); slope is None where not offered.
+    """The values of activation(z) and activation'(z) as the cell computes them; slope is None if it offers no gradient.
 
-    scale: by which the cell saw it, so that its absolute errors are 1 / scale larger here.
+    scale: by which the cell saw it, so that its absolute errors are 1 / scale larger here; unit: the roundoff of the cell.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Probe(NamedTuple):
     value: np.ndarray
     slope: np.ndarray | None
     scale: float
+    unit: float
 
     @property
     def exact_value(self):
@@ -69,13 +71,13 @@ class Probe(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _exact(name, z):
-    """The activation of that name at the number z; half of all numbers asked are of the few that `special` names."""
+    """The exact activation at z. It is cached, since half of all z are special points."""
     return float(EXACT[name](np.float64(z)))
 
 
 def probes(Cell, problem):
-    """Every activation of the cell's kind that its gates can isolate, at pre-activations made from the problem's biases."""
-    for case in CASES[Cell(1, 1).kind]:
+    """A Probe of each activation that can be isolated in a cell of this kind; z is made from the biases of the problem."""
+    for case in CASES[lift(Cell).spec().kind]:
         cell, x, state = problem.build(Cell)
         if case.scale == 1 or _place(cell, "candidate", ("bias_h",)):
             yield _probe(case, cell, x, state)
@@ -102,7 +104,7 @@ def _probe(case, cell, x, state):
         slope = None if d_state is None else np.reshape(d_state[0], -1)
     else:
         slope = None if weights is None else np.reshape(weights[k][index], -1) / case.scale
-    return Probe(f"{case.activation} of {case.gate}", z, value, slope, case.scale)
+    return Probe(f"{case.activation} of {case.gate}", z, value, slope, case.scale, cell.spec.unit(z.dtype))
 
 
 def park(cell, case, z):
@@ -122,19 +124,19 @@ def park(cell, case, z):
 
 
 def preactivations(entries):
-    """The entries themselves in even places; in odd ones the special points that their mantissas choose, wherever these are."""
+    """The entries, with every second one replaced by a special point that its mantissa selects."""
     points = special(entries.dtype)
     chosen = ((2 * np.abs(np.frexp(entries)[0]) - 1).clip(0) * len(points)).astype(int)
     return np.where(np.arange(len(entries)) % 2, np.array(points, entries.dtype)[chosen], entries)
 
 
 def special(dtype):
-    """0, huge numbers, and what else is not beyond LARGEST of the extremes of `dtype` and of the points where formulas change."""
+    """The special points up to LARGEST: 0, huge numbers, the extremes of `dtype`, and where formulas of activations switch."""
     huge = [sign * dtype.type(10) ** e for e in HUGE if e < np.log10(np.finfo(dtype).max) for sign in (1, -1)]
     return [p for p in (*extremes(dtype), *switches(dtype), *huge) if abs(p) < LARGEST]
 
 
 def _place(cell, gate, sources=("bias", "bias_x")):
     """Which weight, and where in it, holds the bias of a gate: (k, index); None if the cell has no such bias."""
-    places = ((k, blocks[s, gate]) for k, blocks in enumerate(cell.weight_blocks) for s in sources if (s, gate) in blocks)
+    places = ((k, blocks[s, gate]) for k, blocks in enumerate(cell.spec.weight_blocks) for s in sources if (s, gate) in blocks)
     return next(places, None)

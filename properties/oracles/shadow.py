@@ -1,27 +1,25 @@
 """The twin of a cell that takes no complex numbers: the equations of its declared or found convention, at its weights.
 
-Differencing float32 tells nothing of a derivative, and real numbers alone are slow; where the kind and the blocks are known, and
-the twin returns what the cell returns, the twin is differentiated in its place. For float32 alone there is no other oracle.
+Real numbers alone are slow, and in float32 they tell little of a derivative: where the kind and the blocks are known, and the twin
+returns what the cell returns, the twin is differentiated in its place.
 """
 
 import numpy as np
 from cellcheck.properties.intake.conventions import gates_of, step
-from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.equations import STATES
-from cellcheck.properties.verdicts.run import output_names
 
-AGREES = {4: 1e-4, 8: 1e-9}  # by the bytes of a float: how closely outputs of size 1 agree
+AGREES = {2: 3e-2, 4: 1e-4, 8: 1e-9}  # by the bytes of a float: how closely outputs of size 1 agree
 
 
 class Shadow:
-    """What a cell computes, in the precision of whatever it is given."""
+    """The equations of a cell at its weights, computed in the dtype of the arrays that it is given."""
 
     def __init__(self, cell):
         """cell: one that has kind and weight_blocks."""
         self.weights = [np.array(w, dtype=float) for w in cell.weights]
-        self.kind, self.variant, self.transposed = cell.kind, getattr(cell, "variant", {}), cell.transposed
-        self.weight_blocks, self.names, self.sequence = cell.weight_blocks, output_names(cell), cell.sequence
-        self.gist = getattr(cell, "gist", False)
+        self.kind, self.variant, self.transposed = cell.spec.kind, cell.spec.variant, cell.spec.transposed
+        self.weight_blocks, self.names, self.sequence = cell.spec.weight_blocks, cell.spec.output_names, cell.spec.sequence
+        self.spec = cell.spec
 
     def apply(self, x, *state):
         """The outputs of the cell."""
@@ -34,22 +32,15 @@ class Shadow:
         return tuple(named[name] for name in self.names)
 
 
-class NoOracle(Chebyshev):
-    """Knows no derivative: every block that asks it is inconclusive."""
-
-    name = "no oracle"
-
-    def value(self, arrays, direction):
-        """NaN."""
-        return np.nan
-
-
 def shadow(cell, x, state):
-    """The Shadow of a cell, or None: its equations are not known, or it computes something else at these inputs."""
-    if isinstance(cell, Shadow) or not (cell.kind and cell.weight_blocks):
+    """The Shadow of a cell; None if its equations are not known, or if it computes something else at these inputs."""
+    if isinstance(cell, Shadow) or not (cell.spec.kind and cell.spec.weight_blocks):
         return None
     twin = Shadow(cell)
-    beside = (x + x.dtype.type(0.25), *(s - s.dtype.type(0.125) for s in state))  # where all is zero, everything agrees
+    beside = (
+        x + x.dtype.type(0.25),
+        *(s - s.dtype.type(0.125) for s in state),
+    )  # a second point: at zero inputs different equations may agree
     return twin if all(_agree(cell, twin, point) for point in ((x, *state), beside)) else None
 
 

@@ -1,42 +1,94 @@
-"""The judge of laws that compute one quantity in two ways, each a function of the problem."""
+"""Compares two computations of the same quantities, each a function of the problem."""
+
+from functools import reduce
 
 import numpy as np
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import same, within
+from cellcheck.properties.verdicts.run import both
 
 
 def agree(Cell, problem, got, expected, size):
     """The blocks of got(problem) against expected(problem), two dicts of named arrays, under the one bound.
 
-    size: F of the bound, a function of (weights, x, state, upstream) arrays. S is measured on `got`, with weights, inputs,
-    states and upstreams moved by ulps, and only when the two differ by more than the floor.
+    size: F of the bound, a function of (spec, weights, x, state, upstream). S is the larger of the changes that the two
+    computations show when weights, inputs, states and upstreams move by ulps: one of them may not move at all, as a sum in log
+    space does not. S is measured only when the two differ by more than the floor.
     """
     problem = problem.literal(Cell)
     with np.errstate(all="ignore"):
         one, other = got(problem), expected(problem)
-        if all(np.array_equal(one[name], value) for name, value in other.items()):
-            return same(one, other)
-        unit = bound.unit(problem.x.dtype)
+    return _judged(problem, one, other, (got, expected), size)
+
+
+def alike(Cell, problem, got, expected, **options):
+    """The blocks of two runs of a cell on one literal problem, dicts of named arrays, under the bound of a run.
+
+    The runs may be those of two objects, whose arrays lie elsewhere: a product of the same numbers may then be rounded in
+    another way. options: further arguments of apply in these runs.
+    """
+    return _judged(problem, got, expected, (lambda p: both(Cell, p, **options),), bound.size_of_a_run)
+
+
+def unchanged(Cell, problem, got, expected, **options):
+    """The blocks of two runs that must be equal bit by bit: one object, one memory.
+
+    If the cell declares deterministic = False, its sums come in any order: then they must be `alike`.
+    """
+    return same(got, expected) if problem.spec.deterministic else alike(Cell, problem, got, expected, **options)
+
+
+def _judged(problem, one, other, runs, size):
+    """The blocks of one against other; runs: the computations by which S is measured."""
+    if all(np.array_equal(one[name], value) for name, value in other.items()):
+        return same(one, other)
+    with np.errstate(all="ignore"):
+        unit = problem.spec.unit(problem.x.dtype)
         total = tuple(sum(np.abs(u) for u in arrays) for arrays in zip(*problem.given))
-        floor = bound.FACTOR * unit * size(problem.weights, problem.x, problem.state, total) + bound.TINY
-        blocks = [within(name, one[name], value, floor) for name, value in other.items()]
-        for draws in bound.DRAWS.get():
+        floor = bound.FACTOR * unit * size(problem.spec, problem.weights, problem.x, problem.state, total) + bound.TINY
+        blocks = [within(name, one[name], value, _at_least(floor, unit, value), unit=unit) for name, value in other.items()]
+        if any(np.shape(one[name]) != np.shape(value) for name, value in other.items()):
+            return blocks
+        for draws in filter(None, bound.DRAWS.get()):
             if all(b.error <= b.bound / 2 for b in blocks):
                 break
-            moves = _moves(problem, got, one, unit, draws)
-            blocks = [within(name, one[name], value, floor + bound.FACTOR * moves[name]) for name, value in other.items()]
+            moves = [_moves(problem, run, unit, draws) for run in runs]
+            change = {name: reduce(np.maximum, (m[name] for m in moves)) for name in other}
+            blocks = [
+                within(name, one[name], value, _at_least(floor + bound.FACTOR * change[name], unit, value), unit=unit)
+                for name, value in other.items()
+            ]
+        if (
+            problem.spec.kind is None
+            and size in (bound.size, bound.size_of_a_run)
+            and any(b.verdict == "violated" for b in blocks)
+        ):
+            largest = max(float(np.max(np.abs(value), initial=0.0)) for value in other.values())  # a matrix may be behind another
+            more = bound.size_of_steps(problem.spec, problem.weights, problem.x, problem.state, total, largest)
+            blocks = [
+                within(b.name, one[b.name], value, b.bound + bound.FACTOR * unit * more, unit=unit)
+                if b.verdict == "violated"
+                else b
+                for b, value in zip(blocks, other.values())
+            ]
     return blocks
 
 
-def _moves(problem, got, one, unit, draws):
-    """S row by row: the largest move of each quantity when every number moves by features + state ulps.
+def _at_least(tolerance, unit, value):
+    """The bound, but never below an ulp of what is compared."""
+    return np.maximum(tolerance, 2 * unit * np.abs(np.where(np.isfinite(value), value, 0.0)))
+
+
+def _moves(problem, run, unit, draws):
+    """S row by row: the largest change of each quantity when every number moves by features + state ulps.
 
     Of a row, not of an entry: where a sequence is chaotic, rounding flips other units than those that a few draws happen to flip.
     """
-    rng, step = np.random.default_rng(draws), unit * (problem.recipe.features + problem.recipe.state)
+    one = run(problem)
+    rng, step = np.random.default_rng(draws), unit * (problem.spec.features + problem.spec.state)
     moves = {name: np.zeros(np.shape(value)) for name, value in one.items()}
     for _ in range(draws):
-        for name, value in got(problem.moved(rng, step)).items():
+        for name, value in run(problem.moved(rng, step)).items():
             move = np.abs(np.asarray(value, dtype=float) - one[name])
             moves[name] = np.maximum(moves[name], np.where(np.isnan(move), np.inf, move))
     return {name: np.max(move, axis=-1, keepdims=True, initial=0.0) if move.ndim else move for name, move in moves.items()}

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from cellcheck.properties.reports.literals import assignment, literal
-from cellcheck.properties.verdicts.run import array_names, output_names
 
 
 @dataclass
@@ -120,9 +119,11 @@ class Calls:
     def _given_name(self, call, path, value):
         """x, c, h, d_h: as the argument at this place is called; e_h for the second upstream of the problem."""
         cell, _, _ = self.case.problem.build(self.case.Cell)
-        outputs = [name.strip("'") for name in output_names(cell)]
+        outputs = [name.strip("'") for name in cell.spec.output_names]
         names = (
-            [f"d_{name}" for name in outputs] if call.method in ("vjp", "backward") else array_names(cell)[len(cell.weights) :]
+            [f"d_{name}" for name in outputs]
+            if call.method in ("vjp", "backward")
+            else cell.spec.array_names[len(cell.weights) :]
         )
         j = path[2] if isinstance(path[2], int) else len(names)
         wish = names[j] if j < len(names) else "a"
@@ -133,7 +134,7 @@ class Calls:
 
     def _weight_name(self, k):
         cell, _, _ = self.case.problem.build(self.case.Cell)
-        return _identifier(array_names(cell)[k])
+        return _identifier(cell.spec.array_names[k])
 
 
 def at(n, path):

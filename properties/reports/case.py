@@ -8,7 +8,6 @@ import numpy as np
 from cellcheck.properties.reports.raised import named, place
 from cellcheck.properties.shrinking.shrinking import entry, kind
 from cellcheck.properties.verdicts.blocks import Violation
-from cellcheck.properties.verdicts.run import array_names, output_names
 from cellcheck.properties.writing.text import line
 
 FEW = 24  # arrays with at most this many entries are printed in the terminal
@@ -50,22 +49,19 @@ class Case:
 
     def sizes(self):
         """batch 1, features 1, state 1; steps for a sequence."""
-        recipe = getattr(self.problem, "recipe", self.problem)
-        x, n = getattr(self.problem, "x", None), recipe
-        steps = len(x) if x is not None and x.ndim == 3 else n.steps if x is None else 1
-        steps = f"{steps} steps, " if steps != 1 else ""
-        batch = x.shape[-2] if x is not None else n.batch
-        return f"{steps}batch {batch}, features {n.features}, state {n.state}"
+        p, recipe = self.problem, getattr(self.problem, "recipe", self.problem)
+        steps = f"{p.steps} steps, " if p.steps != 1 else ""
+        return f"{steps}batch {p.batch}, features {recipe.features}, state {recipe.state}"
 
     def arrays(self):
         """(name, array) of everything that is given: weights, x, states, and the upstreams that are not zero."""
         try:
             cell, x, state = self.problem.build(self.Cell)
-            found = list(zip(array_names(cell), (*cell.weights, x, *state)))
+            found = list(zip(cell.spec.array_names, (*cell.weights, x, *state)))
         except Exception:
             return []
         for prefix, given in zip(("d_", "second d_"), getattr(self.problem, "given", [])):
-            found += [(prefix + n.strip("'"), u) for n, u in zip(output_names(cell), given) if prefix == "d_" or np.any(u)]
+            found += [(prefix + n.strip("'"), u) for n, u in zip(cell.spec.output_names, given) if prefix == "d_" or np.any(u)]
         return found + [("lengths", self.lengths)] * (self.lengths is not None)
 
     def blames(self):
@@ -82,18 +78,18 @@ class Case:
         array, _, gate = block.name.partition(" ")
         said = [f"{array}{list(block.index)}"]
         try:
-            cell, x, _ = self.problem.build(self.Cell)
+            cell = self.problem.build(self.Cell)[0]
         except Exception:
             return said[0]
-        names = array_names(cell)
+        names = cell.spec.array_names
         if (
             array in names[: len(cell.weights)]
-            and cell.weight_blocks
+            and cell.spec.weight_blocks
             and len(block.index) == np.ndim(cell.weights[names.index(array)])
         ):
             source, gate = gate_at(cell, names.index(array), block.index) or ("", gate)
             said += [f"{_gate(gate)}, {SOURCES.get(source, source)}" if source else gate]
-        elif x.ndim == 3 and len(block.index) == 3:
+        elif cell.spec.batch_axis(array) == 1:
             said.append(f"step {block.index[0]}")
         elif gate:
             said.append(gate)
@@ -109,7 +105,7 @@ def _gate(gate):
 
 def gate_at(cell, k, index):
     """(source, gate) of the block of weight k that holds this entry, or None."""
-    for block, where in cell.weight_blocks[k].items():
+    for block, where in cell.spec.weight_blocks[k].items():
         mask = np.zeros(np.shape(cell.weights[k]), bool)
         mask[where] = True
         if mask[tuple(index)]:

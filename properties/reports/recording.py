@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from cellcheck.cells.lift import Lift, Lifted, lift
 from cellcheck.properties.shrinking.shrinking import quiet
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.tally import Tally
 
-METHODS = ("apply", "vjp", "forward", "backward")
 MOST = 200  # calls on a tape: only an oracle that differences a cell makes more
 
 
@@ -61,10 +61,10 @@ class Tape:
     def run(self, cell, method, arguments, options):
         """Carry out, or answer, one call of a method of a cell that is recorded, as one of the first MOST."""
         if self.busy or len(self.calls) >= MOST:
-            return getattr(super(type(cell), cell), method)(*arguments, **options)
+            return getattr(cell.guest, method)(*arguments, **options)
         n = len(self.calls)
         weights = [np.array(w) for w in cell.weights]
-        number, made = cell._tape.number, len(self.made)
+        number, made = cell.mark.number, len(self.made)
         self.set.setdefault(number, weights)
         call = Call(number, made, method, _copied(arguments), _copied(options), weights, np.geterr(), self._changes())
         self.calls.append(call)
@@ -75,7 +75,7 @@ class Tape:
             call.layouts[path] = layout(leaf)
         state, self.busy = np.random.get_state()[1:3], True
         try:
-            result = self._answer(n) if self.answers else getattr(super(type(cell), cell), method)(*arguments, **options)
+            result = self._answer(n) if self.answers else getattr(cell.guest, method)(*arguments, **options)
         except Exception as error:
             call.error = error
             raise
@@ -135,27 +135,61 @@ class Mark:
         return Mark(None, self.number) if used else self
 
 
-class Recorded:
+class RecordedGuest:
+    """A guest whose calls go to a tape."""
+
+    def __init__(self, guest, mark):
+        """guest: the instance; mark: which cell on which tape it is."""
+        self.guest, self.mark = guest, mark
+
+    @property
+    def weights(self):
+        """The guest's live weights."""
+        return self.guest.weights
+
+    def apply(self, *arguments, **options):
+        """The guest's apply, recorded or played back."""
+        return self._called("apply", arguments, options)
+
+    def vjp(self, *arguments, **options):
+        """The guest's vjp, recorded or played back."""
+        return self._called("vjp", arguments, options)
+
+    def forward(self, *arguments, **options):
+        """The guest's forward, recorded or played back."""
+        return self._called("forward", arguments, options)
+
+    def backward(self, *arguments, **options):
+        """The guest's backward, recorded or played back."""
+        return self._called("backward", arguments, options)
+
+    def _called(self, method, arguments, options):
+        if self.mark.tape is None:
+            return getattr(self.guest, method)(*arguments, **options)
+        return self.mark.tape.run(self, method, arguments, options)
+
+
+class Recorded(Lift):
     """The factory of a cell whose calls go to a tape. It equals the factory it stands for, so that oracles know the cell."""
 
     def __init__(self, Cell, tape):
         """Cell: the factory; tape: a fresh Tape."""
+        lifted = lift(Cell)
+        super().__init__(lifted.Guest, lifted.declared)
         self.Cell, self.tape = Cell, tape
-        self.__name__, self.__doc__ = Cell.__name__, Cell.__doc__
 
     def __call__(self, input_features, state_size):
-        """A cell that is recorded; raises TypeError for one that cannot be."""
+        """A cell that is recorded."""
         for k, earlier in enumerate(self.tape.cells):
             self.tape.set.setdefault(k, [np.array(w) for w in earlier.weights])
         state = np.random.get_state()[1:3]
-        cell = self.Cell(input_features, state_size)
+        cell = super().__call__(input_features, state_size)
         self.tape.drew |= not all(map(np.array_equal, state, np.random.get_state()[1:3]))
-        target = getattr(cell, "guest", cell)
-        target._tape = Mark(self.tape, len(self.tape.made))
-        target.__class__ = _recording(type(target))
-        self.tape.made.append((input_features, state_size))
-        self.tape.cells.append(cell)
-        return cell
+        mark = Mark(self.tape, len(self.tape.made))
+        self.tape.made.append((cell.spec.features, cell.spec.state))
+        new = Lifted(RecordedGuest(cell.guest, mark), cell.spec)
+        self.tape.cells.append(new)
+        return new
 
     def __hash__(self):
         return hash(self.Cell)
@@ -187,23 +221,6 @@ class _Seen(Tally):
     def add(self, blocks):
         """Keep them."""
         self.blocks = list(blocks)
-
-
-def _recording(Class):
-    """The subclass whose methods go through the tape of the instance."""
-
-    def through(method):
-        def called(self, *arguments, **options):
-            mark = self.__dict__.get("_tape")
-            if mark is None or mark.tape is None:
-                return getattr(super(Recording, self), method)(*arguments, **options)
-            return mark.tape.run(self, method, arguments, options)
-
-        return called
-
-    methods = {method: through(method) for method in METHODS if callable(getattr(Class, method, None))}
-    Recording = type(Class.__name__, (Class,), methods)
-    return Recording
 
 
 def layout(array):

@@ -5,13 +5,13 @@ import json
 from dataclasses import replace
 
 import numpy as np
+from cellcheck.cells import lift
 from cellcheck.properties.reports.calls import Calls, at
 from cellcheck.properties.reports.literals import DENSE, literal
 from cellcheck.properties.reports.recording import Refused, leaves, recorded
 from cellcheck.properties.reports.relation import answers, relation, stepped
 from cellcheck.properties.shrinking.shrinking import entry, kind
 from cellcheck.properties.verdicts.blocks import Violation
-from cellcheck.properties.verdicts.run import array_names
 from cellcheck.properties.writing.text import line
 
 HEAD = '''"""{title}
@@ -76,6 +76,8 @@ class Writer(Calls):
         flagged = [n for n, call in enumerate(self.tape.calls) if isinstance(call.error, FloatingPointError)]
         if block.name == "flags" and flagged:
             return self._raising(flagged[0], "no floating-point flag")
+        if block.array is not None and lift(self.case.Cell).spec().detached:  # a sum over several steps
+            return self._as_recorded(block)
         if block.note == "" and isinstance(block.expected, str) and block.expected == "an exception":
             found = self._accepted(block)
         elif kind(block) == "shape":
@@ -129,7 +131,7 @@ class Writer(Calls):
         """got is one entry of a large gradient; expected is a number."""
         cell, _, _ = self.case.problem.build(self.case.Cell)
         last, path = self._gradient(block.array, len(cell.weights))
-        found = None if getattr(cell, "choices", None) else dict(leaves(self.tape.calls[last].result)).get(path)
+        found = None if cell.spec.choices else dict(leaves(self.tape.calls[last].result)).get(path)
         if found is None or found[block.index] != block.got:
             return None
         place = f"{at(last, path)}{list(block.index)}"
@@ -188,7 +190,9 @@ class Writer(Calls):
         if place := self._moved_by(block, lambda leaf: f"shape {leaf.shape}", lambda leaf: np.zeros((*leaf.shape, 1))):
             last, path = place
         elif (
-            block.got is None and block.name in (names := self._names()) and self.case.problem.build(self.case.Cell)[0].gradients
+            block.got is None
+            and block.name in (names := self._names())
+            and self.case.problem.build(self.case.Cell)[0].spec.gradients
         ):
             last, path = self._gradient(names.index(block.name), len(self.tape.calls[0].weights))
         else:
@@ -202,7 +206,7 @@ class Writer(Calls):
         ]
 
     def _names(self):
-        return array_names(self.case.problem.build(self.case.Cell)[0])
+        return self.case.problem.build(self.case.Cell)[0].spec.array_names
 
     def _dtype(self, block):
         """The dtype of one answer."""

@@ -3,43 +3,52 @@
 from dataclasses import replace
 
 import numpy as np
+from cellcheck.cells import lift
 
 
 def sizes(literal):
     """Rows, features, units and steps of the arrays: the names are the fields of a recipe."""
-    *steps, batch, features = literal.x.shape
-    return {"steps": steps[0] if steps else 1, "batch": batch, "features": features, "state": literal.recipe.state}
+    recipe = literal.recipe
+    return {"steps": literal.steps, "batch": literal.batch, "features": recipe.features, "state": recipe.state}
 
 
 def without(literal, Cell, size, j):
     """The literal problem without row, step, feature or unit j; size: the field of the recipe that becomes one less.
 
-    Which entries of a weight belong to a feature or unit is read off the shapes of a smaller cell's weights: as many groups of
-    entries as the axis gets shorter. They may follow the others or precede them, as in [x, h] and [h, x]: so there are two.
+    Empty if the cell takes no problem of that size. Which entries of an array belong to a feature or unit is read off the shapes
+    of a smaller cell: as many groups of entries as the axis gets shorter. They may follow the others or precede them, as in
+    [x, h] and [h, x]: so there are two.
     """
     n = sizes(literal)[size]
     recipe = replace(literal.recipe, **{size: n - 1})
+    fitted = recipe.fitted(Cell)
+    if getattr(fitted, size) != n - 1:
+        return []
     if size in ("batch", "steps"):
         rest = np.delete(np.arange(n), j)
         return [replace(literal.rows(rest) if size == "batch" else literal.span(rest), recipe=recipe)]
-    smaller = Cell(recipe.features, recipe.state).weights
-    cuts = [
-        [_cut(w, np.shape(s), n, j, last) for w, s in zip(literal.weights, smaller)]
-        for last in (size == "state", size != "state")
-    ]
-    if size == "features":
-        rest = {"x": np.delete(literal.x, j, axis=-1)}
-    else:
-        state = tuple(np.delete(s, j, axis=-1) for s in literal.state)
-        given = [tuple(np.delete(u, j, axis=-1) if u.ndim and u.shape[-1] == n else u for u in us) for us in literal.given]
-        rest = {"state": state, "given": given}
-    return [replace(literal, recipe=recipe, weights=weights, **rest) for weights in cuts]
+    old, new = literal.spec, lift(Cell).spec(fitted.features, fitted.state)
+    return [_smaller(literal, old, new, n, j, last, fitted) for last in (size == "state", size != "state")]
 
 
-def _cut(weight, shape, n, j, last):
-    """The weight without entry j of each group of n, such that it has the shape; last: the groups end where the axis ends."""
-    for axis, length in enumerate(weight.shape):
+def _smaller(literal, old, new, n, j, last, recipe):
+    """The literal problem of spec `old` as one of spec `new`, without entry j of each group of n."""
+
+    def cut(array, before, after):
+        return _cut(array, array.shape[: array.ndim - len(before.shape)] + after.shape, n, j, last)
+
+    arrays = [*literal.weights, literal.x, *literal.state]
+    n_weights, arrays = len(literal.weights), [cut(*three) for three in zip(arrays, old.arrays, new.arrays)]
+    weights, x, state = arrays[:n_weights], arrays[n_weights], tuple(arrays[n_weights + 1 :])
+    given = [tuple(cut(*three) for three in zip(us, old.outputs, new.outputs)) for us in literal.given]
+    return replace(literal, recipe=recipe, spec=new, weights=weights, x=x, state=state, given=given)
+
+
+def _cut(array, shape, n, j, last):
+    """The array without entry j of each group of n, such that it has the shape; last: the groups end where the axis ends."""
+    for axis, length in enumerate(array.shape):
         groups = length - shape[axis]
         start = length - groups * n if last else 0
-        weight = np.delete(weight, [start + g * n + j for g in range(groups)], axis)
-    return weight
+        if groups:
+            array = np.delete(array, [start + g * n + j for g in range(groups)], axis)
+    return array

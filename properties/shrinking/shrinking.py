@@ -14,13 +14,13 @@ import numpy as np
 from cellcheck.properties.shrinking.dropping import sizes, without
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.bound import DRAWS, drawing
-from cellcheck.properties.verdicts.limits import Hang, limited
+from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import Literal, Problem
 
 RESEED, LOWER, MINIMISE = (800, 0.7), (60, 3.0), (900, 0.7)  # calls and seconds of CPU; the calls end first on all but slow cells
 SLOW, ENOUGH = 3.0, 20  # seconds more for each at most, for so many calls
-LONGEST = 5.0  # for one call, in seconds on the clock
+LONGEST = 5.0  # for one call, in seconds on the clock; or as many times what the first one took
 LARGE = 20.0  # beyond it, the least number that fails says more than a round one
 MARGIN = 100  # times the bound, where the original failed by as much
 VISIBLE = 1e-3  # the least error, absolute and relative, where the original's was as large
@@ -93,7 +93,7 @@ class Subject:
         """law: the function that @given received; Cell: the factory."""
         self.law, self.Cell, self.calls = law, Cell, 0
         self.few, self.many = DRAWS.get()
-        self.draws = self.many
+        self.draws, self.longest = self.many, EXAMPLE
         self.grant(RESEED)
 
     def grant(self, budget, more=0.0):
@@ -109,7 +109,7 @@ class Subject:
         """The Failure of the law on this problem, or None."""
         self.calls += 1
         try:
-            with quiet(Tally(), self.draws), limited(LONGEST):
+            with quiet(Tally(), self.draws), limited(self.longest):
                 self.law(Cell=self.Cell, problem=problem)
         except Hang:
             return None
@@ -123,9 +123,9 @@ def smallest(law, Cell, problem):
 
     law: the function that @given received; problem: where it failed. If it does not fail there again, error is None.
     """
-    subject, start = Subject(law, Cell), time.process_time()
+    subject, start, clock = Subject(law, Cell), time.process_time(), time.monotonic()
     original = subject.failure(problem)
-    took = time.process_time() - start
+    took, subject.longest = time.process_time() - start, LONGEST * max(1.0, time.monotonic() - clock)
     slow = min(SLOW, ENOUGH * took) if took < 1 else 0.0  # more for a cell so large that one call takes long
     if original is None:
         return problem, None
@@ -250,8 +250,11 @@ class Minimiser:
         return not np.array_equal(old, new) and self._take(_with_part(self.literal, k, new))
 
     def _take(self, candidate):
-        """Whether the law fails on this problem as it should, which then takes the place of the present one."""
-        failed = None if self.subject.spent() else self.subject.failure(candidate)
+        """Whether the law fails on this problem as it should, which then takes the place of the present one.
+
+        A problem with a number outside its domain is not tried.
+        """
+        failed = None if self.subject.spent() or not candidate.inside() else self.subject.failure(candidate)
         if not (failed and failed.stands_for(self.original)):
             return False
         self.literal = candidate

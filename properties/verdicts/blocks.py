@@ -1,4 +1,4 @@
-"""The one comparison: what a law claims, block by block, and the exception that carries all of them when one is wrong."""
+"""Blocks: the single comparisons that a law makes, each with a verdict; and Violation, which carries them if one is wrong."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 
-def certifies(dtype):
-    """How closely a certified block agrees at least, relative to the expected value: 1e-9, or 1e-4 in float32."""
-    return 1e-9 if np.finfo(dtype).eps < 1e-10 else 1e-4
+def certifies(unit):
+    """How closely a certified block agrees at least, relative to the expected value: 1e-9, 1e-4 in float32, 1e-2 below that.
+
+    unit: the unit roundoff of what is compared.
+    """
+    return 1e-9 if unit < 1e-10 else 1e-4 if unit < 1e-6 else 1e-2
 
 
 LOST = "NaN on both sides: for the stability laws to judge"
@@ -77,7 +80,10 @@ def identical(name, got, expected):
     wrong = misshapen(name, got, np.shape(expected))
     if wrong:
         return wrong
-    got, expected = np.array(got), np.array(expected)  # what is told later must not change with the cell's buffers
+    got, expected = (
+        np.array(got),
+        np.array(expected),
+    )  # copies, because the cell may reuse its buffers before the report is written
     if np.array_equal(got, expected):
         return Block(name, got, expected, verdict="certified" if np.any(expected) else "trivial")
     unequal = ~((got == expected) | _both_nan(got, expected))
@@ -91,15 +97,18 @@ def same(got, expected):
     return [identical(name, got[name], expected[name]) for name in expected]
 
 
-def within(name, got, expected, bound, note=""):
-    """The block of an inexact law: |got - expected| <= bound entry by entry; a NaN on one side only is within nothing."""
+def within(name, got, expected, bound, note="", unit=0.0):
+    """The block of an inexact law: |got - expected| <= bound entry by entry; a NaN on one side only is a violation.
+
+    unit: the unit roundoff of the cell, if that is more than the dtype says.
+    """
     wrong = misshapen(name, got, np.shape(expected))
     if wrong:
         return wrong
     got, expected = np.asarray(got), np.asarray(expected)
     with np.errstate(all="ignore"):
         error = np.abs(got - expected)
-    if not (error <= bound).all() or not np.isfinite(got).all():  # or there are infinities or NaNs
+    if not (error <= bound).all() or not np.isfinite(got).all():  # also if there are infinities or NaNs
         error = np.where((got == expected) | _both_nan(got, expected), 0.0, error)
         error = np.where(np.isinf(got) & np.isfinite(expected), np.nan, error)
         if not (error <= bound).all():
@@ -110,7 +119,7 @@ def within(name, got, expected, bound, note=""):
     at = bound if np.ndim(bound) == 0 else np.broadcast_to(bound, error.shape)[k] if error.size else 0.0
     worst = (float(error[k]), float(at)) if error.size else (0.0, 0.0)
     scale = np.max(np.abs(expected), initial=0.0)
-    close = certifies(np.result_type(got, np.float32)) * scale
+    close = certifies(max(unit, np.finfo(np.result_type(got, np.float16)).eps / 2)) * scale
     verdict = "trivial" if not np.any(expected) else "certified" if worst[0] <= close else "inconclusive"
     return Block(name, got, expected, *worst, verdict, note=note)
 
@@ -120,7 +129,7 @@ def _both_nan(got, expected):
 
 
 def finite(name, value):
-    """The block of a law that wants numbers: no NaN, no infinity."""
+    """The block of a law that requires finite numbers."""
     value = np.asarray(value)
     if np.isfinite(value).all():
         return Block(name, value, value)
@@ -129,7 +138,7 @@ def finite(name, value):
 
 
 def unflagged(run):
-    """The block of a law that wants no floating-point flag but underflow while `run()` runs."""
+    """The block of a law that allows no floating-point flag but underflow while `run()` runs."""
     try:
         with np.errstate(over="raise", invalid="raise", divide="raise", under="ignore"):
             run()
@@ -139,7 +148,7 @@ def unflagged(run):
 
 
 def _worst(name, got, expected, error, bound, note):
-    """The violated block, at its worst entry; NaN is worse than anything."""
+    """The violated block at its worst entry; NaN counts as the worst."""
     with np.errstate(all="ignore"):
         excess = np.where(error <= bound, 0.0, np.where(bound > 0, error / np.where(bound > 0, bound, 1), np.inf))
     excess = np.where(np.isnan(error), np.inf, excess)

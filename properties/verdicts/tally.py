@@ -25,7 +25,7 @@ class Tally:
     oracles: dict[str, str] = field(default_factory=dict)
 
     def add(self, blocks):
-        """Count the blocks of one example; of several of the same name the one that says most, the sharpest of those."""
+        """Count one example. Of blocks that share a name, keep the strongest verdict, then the closest agreement."""
         self.examples += 1
         telling: dict[str, Block] = {}
         for b in blocks:
@@ -56,7 +56,7 @@ _current: ContextVar[Tally] = ContextVar("tally")  # of the law that is running
 
 @contextmanager
 def counting(tally):
-    """Count the verdicts of the laws that run meanwhile in this Tally."""
+    """Within this context, count the verdicts of laws in this Tally."""
     token = _current.set(tally)
     try:
         yield tally

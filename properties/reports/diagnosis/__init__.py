@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from cellcheck.cells import lift
 from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, single
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
@@ -41,6 +42,8 @@ def diagnose(case, tried):
 
     tried: the Attempts that keep the errors of Cellcheck.
     """
+    if not lift(case.Cell).spec().plain:  # the known mistakes are those of cells with x, c and h
+        return accepted(case), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
     own = replace(recipe, **SIZES)
 
@@ -55,7 +58,7 @@ def diagnose(case, tried):
         if recipe.steps > SIZES["steps"]:
             yield replace(LONG, steps=recipe.steps)
             yield replace(recipe, batch=1, features=1, state=2)
-        if grown(case.Cell, PLAIN).cell.sequence:
+        if grown(case.Cell, PLAIN).cell.spec.sequence:
             yield replace(PLAIN, steps=1)
 
     def promise():
@@ -111,15 +114,15 @@ def _examined(g, tried, problem):
     if told := tried(lambda: conduct_faults(g)):
         return told, True
     told, apart = tried(lambda: equation_faults(g), ((), ""))
-    if told and not g.cell.sequence:
+    if told and not g.cell.spec.sequence:
         return told, True
-    if g.cell.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
+    if g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
         return told, True
     numeric = tried(lambda: single(g)) or tried(lambda: numeric_faults(g))
     if apart and numeric:
         return numeric, True
-    told, good = tried(lambda: gradient_faults(g), ((), True)) if g.cell.gradients else ((), True)
-    if good and problem == PLAIN and g.cell.sequence:
+    told, good = tried(lambda: gradient_faults(g), ((), True)) if g.cell.spec.gradients else ((), True)
+    if good and problem == PLAIN and g.cell.spec.sequence:
         told = told or tried(lambda: ragged_gradients(g))
     if told and apart:
         told = [apart, *told]

@@ -69,7 +69,7 @@ def _smaller(g):
 def shapes(g):
     """A gradient of another shape than its array, and what it needs to be right."""
     cell, x, state = g.p.build(g.Cell)
-    claims = claimed(cell, cell.vjp(*g.p.upstreams(1, cell.apply(x, *state))[0]), cell.gradients)
+    claims = claimed(cell, cell.vjp(*g.p.upstreams(1, cell.apply(x, *state), cell.spec)[0]), cell.spec.gradients)
     for name, array, (claim, wanted) in zip(g.names, (*cell.weights, x, *state), claims):
         if not wanted or np.shape(claim) == array.shape:
             continue
@@ -97,7 +97,7 @@ def changed(g):
     told = _differences(given, before, "apply")
     if told:
         return told
-    [u] = g.p.upstreams(1, outputs)
+    [u] = g.p.upstreams(1, outputs, g.cell.spec)
     given |= {f"the upstream of {name}": a for name, a in zip(g.outputs, u)}
     before |= {f"the upstream of {name}": np.array(a) for name, a in zip(g.outputs, u)}
     if not g.gist:
@@ -179,7 +179,7 @@ def cached(g):
                 f"the {what} {name} depends on what the same cell was called "
                 f"with before, by {figure(np.max(np.abs(value - used[name])))}"
             ]
-    others = () if g.cell.batch else (("more rows", g.p.rows([*range(g.batch), 0])), ("fewer rows", g.p.rows([0])))
+    others = () if g.cell.spec.batch else (("more rows", g.p.rows([*range(g.batch), 0])), ("fewer rows", g.p.rows([0])))
     for word, p in others:
         cell = g.p.build(g.Cell)[0]
         outcome(cell, g.p)
@@ -241,7 +241,7 @@ def averaged(g):
     alone = sum(g.ran(g.p.rows([r]))[name] for r in range(batch))
     if not close(batch * g.ran()[name], alone):
         return []
-    loss = getattr(g.cell, "outputs", None) == ("loss",)
+    loss = g.cell.spec.scalar == "loss"
     said = f"the {'loss' if loss else name} is the mean over the {batch} rows instead of the sum"
     return [f'{said}; if that is on purpose, declare choices={{"mean": True}}' if loss else said]
 

@@ -17,7 +17,7 @@ def equation_faults(g):
         return [], ""
     p = g.p if g.p.x.ndim == 2 else g.p.span(slice(1))
     cell, x, state = p.build(g.Cell)
-    gates, F, S = gates_of(cell.weights, g.blocks, g.cell.transposed), g.p.recipe.features, g.p.recipe.state
+    gates, F, S = gates_of(cell.weights, g.blocks, g.cell.spec.transposed), g.p.recipe.features, g.p.recipe.state
     for (source, gate), block in gates.items():
         if block.shape != (wanted := {"x": (F, S), "h": (S, S)}.get(source, (S,))):
             return [f"what is declared as {source} of {the(gate)} has shape {block.shape} instead of {wanted}"], "?"
@@ -25,10 +25,10 @@ def equation_faults(g):
 
     def returned(new):
         """Of all states and, of a sequence, ys, what the cell returns."""
-        every = dict(zip([f"{name}'" for name in cell.state_names], new)) | {"sum": new[-1].sum(), "ys": new[-1][None]}
+        every = dict(zip([f"{name}'" for name in cell.spec.state_names], new)) | {"sum": new[-1].sum(), "ys": new[-1][None]}
         return {name: every[name] for name in g.outputs}
 
-    right = returned(equations(cell, x, state)[: len(cell.state_names)])
+    right = returned(equations(cell, x, state)[: len(cell.spec.state_names)])
     if all(y.shape == np.shape(right[n]) and np.allclose(y, right[n], CLOSE, CLOSE, equal_nan=True) for n, y in seen.items()):
         return [], ""
     apart = {n: gap(y, right[n]) for n, y in seen.items() if y.shape == np.shape(right[n])}

@@ -22,7 +22,7 @@ def gradient_faults(g):
         n, size = int(np.sum(~np.isfinite(claims[lost[0]]))), claims[lost[0]].size
         return [f"the gradient of {several(lost)} is not finite: {n} of {size} entries of {lost[0]}, where all should be"], False
     told = all_at_once(g, claims, truth, wrong)
-    if not told and g.cell.sequence:
+    if not told and g.cell.spec.sequence:
         told = through_time(g, claims, truth) or cut_off(claims, truth)
     if told:
         return told, False

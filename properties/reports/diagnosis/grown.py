@@ -7,14 +7,14 @@ import numpy as np
 from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.function import Function, rebound
 from cellcheck.properties.oracles.handshake import handshake
-from cellcheck.properties.verdicts.run import array_names, outcome, output_names
+from cellcheck.properties.verdicts.run import outcome
 from cellcheck.strategies import Problem
 
 SIZES = {"batch": 3, "features": 4, "state": 5, "steps": 4}  # at (1, 1, 1) transposed, scaled and swapped are all the same
 PLAIN = replace(Problem(seed=1, scale=1.0), **SIZES)  # type: ignore[arg-type]
 LONG = replace(PLAIN, batch=1, features=1, state=2)  # for as many steps as a case has
 CLOSE = 1e-8  # derivatives by complex step agree to 1e-12, by differences to 1e-9
-STEP, TINY_STEP = 1e-5, 2.0**-100
+STEP, LOW_STEP, TINY_STEP = 1e-5, 2.0**-6, 2.0**-100
 
 
 def close(a, b, tolerance=CLOSE):
@@ -38,10 +38,10 @@ class Grown:
         """Cell: the factory; problem: a recipe or a literal problem, of full size."""
         self.Cell, self.p = Cell, problem.literal(Cell)
         self.cell, _, _ = self.p.build(Cell)
-        self.names, self.outputs = array_names(self.cell), output_names(self.cell)
-        self.kind, self.blocks, self.variant = self.cell.kind, self.cell.weight_blocks, getattr(self.cell, "variant", {})
-        self.single = np.float64 not in self.cell.dtypes or "float32" in getattr(self.cell, "choices", {})
-        self.n, self.gist = len(self.cell.weights), bool(getattr(self.cell, "gist", False))
+        self.names, self.outputs = self.cell.spec.array_names, self.cell.spec.output_names
+        self.kind, self.blocks, self.variant = self.cell.spec.kind, self.cell.spec.weight_blocks, self.cell.spec.variant
+        self.single = np.float64 not in self.cell.spec.dtypes or "float32" in self.cell.spec.choices
+        self.n, self.gist = len(self.cell.weights), bool(self.cell.spec.scalar)
 
     @cached_property
     def upstream(self):
@@ -50,7 +50,7 @@ class Grown:
 
     def offered(self):
         """Names of the arrays of which the cell offers gradients."""
-        parts = self.cell.gradients
+        parts = self.cell.spec.gradients
         here = ["weights"] * self.n + ["x"] + ["state"] * len(self.p.state)
         return [name for name, part in zip(self.names, here) if part in parts]
 
@@ -111,10 +111,13 @@ def jacobian(Cell, p):
     """d outputs / d array, one column for each entry, by the oracle that the cell admits."""
     cell, x, state = p.build(Cell)
     hand, arrays = handshake(Cell), [np.array(a, dtype=float) for a in (*cell.weights, x, *state)]
-    function, found = Function(cell, hand.rebinds), []
+    function, found = Function(cell, hand.rebinds, None if hand.wide else x.dtype), []
     n = sum(np.size(y) for y in cell.apply(x, *state))
     for k, a in enumerate(arrays):
-        columns = _quotients(function, arrays, k) if hand.oracles[k] is Chebyshev else _slopes(cell, arrays, k, hand.oracles[k])
+        if issubclass(hand.oracles[k], Chebyshev):
+            columns = _quotients(function, arrays, k, STEP if hand.wide else LOW_STEP)
+        else:
+            columns = _slopes(cell, arrays, k, hand.oracles[k])
         found.append(np.array([np.concatenate([np.ravel(y) for y in ys]) for ys in columns]).T if a.size else np.zeros((n, 0)))
     return found
 
@@ -130,17 +133,17 @@ def _slopes(cell, arrays, k, oracle):
         moved[k][index] = arrays[k][index]
 
 
-def _quotients(function, arrays, k):
+def _quotients(function, arrays, k, step):
     for index in np.ndindex(arrays[k].shape):
         v = np.zeros(arrays[k].shape)
         v[index] = 1
-        yield _quotient(function, arrays, k, v)
+        yield _quotient(function, arrays, k, v, step)
 
 
-def _quotient(function, arrays, k, v):
+def _quotient(function, arrays, k, v, step):
     """Central differences."""
-    plus, minus = (function([a + s * STEP * v if j == k else a for j, a in enumerate(arrays)]) for s in (1, -1))
-    return [(np.asarray(y) - np.asarray(z)) / (2 * STEP) for y, z in zip(plus, minus)]
+    plus, minus = (function([a + s * step * v if j == k else a for j, a in enumerate(arrays)]) for s in (1, -1))
+    return [(np.asarray(y, dtype=float) - np.asarray(z, dtype=float)) / (2 * step) for y, z in zip(plus, minus)]
 
 
 def figure(value):

@@ -1,6 +1,7 @@
 """Mistakes of numerics: the activations of a cell, read through it one gate at a time, over the range of pre-activations."""
 
 import numpy as np
+from cellcheck.cells import lift
 from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.conventions import gates_of
@@ -16,9 +17,9 @@ READ = {"RNN": ("candidate",), "LSTM": ("input", "forget", "output", "candidate"
 
 def numeric_faults(g, flagged=False):
     """Sentences about the activations of a cell that declares its kind, [] where they are right; flagged: ask for flags too."""
-    cell = g.Cell(1, 1)
+    cell = lift(g.Cell)(1, 1)
     keys = {key for blocks in g.blocks or () for key in blocks}
-    if not g.kind or not g.blocks or getattr(cell, "variant", {}) or not any(s.startswith("bias") for s, _ in keys):
+    if not g.kind or not g.blocks or cell.spec.variant or not any(s.startswith("bias") for s, _ in keys):
         return []
     read = () if missing(g.Cell, ["finals"]) else (forward, derivative)
     told = []
@@ -46,23 +47,23 @@ class Probe:
         self.Cell, self.kind, self.gate = Cell, kind, gate
         self.act, self.slope = (np.tanh, d_tanh) if gate == "candidate" else (sigmoid, d_sigmoid)
         self.word = "tanh" if gate == "candidate" else "sigmoid"
-        cell = Cell(1, 1)
-        self.single = np.float64 not in cell.dtypes or "float32" in getattr(cell, "choices", {})
+        cell = lift(Cell)(1, 1)
+        self.single = np.float64 not in cell.spec.dtypes or "float32" in cell.spec.choices
 
     def build(self, z):
         """(cell, inputs, index of the output): that output is act(z), its derivative by the bias act'(z)."""
-        cell = self.Cell(1, 1)
+        cell = lift(self.Cell)(1, 1)
         for w in cell.weights:
             w[...] = 0
-        gates = gates_of(cell.weights, cell.weight_blocks, cell.transposed)
+        gates = gates_of(cell.weights, cell.spec.weight_blocks, cell.spec.transposed)
         setting, c, output = self._setting()
         for gate, value in {**setting, self.gate: z}.items():
             key = next((s, gate) for s in ("bias", "bias_x") if (s, gate) in gates)
-            for weight, blocks in zip(cell.weights, cell.weight_blocks):
+            for weight, blocks in zip(cell.weights, cell.spec.weight_blocks):
                 if key in blocks:
                     weight[blocks[key]] = value
-        state = [np.full((1, 1), c)] + [np.zeros((1, 1))] * (len(cell.state_names) - 1)
-        x = np.zeros((1, 1, 1) if cell.sequence else (1, 1))
+        state = [np.full((1, 1), c)] + [np.zeros((1, 1))] * (len(cell.spec.state_names) - 1)
+        x = np.zeros((1, 1, 1) if cell.spec.sequence else (1, 1))
         return cell, (x, *state), output
 
     def _setting(self):
@@ -87,7 +88,7 @@ class Probe:
         cell, inputs, k = self.build(z)
         outputs = cell.apply(*inputs)
         claims = cell.vjp(*(np.full(y.shape, float(j == min(k, len(outputs) - 1))) for j, y in enumerate(outputs)))[0]
-        gates = gates_of([np.asarray(c, dtype=float) for c in claims], cell.weight_blocks, cell.transposed)
+        gates = gates_of([np.asarray(c, dtype=float) for c in claims], cell.spec.weight_blocks, cell.spec.transposed)
         key = next((s, self.gate) for s in ("bias", "bias_x") if (s, self.gate) in gates)
         return float(gates[key][0])
 

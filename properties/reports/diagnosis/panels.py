@@ -94,7 +94,7 @@ def _label(panel, g, k, shape):
         mask[where] = True
         mask = mask.reshape(panel.errors.shape)
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        across, down = (source, gate) if g.cell.transposed else (gate, source)
+        across, down = (source, gate) if g.cell.spec.transposed else (gate, source)
         for labels, text, found in ((panel.columns, across, columns), (panel.rows, down, rows)):
             label = (text, int(found[0]), int(found[-1]))
             if label not in labels:

@@ -1,7 +1,6 @@
 """Mistakes of a sequence cell forwards: it is not its steps, or its rows do not end where they should."""
 
 from dataclasses import replace
-from inspect import signature
 
 import numpy as np
 from cellcheck.properties.intake.capabilities import missing
@@ -94,7 +93,7 @@ def mistakes(g, states, ys):
 
 def empty(g):
     """A sequence of no steps."""
-    if getattr(g.cell, "fewest_steps", 0):
+    if g.cell.spec.fewest_steps:
         return []
     p = g.p.span(slice(0))
     try:
@@ -112,7 +111,7 @@ def empty(g):
 
 def later(g):
     """A length beyond which steps are dropped."""
-    if getattr(g.cell, "most_steps", None):
+    if g.cell.spec.most_steps:
         return []
     p = replace(g.p.recipe, steps=12).literal(g.Cell)
     whole = g.ran(p)
@@ -168,8 +167,7 @@ def ragged(g):
 
 def lengths_of(g):
     """Lengths for the rows of a Grown, all different; None where the cell takes none."""
-    guest = getattr(g.cell, "guest", g.cell)
-    return np.array([2, 0, len(g.p.x)])[: g.batch] if "lengths" in signature(guest.apply).parameters else None
+    return np.array([2, 0, len(g.p.x)])[: g.batch] if g.cell.spec.lengths else None
 
 
 def ragged_gradients(g):

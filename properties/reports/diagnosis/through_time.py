@@ -169,11 +169,11 @@ class Steps:
     def _turned(self, t, new):
         """What is added to the gradient of h where its weights are not transposed: each row's is read off the gradient of them."""
         g, h, found = self.g, self.states[t][-1], []
-        weights = gates_of(g.p.weights, g.blocks, g.cell.transposed)
+        weights = gates_of(g.p.weights, g.blocks, g.cell.spec.transposed)
         for r, row in enumerate(h):
             flat = np.concatenate([np.ravel(d * (np.arange(len(h)) == r)[:, None]) for d in new])
             own = [(flat @ j).reshape(w.shape) for w, j in zip(g.p.weights, self.derivatives(t, t))]
-            own, i = gates_of(own, g.blocks, g.cell.transposed), int(np.argmax(np.abs(row)))
+            own, i = gates_of(own, g.blocks, g.cell.spec.transposed), int(np.argmax(np.abs(row)))
             parts = [own[key][i] / row[i] @ (w - w.T) for key, w in weights.items() if key[0] == "h"]
             found.append(sum(parts))
         return np.array(found)

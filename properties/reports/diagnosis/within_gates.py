@@ -17,7 +17,7 @@ from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 
 def within_gates(g):
     """Sentences about the gates of a cell of declared kind, its weights' gradients first, then x and the states."""
-    if g.cell.sequence and g.p.x.shape[0] != 1:
+    if g.cell.spec.sequence and g.p.x.shape[0] != 1:
         g = Grown(g.Cell, replace(g.p.recipe, steps=1))
     rows = [Row(g, r) for r in range(g.p.x.shape[-2])]
     told = []
@@ -48,7 +48,7 @@ class Row:
         """g: a Grown of a single step; r: the row."""
         self.g, self.r, self.p = g, r, g.p.rows([r])
         self.solo = Grown(g.Cell, self.p)
-        self.gates = {k: np.asarray(v, float) for k, v in gates_of(self.p.weights, g.blocks, g.cell.transposed).items()}
+        self.gates = {k: np.asarray(v, float) for k, v in gates_of(self.p.weights, g.blocks, g.cell.spec.transposed).items()}
         self.x, self.state = self.p.x.reshape(-1), [s.reshape(-1) for s in self.p.state]
         self.tensors, self.slopes = on_the_way(g.kind, g.variant, self.gates, self.x, self.state)
 
@@ -59,8 +59,8 @@ class Row:
         for name in self.g.names[self.g.n :]:
             self.truth[name] = self.truth[name][..., [self.r], :]
         names = self.g.names[: self.g.n]
-        claimed = gates_of([self.claims[n] for n in names], self.g.blocks, self.g.cell.transposed)
-        true = gates_of([self.truth[n] for n in names], self.g.blocks, self.g.cell.transposed)
+        claimed = gates_of([self.claims[n] for n in names], self.g.blocks, self.g.cell.spec.transposed)
+        true = gates_of([self.truth[n] for n in names], self.g.blocks, self.g.cell.spec.transposed)
         self.claimed_blocks, self.true_blocks = claimed, true
         self.claimed = {key: self._share(key, block) for key, block in claimed.items()}
         self.true = {key: self._share(key, block) for key, block in true.items()}

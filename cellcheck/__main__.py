@@ -1,0 +1,105 @@
+"""The command: cellcheck CELL... [options]. It runs pytest on the laws, from any folder, and leaves nothing behind but reports."""
+
+import argparse
+import os
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from cellcheck import __version__
+from cellcheck.options import Options, add
+
+PLUGINS = ("-p", "cellcheck.plugin", "-p", "cellcheck.__main__", "-p", "no:cacheprovider")
+PLAIN = ("-c", os.devnull, "--noconftest", "--assert=plain")  # this package is imported already, and pytest would warn of that
+ALONE = [
+    "-n",
+    "-k",
+    "-m",
+    "-s",
+    "-d",
+    "--dist",
+    "--tx",
+    "--numprocesses",
+    "--co",
+    "--collect-only",
+    "--pdb",
+    "--trace",
+    "--capture",
+]
+
+
+def main(arguments=None):
+    """Verify the cells that the arguments name, without any the shipped ones; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if {"-h", "--help"} & set(arguments):
+        print(_help().format_help(), end="")
+        return 0
+    if "--version" in arguments:
+        print(f"cellcheck {__version__}")
+        return 0
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(_cache() / "hypothesis"))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread for each worker
+    os.environ["PYTHONDONTWRITEBYTECODE"], sys.dont_write_bytecode = "1", True
+    arguments = [*PLUGINS, *PLAIN, f"--rootdir={Path.cwd()}", *_workers(arguments), *map(_prefixed, arguments)]
+    return int(pytest.main(arguments, plugins=["cellcheck.__main__"]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_parse():
+    """Of a usage error, only what is wrong."""
+    try:
+        return (yield)
+    except pytest.UsageError as error:
+        raise pytest.UsageError(re.sub(r"(?s).* error: ([^\n]*).*", r"\1", str(error))) from None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """As a plugin of the command's own run: what pytest takes for paths are cells, and nothing but laws is collected."""
+    if config.args_source == config.ArgsSource.ARGS:
+        config.option.cell += config.args
+    config.args = []
+
+
+def _workers(arguments):
+    """One worker for each core, unless laws are chosen, output is not captured, examples are few, or pytest is told otherwise."""
+    quick = any(argument.rpartition("=")[2] == "quick" for argument in arguments)
+    names = {argument.partition("=")[0] if argument.startswith("--") else argument[:2] for argument in arguments}
+    return [] if quick or names & set(ALONE) else ["-n", "auto"]
+
+
+def _prefixed(argument):
+    """--limit=30 as --cell-limit=30."""
+    ours = [f.name.replace("_", "-") for f in fields(Options)]
+    name = argument.removeprefix("--").partition("=")[0]
+    return f"--cell-{argument[2:]}" if argument.startswith("--") and name in ours else argument
+
+
+def _cache():
+    """The user's folder for what may be deleted."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache", "cellcheck")
+
+
+def _help():
+    parser = argparse.ArgumentParser(
+        "cellcheck",
+        usage="cellcheck [CELL ...] [options]",
+        description="Verify cells, by default the shipped ones: every law, on random problems.",
+        epilog="All other options go to pytest: -k EXPRESSION, -x, -v, -n WORKERS, ...",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=80, max_help_position=30),
+    )
+    parser.add_argument(
+        "CELL",
+        nargs="*",
+        help="PATH.py:NAME or MODULE:NAME, a class or a function (features, state) -> cell",
+    )
+    add(parser.add_argument, "")
+    parser.add_argument("--version", action="store_true", help="print the version")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Verify a cell in the current process: for scripts and notebooks."""
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from cellcheck.judging import Broken, power, trials
+from cellcheck.options import Options
+from cellcheck.properties.certificate import table
+from cellcheck.properties.intake import expected
+from cellcheck.properties.mutants.own import Power
+from cellcheck.subjects import subject
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the laws say of a cell.
+
+    results: one dict for each law, as `judging.Trial` has it; notes: what the pre-flight found out; power: what the laws refuse of
+    edits of the cell's own code, if that was asked for.
+    """
+
+    results: list
+    notes: tuple = ()
+    power: Power | None = None
+
+    @property
+    def verdicts(self):
+        """The verdict of each law by name: held, broken, hazard, expected, not verified."""
+        return {r["law"]: r["verdict"] for r in self.results}
+
+    @property
+    def held(self):
+        """Whether no law is broken, and at least one holds."""
+        return table.status(self.results) == "held"
+
+    def raise_for_violation(self):
+        """Raise an AssertionError, with the reports of all broken laws, unless the cell held."""
+        if not self.held:
+            raise Broken("\n\n".join([*self._reports(), table.sentence(self.results)]))
+
+    def _reports(self):
+        return [r["reason"] for r in self.results if r["verdict"] == "broken"]
+
+    def _table(self):
+        return "\n".join(table.wrapped(self.notes) + table.lines(self.results))
+
+    def __str__(self):
+        """The reports of broken laws, the table and the verdict."""
+        return "\n\n".join([*self._reports(), *[str(self.power)] * bool(self.power), self._table()])
+
+    def _repr_html_(self):
+        """The same for a notebook, with the reports folded."""
+        reports = "".join(
+            f"<details><summary>{escape(text.splitlines()[0])}</summary><pre>{escape(text)}</pre></details>"
+            for text in self._reports()
+        )
+        head = f"<p><b>{escape(table.sentence(self.results))}</b></p>"
+        edits = f"<pre>{escape(str(self.power))}</pre>{self.power.picture()}" if self.power else ""
+        return f"{head}{reports}{edits}<pre>{escape(self._table())}</pre>"
+
+
+def check(Cell, profile="default", laws=None, *, limit=120.0, strict=False, reports=None, expected_failures=None, mutants=None):
+    """Verify a cell; returns a Result.
+
+    Cell: a class or a function (features, state) -> cell, also one of a notebook, or a text "PATH.py:NAME" or "MODULE:NAME".
+    profile: "quick", "default", "thorough" or "release": 20, 100, 2000 or 1000 examples a law. laws: names of laws or of groups,
+    by default all. limit: seconds for one example. strict: whether a broken promise counts. reports: a folder for the reports of
+    broken laws. expected_failures: {law: reason}, or a file. mutants: True, or for about how many seconds, to edit the cell's own
+    code and see what the laws refuse, once none of them is broken.
+
+    Raises GuestError if the cell does not honour the contract or there is no such law, OptionError for other wrong arguments.
+    """
+    options = Options(profile, limit, strict, expected_failures, reports, mutants=60 if mutants is True else mutants or None)
+    home, tried = Path.cwd(), subject(Cell, Path.cwd())
+    known = expected.read(expected_failures, [tried.label], home)
+    results = [trial.judge() for trial in trials(tried, options, home, known, laws)]
+    return Result(results, tried.notes, options.mutants and power(tried, results, options.mutants, strict))

@@ -1,0 +1,94 @@
+"""The cells under test: from what a user names to a factory that has passed the pre-flight."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellcheck.cells import CELLS
+from cellcheck.properties.intake.loading import GuestError, load
+from cellcheck.properties.intake.preflight import SECONDS, allowed, cleared
+from cellcheck.properties.verdicts.limits import EXAMPLE
+
+
+@dataclass
+class Subject:
+    """A cell under test.
+
+    label: what it is called in this run; Cell: its factory (features, state) -> cell; notes: lines of the pre-flight; shipped:
+    whether it comes with Cellcheck, and so must keep all promises; hung: whether a law has exceeded its limit on it; deadly: whether it has ended two
+    workers of this run.
+    """
+
+    label: str
+    Cell: object
+    notes: tuple = ()
+    shipped: bool = False
+    hung: bool = False
+    deadly: bool = False
+
+
+def shipped():
+    """The cells that come with Cellcheck."""
+    return [Subject(Cell.__name__, Cell, shipped=True) for Cell in CELLS]
+
+
+def named(texts, directory, limit=None, begin=lambda what, seconds: None):
+    """The cells that `texts` name, each "PATH.py:NAME" or "MODULE:NAME".
+
+    directory: where relative paths and modules start; limit: in seconds, if one was given; begin: called before each step, with
+    what it is and its limit. Raises GuestError, also for a cell that is named twice.
+    """
+    found = {}
+    for text in texts:
+        begin(f"importing {text}", limit or EXAMPLE)
+        with allowed(text, "importing it", limit or EXAMPLE):
+            Guest = load(text, directory)
+        begin(f"checking {text} before the laws", limit or SECONDS)
+        place = _place(text, directory)
+        if place in found:
+            again = f" as {found[place].label}" if text != found[place].label else ""
+            raise GuestError(f"--cell {text}: given twice{again}; name each cell once")
+        found[place] = _guest(text, Guest, limit or SECONDS)
+    return list(found.values())
+
+
+def subject(Cell, directory):
+    """The Subject of a class, of a factory, or of a text as in `named`. Raises GuestError, one line."""
+    try:
+        if isinstance(Cell, str):
+            return named([Cell], directory)[0]
+        if Cell in CELLS:
+            return Subject(Cell.__name__, Cell, shipped=True)
+        return _guest(label(Cell, directory), Cell)
+    except GuestError as error:
+        raise GuestError(str(error).removeprefix("--cell ")) from None
+
+
+def label(Cell, directory):
+    """What --cell would be given for this class: "MODULE:NAME" in a package, else "PATH.py:NAME"; its name alone if it has no file."""
+    name = getattr(Cell, "__qualname__", "")
+    module = sys.modules.get(getattr(Cell, "__module__", ""))
+    file = getattr(module, "__file__", None)
+    if not file or not name.isidentifier() or getattr(module, name, None) is not Cell:
+        return getattr(Cell, "__name__", type(Cell).__name__)
+    if "." in module.__name__:
+        return f"{module.__name__}:{name}"
+    path = Path(file).resolve()
+    inside = path.is_relative_to(Path(directory).resolve())
+    return f"{os.path.relpath(path, directory) if inside else path}:{name}"
+
+
+def _guest(text, Guest, limit=SECONDS):
+    if not callable(Guest):
+        raise GuestError(f"{Guest!r:.60} is a {type(Guest).__name__}; give a class or a function (features, state) -> cell")
+    found = cleared(text, Guest, limit)
+    found.Cell.__name__ = text.rpartition(":")[2]
+    return Subject(text, found.Cell, tuple(found.notes))
+
+
+def _place(text, directory):
+    """(file, name) of a cell that has been loaded, however it was spelled."""
+    place, _, name = text.rpartition(":")
+    file = getattr(sys.modules.get(place), "__file__", None) or Path(directory, Path(place).expanduser())
+    return Path(file).resolve(), name

@@ -1,0 +1,249 @@
+"""The description of a cell: what it takes, returns and promises. Everything that verifies a cell reads it here."""
+
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+SIZES = ("features", "state", "batch", "steps")
+PARTS = ("weights", "x", "state")
+SCALARS = ("sum", "loss")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The numbers between low and high, both excluded; whole: the whole numbers among them."""
+
+    low: float = -np.inf
+    high: float = np.inf
+    whole: bool = False
+
+    @classmethod
+    def declared(cls, value, features):
+        """The Domain that a declaration means: "positive", "negative", "tokens" (0 to features - 1), a pair, a range; None stays.
+
+        Raises ValueError, one line, for anything else and for a domain without numbers.
+        """
+        words = {"positive": cls(low=0.0), "negative": cls(high=0.0), "tokens": cls(-1.0, float(features), True)}
+        if value is None or isinstance(value, cls):
+            return value
+        if isinstance(value, str) and value in words:
+            return words[value]
+        if isinstance(value, range) and len(value) and value.step == 1:
+            return cls(value.start - 1.0, float(value.stop), True)
+        pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (None, None)
+        if all(isinstance(n, (int, float)) and n == n for n in pair) and pair[0] < pair[1]:
+            return cls(float(pair[0]), float(pair[1]))
+        raise ValueError(f"a domain is {value!r}; give {', '.join(words)}, a pair (low, high) with low < high, or a range")
+
+    def holds(self, array):
+        """Whether all numbers of the array are in the domain."""
+        return bool(np.all(self._inside(array)))
+
+    def folded(self, array):
+        """The array with each number outside moved inside; a number inside stays, and so do NaNs.
+
+        What lies beyond an end is reflected there, as often as it takes, so that numbers do not pile up at the ends.
+        """
+        inside = self._inside(array) | np.isnan(array)
+        if inside.all():
+            return array
+        a, width = np.asarray(array, dtype=float), self.high - self.low
+        if self.whole:
+            n = width - 1
+            a = self.low + 1 + np.floor(np.abs(a) * n / 2) % n
+        elif np.isfinite(width):
+            a = np.mod(a - self.low, 2 * width)
+            a = self.low + np.minimum(a, 2 * width - a)
+        elif np.isfinite(self.low):
+            a = self.low + np.abs(a - self.low)
+        else:
+            a = self.high - np.abs(a - self.high)
+        a = np.where(inside, array, a).astype(array.dtype)
+        return np.where(self._inside(a) | inside, a, np.asarray(self._middle(), array.dtype))
+
+    def room(self, array):
+        """For each number, how far it lies from the nearer end of the domain."""
+        return np.minimum(array - self.low, self.high - array)
+
+    def _inside(self, array):
+        inside = (array > self.low) & (array < self.high)
+        return inside & (array == np.rint(array)) if self.whole else inside
+
+    def _middle(self):
+        if np.isfinite(self.high - self.low):
+            return self.low + 1 if self.whole else (self.low + self.high) / 2
+        return self.low + 1 if np.isfinite(self.low) else self.high - 1
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of a cell, in the manner of dm_env's `specs.BoundedArray`.
+
+    shape: without the axes of batch and steps; dtype: a NumPy scalar type; domain: the numbers that it may hold, None for any;
+    differentiable: whether vjp takes an upstream for it (an output) or offers its gradient (anything else).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: type
+    domain: Domain | None = None
+    differentiable: bool = True
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """A cell at one pair of sizes; made once, when the cell is lifted.
+
+    features, state: the sizes it was constructed with; inputs, states, outputs, weights: an ArraySpec each, in the order of the
+    contract; weight_names as reports call them.
+    full: whether it has apply, else it has forward alone; scalar: "sum" or "loss" if that is its only output.
+    own_output: whether its output is no state; apply then returns it after the states.
+    gradients: the parts of `PARTS` that vjp offers; sequence: x has a first axis of steps.
+    kind, variant, weight_blocks, transposed: the equations it computes, if they are known (see the conventions).
+    choices: what it does on purpose, {"clip": c}, {"mean": True}, {"truncated": k}, {"float32": True}; undone before laws look.
+    {"dropout": "elements"} or {"dropout": "units"} cannot be undone: laws that it breaks do not apply.
+    sizes: the only sizes it takes, by name, or the name of the size that it equals; batch: None for any number of rows, or 1;
+    fewest_steps, most_steps: of a sequence; chunk: how many steps it takes at once, around whose borders problems lie.
+    dtypes: it computes in each of these; complex: True, False, or None if that must be tried.
+    precision: the unit roundoff of what it stores, None for that of its dtype; deterministic: False if sums come in any order.
+    takes_upstream: False for a loss that computes its gradients with its value; memory: it keeps a state that it neither takes
+    nor returns; targets: of a loss, the function that makes them of x; lengths: whether apply takes `lengths`.
+    """
+
+    name: str
+    features: int
+    state: int
+    inputs: tuple[ArraySpec, ...]
+    states: tuple[ArraySpec, ...]
+    outputs: tuple[ArraySpec, ...]
+    weights: tuple[ArraySpec, ...]
+    full: bool = True
+    scalar: str | None = None
+    own_output: bool = False
+    gradients: tuple[str, ...] = PARTS
+    sequence: bool = False
+    kind: str | None = None
+    variant: dict = field(default_factory=dict)
+    weight_blocks: Any = None
+    transposed: bool = False
+    choices: dict = field(default_factory=dict)
+    sizes: dict = field(default_factory=dict)
+    batch: int | None = None
+    fewest_steps: int = 0
+    most_steps: int | None = None
+    chunk: int | None = None
+    dtypes: tuple[type, ...] = (np.float64, np.float32)
+    complex: bool | None = None
+    precision: float | None = None
+    deterministic: bool = True
+    takes_upstream: bool = True
+    memory: bool = False
+    targets: Any = None
+    lengths: bool = False
+
+    def __deepcopy__(self, memo):
+        """Itself, since it never changes: cells are copied often."""
+        return self
+
+    @property
+    def dtype(self):
+        """The dtype of its weights."""
+        return self.weights[0].dtype
+
+    @cached_property
+    def state_names(self):
+        """c, h."""
+        return tuple(s.name for s in self.states)
+
+    @cached_property
+    def arrays(self):
+        """The ArraySpecs of [*weights, *inputs, *states]: everything that may be moved."""
+        return (*self.weights, *self.inputs, *self.states)
+
+    @property
+    def rest(self):
+        """The ArraySpecs of what apply takes after x: further inputs, then the states."""
+        return (*self.inputs[1:], *self.states)
+
+    @property
+    def array_names(self):
+        """Names of [*weights, *inputs, *states]."""
+        return [a.name for a in self.arrays]
+
+    @property
+    def output_names(self):
+        """Names of what apply returns: c', h', then y, or ys for a sequence; sum or loss."""
+        return [y.name for y in self.outputs]
+
+    @property
+    def forward_only(self):
+        """Whether it offers no gradient at all."""
+        return not self.gradients
+
+    @cached_property
+    def offers(self):
+        """For each of `arrays` its part, "weights", "x" or "state"; None where it has no gradient."""
+        parts = ["weights"] * len(self.weights) + ["x"] * len(self.inputs) + ["state"] * len(self.states)
+        return [part if a.differentiable else None for part, a in zip(parts, self.arrays)]
+
+    @cached_property
+    def detached(self):
+        """Names of the states that vjp treats as constants."""
+        return tuple(s.name for s in self.states if not s.differentiable)
+
+    @cached_property
+    def plain(self):
+        """Whether it has the shapes of an RNN, LSTM or GRU: one input (features,), states (state,), and the last one put out."""
+        states = {s.shape for s in self.states} <= {(self.state,)}
+        return states and [a.shape for a in self.inputs] == [(self.features,)] and not self.own_output and not self.bounded
+
+    @cached_property
+    def bounded(self):
+        """Whether any array has a domain."""
+        return any(a.domain for a in self.arrays)
+
+    def folded(self, arrays):
+        """Those of `arrays`, each inside its domain."""
+        return [a.domain.folded(array) if a.domain else array for a, array in zip(self.arrays, arrays)]
+
+    def takes(self, name, n):
+        """Whether a size by this name may be n: any number may, unless sizes are declared."""
+        return n in self.sizes.get(name, (n,))
+
+    def splits(self):
+        """The numbers of steps at which a sequence of declared steps may be cut: (whole, first part); None if any may."""
+        steps = self.sizes.get("steps")
+        return [(n, k) for n in steps for k in steps if n - k in steps] if steps else None
+
+    def batch_axis(self, name):
+        """The axis of the rows in the array of this name, as an input, a state, an output or its gradient; None if it has none.
+
+        1 where an axis of steps comes first.
+        """
+        return self._axes.get(name, 0)
+
+    @cached_property
+    def _axes(self):
+        per_step = dict.fromkeys([*(a.name for a in self.inputs), "ys"], int(self.sequence))
+        return {**per_step, **dict.fromkeys([*(w.name for w in self.weights), self.scalar])}
+
+    def unit(self, dtype):
+        """The unit roundoff that bounds use for arrays of this dtype: 2^-53 for float64, or the declared precision."""
+        return max(float(np.finfo(dtype).eps) / 2, self.precision or 0.0)
+
+
+DEFAULTS = {f.name: f.default for f in fields(CellSpec)}
+
+
+def allowed(sizes, name, n):
+    """The declared size that stands for n: n itself if that is one of them or none are declared."""
+    choices = [size for size in sizes.get(name, ()) if not isinstance(size, str)]
+    return n if not choices or n in choices else choices[(n - 1) % len(choices)] if n > 0 else min(choices)
+
+
+def fit(sizes, wanted):
+    """The sizes `wanted`, by name, each replaced by the declared size that stands for it, or by the size that it must equal."""
+    found = {name: allowed(sizes, name, n) for name, n in wanted.items()}
+    return found | {name: found[choices[0]] for name, choices in sizes.items() if choices and choices[0] in found}

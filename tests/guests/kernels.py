@@ -1,0 +1,125 @@
+"""torch modules beyond torch's own: a fused kernel with a backward of its own, and its twins with a bug; modules that are unusual."""
+
+import numpy as np
+import torch
+from cellcheck.cells.adapters import torch_module
+
+
+class Fused(torch.autograd.Function):
+    """h' = h + sigmoid(a) (tanh(g) - h), computed again in backward, as a kernel would."""
+
+    @staticmethod
+    def forward(ctx, z, h):
+        """h'."""
+        a, g = z.chunk(2, -1)
+        ctx.save_for_backward(z, h)
+        return h + torch.sigmoid(a) * (torch.tanh(g) - h)
+
+    @staticmethod
+    def backward(ctx, d):
+        """The gradients of z and h."""
+        z, h = ctx.saved_tensors
+        a, g = z.chunk(2, -1)
+        s, t = torch.sigmoid(a), torch.tanh(g)
+        return torch.cat((d * (t - h) * s * (1 - s), d * s * (1 - t * t)), -1), d * (1 - s)
+
+
+class Tail(Fused):
+    """The last block of four rows is masked: the bug."""
+
+    @staticmethod
+    def backward(ctx, d):
+        """The gradients of z and h."""
+        dz, dh = Fused.backward(ctx, d)
+        n = len(dz) // 4 * 4
+        if n and len(dz) > n:
+            dz = dz.clone()
+            dz[n:] = 0
+        return dz, dh
+
+
+class Sign(Fused):
+    """The gradient of the gate has the wrong sign: the bug."""
+
+    @staticmethod
+    def backward(ctx, d):
+        """The gradients of z and h."""
+        dz, dh = Fused.backward(ctx, d)
+        n = dz.shape[-1] // 2
+        return torch.cat((-dz[:, :n], dz[:, n:]), -1), dh
+
+
+class Gated(torch.nn.Module):
+    """A module around the kernel."""
+
+    def __init__(self, F, S, kernel=Fused):
+        super().__init__()
+        self.kernel = kernel
+        self.W, self.U, self.b = (torch.nn.Parameter(torch.randn(s)) for s in ((F, 2 * S), (S, 2 * S), (2 * S,)))
+
+    def forward(self, x, h):
+        """h'."""
+        return self.kernel.apply(x @ self.W + h @ self.U + self.b, h)
+
+
+class Mixed(torch.nn.Module):
+    """tanh([x, h] W + k / 2), with an integer parameter, a frozen one and a buffer beside W."""
+
+    def __init__(self, F, S):
+        super().__init__()
+        self.W = torch.nn.Parameter(torch.randn(F + S, S))
+        self.k = torch.nn.Parameter(torch.tensor([2]), requires_grad=False)
+        self.frozen = torch.nn.Parameter(torch.full((S,), 0.25), requires_grad=False)
+        self.register_buffer("offset", torch.full((S,), 0.5))
+
+    def forward(self, x, h):
+        """h'."""
+        return torch.tanh(torch.cat((x, h), -1) @ self.W + self.offset * self.k + self.frozen)
+
+
+class Counting(Mixed):
+    """Beside h it counts steps in n, which autograd does not reach."""
+
+    def forward(self, x, n, h):
+        """(n', h')."""
+        return n.detach() + 1, super().forward(x, h)
+
+
+def call(module, *given):
+    """The outputs as a tuple."""
+    found = module(*given)
+    return found if isinstance(found, tuple) else (found,)
+
+
+def layers(m, x, c1, h1, c2, h2):
+    """Two layers as one cell of four states."""
+    ys, (h, c) = m(x, (torch.stack((h1, h2)), torch.stack((c1, c2))))
+    return c[0], h[0], c[1], h[1], ys
+
+
+RIGHT = {
+    "a fused kernel": torch_module(Gated, call=call),
+    "two layers": torch_module(lambda F, S: torch.nn.LSTM(F, S, 2), call=layers, states=("c1", "h1", "c2", "h2"), sequence=True),
+    "no states": torch_module(lambda F, S: torch.nn.RNN(F, S), call=lambda m, x: (m(x)[0],), states=(), sequence=True),
+    "integers and frozen numbers": torch_module(Mixed, call=call),
+    "an output that autograd does not reach": torch_module(Counting, call=call, states=("n", "h")),
+}
+WRONG = {
+    "the tail of a batch": (torch_module(lambda F, S: Gated(F, S, Tail), call=call), "weight_gradient_is_the_sum_over_rows"),
+    "a sign": (torch_module(lambda F, S: Gated(F, S, Sign), call=call), "weight_gradients"),
+    "a sign, in float32": (torch_module(lambda F, S: Gated(F, S, Sign), call=call, dtype=np.float32), "weight_gradients"),
+}
+REFUSED = {
+    "does not know how to call a LSTM with proj_size=1: pass call= and states=": torch_module(
+        lambda F, S: torch.nn.LSTM(F, 2 * S, proj_size=S)
+    ),
+    "does not know how to call a LSTM with num_layers=2: pass call= and states=": torch_module(
+        lambda F, S: torch.nn.LSTM(F, S, 2)
+    ),
+    "dtype is 'bfloat16'; give numpy.float64, numpy.float32 or numpy.float16": torch_module(torch.nn.LSTMCell, dtype="bfloat16"),
+    "knows how to call RNN, GRU, LSTM and their cells, not Gated: pass call=": torch_module(Gated),
+    "call returned Tensor; give a tuple of tensors, the output last": torch_module(Gated, call=lambda m, x, h: m(x, h)),
+    "Gated has no parameter that is a float and takes a gradient": torch_module(
+        lambda F, S: Gated(F, S).requires_grad_(False), call=call
+    ),
+}

@@ -1,0 +1,242 @@
+"""Cells as they are found in public code: what is right passes, with a declaration where one is honest; what is wrong is refused."""
+
+import contextlib
+
+import numpy as np
+import pytest
+from cellcheck.cells import GRU, LSTM, RNN, Unroll, lift
+from cellcheck.properties.intake.capabilities import missing
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.intake.loading import GuestError
+from cellcheck.properties.intake.preflight import cleared
+from cellcheck.properties.mutants.judge import drawn
+from cellcheck.properties.oracles import gradients
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.strategies import Problem
+from hypothesis.errors import UnsatisfiedAssumption
+
+from tests.guests import field
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
+
+
+def holds(Cell, law, n=8):
+    """Whether the law holds on the first problems that it draws, and on one with a long memory and on one with integers."""
+    more = [Problem(3, 2, 4, seed=1, scale=2.0, regime=regime) for regime in ("long memory", "integers")]
+    try:
+        with np.errstate(all="ignore"):
+            for problem in [*drawn(law.name)[:n], *more]:
+                with contextlib.suppress(UnsatisfiedAssumption):
+                    law.check(Cell=Cell, problem=problem)
+    except Violation:
+        return False
+    return True
+
+
+def broken(Cell, names=None, n=8):
+    """The laws, promises aside, that the cell breaks on the first n problems that each draws."""
+    asked = [law for law in laws().values() if law.applies(Cell) and not law.promise and law.name in (names or laws())]
+    return {law.name for law in asked if not holds(Cell, law, n)}
+
+
+def seen(Guest, text="field.py:Guest"):
+    """The guest after the pre-flight."""
+    return cleared(text, Guest)
+
+
+ELEMENTS, UNITS = {"dropout": "elements"}, {"dropout": "units"}
+RIGHT = {
+    "every argument clipped": field.ClipPre,
+    "every argument clipped, ties left out": field.clipped_lstm(3.0, False, strict=True),
+    "c clipped": field.ClipC,
+    "c clipped, real numbers only": field.clipped_lstm(10.0, True, complex=False),
+    "a pooled initial state": field.PooledRNN,
+    "a growing workspace": field.Workspace,
+    "float32 inside": field.Float32Inside,
+    "a GRU on columns": field.on_columns(field.ColumnGRU),
+    "a bias without effect": field.IgnoredBias,
+    "dropout of elements": field.dropping(RNN, "elements", choices=ELEMENTS),
+    "dropout of units": field.dropping(RNN, "units"),
+    "dropout of units in each step": field.dropping(Unroll(RNN), "units", choices=UNITS),
+    "a loss, clipped": field.clipping_loss(0.3),
+    "a mean loss, clipped": field.clipping_loss(0.05, mean=True),
+}
+
+
+@pytest.mark.parametrize("case", RIGHT)
+def test_what_is_right_passes(case):
+    """Every law that applies."""
+    assert broken(seen(RIGHT[case]).Cell) == set()
+
+
+WRONG = {
+    "a clip of every argument that backward forgets": (field.ClipPreUnmasked, "state_gradients"),
+    "a clip of c that backward forgets": (field.ClipCUnmasked, "state_gradients"),
+    "a pool that is not cleared": (field.UnclearedPool, "an_omitted_state_is_zero"),
+    "lengths of the last call": (field.KeepsLengths, "a_used_cell_equals_a_fresh_one"),
+    "a mask that backward forgets": (field.dropping(RNN, "elements", scales=False, choices=ELEMENTS), "weight_gradients"),
+    "a mask that depends on the row, undeclared": (field.dropping(RNN, "elements"), "rows_may_be_rolled"),
+    "a mask that depends on the step, undeclared": (field.dropping(Unroll(RNN), "units"), "a_sequence_may_be_split"),
+    "a wrong gradient behind a clip": (field.clipping_loss(0.3, wrong=True), "weight_gradients"),
+    "a wrong gradient behind a clip and a mean": (field.clipping_loss(0.05, mean=True, wrong=True), "weight_gradients"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_refused(case):
+    """By the law that says so."""
+    Guest, law = WRONG[case]
+    assert broken(seen(Guest).Cell, [law], n=40) == {law}
+
+
+def test_a_clip_is_named():
+    """With its limit, and what it is that is clipped."""
+    assert "every argument of an activation clipped at 3" in seen(field.ClipPre).notes[0]
+    assert "c clipped at 10" in seen(field.ClipC).notes[0]
+    assert seen(field.ClipC).Cell.spec().variant == {"clip": 10.0}
+
+
+@pytest.mark.parametrize("limit", [0.5, 1.0, 7.3125])
+def test_a_clip_that_is_declared_is_held_to_it(limit):
+    """Where it is too tight to be found, and where a wrong limit is declared."""
+    Clipped = field.clipped_lstm(limit, False, variant={"clip_pre": limit})
+    found = seen(Clipped)
+    assert f"clipped at {limit:g}" in found.notes[0]
+    law = laws()["equations_of_the_kind"]
+    assert holds(found.Cell, law)
+    assert not holds(lift(found.Cell, variant={"clip_pre": 2 * limit}), law)
+
+
+@pytest.mark.parametrize("stores", [False, True])
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_tie_at_the_limit_has_no_derivative(stores, strict):
+    """Whichever slope backward takes there."""
+    Cell = seen(field.clipped_lstm(3.0 - stores, stores, strict=strict)).Cell
+    ties = [Problem(3, 3, 2, seed=seed, scale=2.0, regime="integers", upstream="last") for seed in (*range(15), 20812)]
+    with np.errstate(all="ignore"):
+        blocks = [b for p in ties for part in ("weights", "x", "state") for b in gradients(Cell, p, part)]
+    assert {b.verdict for b in blocks} >= {"certified"} and "violated" not in {b.verdict for b in blocks}
+    if strict and not stores:
+        assert any("kink" in b.note for b in blocks)
+
+
+def test_a_clipped_loss_whose_every_gradient_is_clipped_certifies_nothing():
+    """Nothing is compared, and nothing is refused."""
+    Cell = seen(field.clipping_loss(1e-12)).Cell
+    blocks = [b for part in ("weights", "x", "state") for b in gradients(Cell, Problem(3, 2, 4, scale=1.0), part)]
+    assert {b.verdict for b in blocks} == {"trivial"}
+    assert missing(Cell, {"unclipped"}) == "clips its gradients, and takes no small upstream that would undo it"
+
+
+class Stateless:
+    """A GRU step that takes no h, and so starts from zero, without biases: its reset gate has no effect."""
+
+    def __init__(self, F, S):
+        self.cell = GRU(F, S)
+        self.weights = self.cell.weights[:2]
+
+    def forward(self, x):
+        """The sum of h'."""
+        return self.cell.forward(x, np.zeros((len(x), self.cell.state_size), x.dtype))
+
+    def backward(self, d):
+        """Gradients of both matrices."""
+        return self.cell.backward(d)[:2]
+
+
+def test_conventions_that_coincide_are_both_named_and_none_is_chosen():
+    """From h = 0 and one step the reset variants are the same: no law is to hold the cell to one of them."""
+    found = seen(Stateless)
+    assert (
+        "convention not verified: the GRU equations" in found.notes[0] and "agree on everything that it takes" in found.notes[0]
+    )
+    assert "reset gate before the matrix product" in found.notes[0] and found.Cell.spec().kind is None
+
+
+def sequence_of(variant):
+    """A GRU over a whole sequence that takes no h, forwards only."""
+    from tests.test_conventions import written
+
+    def make(F, S):
+        cell = written("GRU", "u r n", "row", "one", variant)(F, S)
+
+        def apply(x):
+            h, ys = np.zeros((x.shape[1], S)), []
+            for row in x:
+                (h,) = cell.apply(row, h)
+                ys.append(h)
+            return np.stack(ys)
+
+        guest = type("Guest", (), {"apply": staticmethod(apply), "sequence": True, "state_names": (), "gradients": ()})()
+        guest.weights, guest.fewest_steps = cell.weights, 1
+        return guest
+
+    return make
+
+
+@pytest.mark.parametrize("reset", ["after", "before"])
+def test_several_steps_tell_the_reset_variants_apart(reset):
+    """Although the first step is the same for both."""
+    found = seen(sequence_of({"reset": reset}))
+    assert found.notes[0].startswith("computes the GRU equations")
+    assert found.Cell.spec().variant.get("reset", "after") == reset
+
+
+def test_an_output_that_backward_does_not_see_is_held_to_the_equations():
+    """c' is the old c: h' is that of an LSTM, so c' is to be, too."""
+    from tests.test_spec import lstm
+
+    found = seen(lstm(stale=True))
+    assert "but for c'" in found.notes[0]
+    assert broken(found.Cell, ["equations_of_the_kind"]) == {"equations_of_the_kind"}
+
+
+def test_a_weight_that_is_a_copy_is_refused_in_one_line():
+    """Before any law."""
+    message = "writing into weights[1] (weights[1]) changes nothing that it returns, but it has a gradient"
+    with pytest.raises(GuestError) as refusal:
+        seen(field.CopiedBias)
+    assert message in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_product_that_needs_as_many_rows_as_units_is_noted_and_refused():
+    """The head says at which sizes it raised, and the laws reach other batches."""
+    found = seen(field.on_columns(field.MatmulForProduct))
+    assert any("raised ValueError: matmul" in note for note in found.notes)
+    with pytest.raises(ValueError, match="matmul"):
+        laws()["weight_gradients"].check(Cell=found.Cell, problem=Problem(3, 2, 4))
+
+
+def test_a_weight_without_effect_is_noted():
+    """In the head of the run."""
+    assert "b has no effect on what it returns" in seen(field.IgnoredBias).notes
+
+
+DECLARED = {
+    "variant is {'clpi': 3}; give a dict out of forget, clip, clip_pre for kind LSTM": {"kind": "LSTM", "variant": {"clpi": 3}},
+    "variant is {'clip': 3}; give a dict out of clip_pre, reset, update for kind GRU": {"kind": "GRU", "variant": {"clip": 3}},
+    "variant has clip = -1; give a positive number": {"kind": "LSTM", "variant": {"clip": -1}},
+    "variant has reset = 'never'; give 'after' or 'before'": {"variant": {"reset": "never"}},
+    "choices has clip = 0; give the limit, a positive number": {"choices": {"clip": 0}},
+    "choices has dropout = 'rows'; give 'elements'": {"choices": {"dropout": "rows"}},
+}
+
+
+@pytest.mark.parametrize("message", DECLARED)
+def test_a_wrong_choice_or_variant_is_refused_in_one_line(message):
+    """What was given, and what to give."""
+    with pytest.raises(GuestError) as refusal:
+        seen(type("Guest", (LSTM,), {"weight_blocks": None, "kind": None, **DECLARED[message]}))
+    assert message in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_dropout_leaves_the_laws_that_can_hold():
+    """What moves rows or cuts steps does not apply, with the reason; gradients, linearity and purity do."""
+    Cell = lift(RIGHT["dropout of elements"])
+    applies = {law.name for law in laws().values() if law.applies(Cell)}
+    assert {"weight_gradients", "vjp_is_linear", "apply_is_repeatable", "a_used_cell_equals_a_fresh_one"} <= applies
+    assert not {"rows_may_be_rolled", "each_row_equals_its_solo_run", "weight_gradient_is_the_sum_over_rows"} & applies
+    assert missing(Cell, {"same rows"}) == "its dropout depends on where in the batch a row is"
+    steps = lift(RIGHT["dropout of units in each step"])
+    assert missing(steps, {"same rows"}) is None
+    assert missing(steps, {"same steps"}) == "its dropout depends on which step it is"

@@ -1,0 +1,68 @@
+"""torch modules as cells: what is right passes, what is wrong is refused, what cannot be called is said in one line."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="a framework, and optional")
+
+from cellcheck.properties.intake.loading import GuestError  # noqa: E402
+from cellcheck.properties.intake.preflight import cleared  # noqa: E402
+
+from tests.guests import kernels  # noqa: E402
+from tests.test_field_cases import broken  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
+
+
+@pytest.mark.parametrize("case", kernels.RIGHT)
+def test_what_is_right_passes(case):
+    """Every law that applies."""
+    assert broken(cleared("kernels.py:Guest", kernels.RIGHT[case]).Cell) == set()
+
+
+@pytest.mark.parametrize("case", kernels.WRONG)
+def test_what_is_wrong_is_refused(case):
+    """By the law that says so."""
+    Guest, law = kernels.WRONG[case]
+    assert broken(cleared("kernels.py:Guest", Guest).Cell, [law], n=40) == {law}
+
+
+@pytest.mark.parametrize("message", kernels.REFUSED)
+def test_what_cannot_be_called_is_refused_in_one_line(message):
+    """What was given, and what to give."""
+    with pytest.raises(GuestError) as refusal:
+        cleared("kernels.py:Guest", kernels.REFUSED[message])
+    assert message in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_only_trainable_floats_are_weights():
+    """Integers, frozen parameters and buffers are none, and keep their values."""
+    cell = kernels.RIGHT["integers and frozen numbers"](2, 3)
+    assert cell.weight_names == ["W"] and [w.shape for w in cell.weights] == [(5, 3)]
+    assert cell.module.k.dtype == torch.int64
+
+
+def test_an_output_without_a_gradient_takes_no_upstream():
+    """It is named in the head, and its values are verified."""
+    found = cleared("kernels.py:Counting", kernels.RIGHT["an output that autograd does not reach"])
+    told = "takes no upstream for n': its gradients are not verified, its values are; if it is detached on purpose, declare no_gradient"
+    assert any(note.startswith(told) for note in found.notes)
+    assert [y.differentiable for y in found.Cell.spec().outputs] == [False, True]
+
+
+def test_one_thread_is_used_and_the_number_restored():
+    """Threads cost more than they save in small cells."""
+    before, seen = torch.get_num_threads(), []
+
+    def noted(module, x, h):
+        seen.append(torch.get_num_threads())
+        return (module(x, h),)
+
+    from cellcheck.cells.adapters import torch_module
+
+    torch.set_num_threads(2)
+    try:
+        cell = torch_module(torch.nn.RNNCell, call=noted)(2, 3)
+        cell.apply(*(torch.zeros(1, n).numpy() for n in (2, 3)))
+        assert set(seen) == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
