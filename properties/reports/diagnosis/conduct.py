@@ -275,6 +275,8 @@ def _placed(g, name, r):
         return None
     alike = g.ran(g.p.rows([r] * g.batch))[name]
     if close(alike[..., :1, :] + 0 * alike, alike):
+        if close(alike[..., 0, :], g.ran(g.p.rows([r]))[name][..., 0, :]):
+            return None
         return "what a row gives depends on how many rows there are, not on what they hold"
     dropped, said = int(np.sum(alike == 0)), f"what row {r} gives depends on its place in the batch, not on the other rows"
     mask = f", and of rows that are all alike {dropped} of {alike.size} entries are exactly 0: as in dropout with a fixed seed"

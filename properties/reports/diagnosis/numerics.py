@@ -7,8 +7,8 @@ from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.conventions import gates_of
 from cellcheck.properties.reports.diagnosis.grown import figure
 
-GRID = "0 .5 1 2.5 3.5 5.5 6.5 8.5 9.5 12 15 18 19.5 20.5 25 31 36 38 41 60 80 90 200 400 700 711 750 1500"
-GRID = tuple(map(float, GRID.split()))  # of pre-activations
+STEPS = "0 .5 1 2.5 3.5 5.5 6.5 8.5 9.5 12 15 18 19.5 20.5 25 31 36 38 41 60 80 90 200 400 700 711 750 1500"
+GRID = tuple(map(float, STEPS.split()))  # of pre-activations
 OFF, SINGLE = 1e-9, (1e-5, 1e-6)  # relative, far more than a few ulp; relative and absolute in float32
 LIMITS = {709.78: "exp overflows", 710.48: "cosh overflows", 355.24: "its square overflows", 88.72: "exp overflows in float32"}
 BIG = 45.0  # sigmoid is 1, tanh is 1

@@ -182,6 +182,6 @@ def ragged_gradients(g):
         alone = [g.claims(p=g.p.rows([r]).span(slice(n)))[name][0] for r, n in enumerate(lengths)]
         if off := [r for r, d in enumerate(alone) if not same(claims[name][r], d)]:
             worst = figure(max(gap(claims[name][r], alone[r]) for r in off))
-            said = f"the gradient of {name} of rows {off} is not that of each row alone, by {worst}: padding is differentiated"
-            return [f"with lengths {lengths.tolist()} {said}"]
+            said = f"with lengths {lengths.tolist()} the gradient of {name} of rows {off}"
+            return [f"{said} is not that of each row alone, by {worst}"]
     return []
