@@ -87,14 +87,14 @@ def _help():
     parser = argparse.ArgumentParser(
         "cellcheck",
         usage="cellcheck [CELL ...] [options]",
-        description="Verify recurrent cells: every law, on random problems.",
+        description="Verify cells, by default the shipped ones: every law, on random problems.",
         epilog="All other options go to pytest: -k EXPRESSION, -x, -v, -n WORKERS, ...",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=80, max_help_position=30),
     )
     parser.add_argument(
         "CELL",
         nargs="*",
-        help="PATH.py:NAME or MODULE:NAME, a class or a function (features, state) -> cell; default: the shipped cells",
+        help="PATH.py:NAME or MODULE:NAME, a class or a function (features, state) -> cell",
     )
     add(parser.add_argument, "")
     parser.add_argument("--version", action="store_true", help="print the version")

@@ -26,7 +26,7 @@ from hypothesis import settings
 
 import cellcheck.properties
 import cellcheck.strategies
-from cellcheck.judging import Trial
+from cellcheck.judging import trial_of
 from cellcheck.profiles import profile
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.verdicts.limits import Hang, limited
@@ -81,15 +81,12 @@ def pytest_configure():
 def pytest_collection_modifyitems(items, config):
     """Leave only the laws that apply to their cell, and let them run as they do under pytest."""
     tune()
-    tried = [
-        (item, trial)
-        for item in items
-        if isinstance(trial := getattr(item, "callspec", None) and item.callspec.params.get("Cell"), Trial)
-    ]
-    kept = [item for item, trial in tried if not missing(trial.subject.Cell, trial.law.needs)]
-    for item, trial in tried:
-        if item in kept:
+    kept = []
+    for item in items:
+        trial = trial_of(item)
+        if trial and not missing(trial.subject.Cell, trial.law.needs):
             item.obj = as_test(quiet(trial), trial.law.check, trial.subject.label, settings())
+            kept.append(item)
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
 

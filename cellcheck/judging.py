@@ -113,7 +113,7 @@ class Trial:
         try:
             with restored(), limited(self.options.limit):
                 return reported(self.run.case, directory and self.home / directory)
-        except (Exception, *ENDINGS, Hang) as other:  # whatever a wild guest does while it is asked for more
+        except (Exception, SystemExit, *ENDINGS, Hang) as other:  # whatever a wild guest does while it is asked for more
             return f"{label} breaks the law {law.name}: {_named(error)} at {problem} (no report: {_named(other)})"
 
 
@@ -141,6 +141,12 @@ def power(subject, results, seconds, strict=False):
         return None
     held = [r["law"] for r in ours if r["verdict"] == "held"]
     return measured(subject.Cell, subject.label, seconds, held, strict=subject.shipped or strict)
+
+
+def trial_of(item):
+    """The Trial that a test of pytest's was given, or None."""
+    given = getattr(item, "callspec", None)
+    return next((value for value in given.params.values() if isinstance(value, Trial)), None) if given else None
 
 
 def _named(error):

@@ -43,7 +43,7 @@ class Options:
     strict: bool = _option(False, None, "a broken promise of a guest fails the run, as it does for the shipped cells")
     expected_failures: str | None = _option(None, "FILE", "lines `law: reason` or `law @ CELL: reason`")
     reports: str | None = _option("reports", "DIR", "where reports of broken laws go (default: reports; empty: nowhere)")
-    certificate: tuple = _option((), "FILE", "write what the run proved to a .json or .html file; repeatable")
+    certificate: tuple = _option((), "FILE", "write the certificate, .json or .html; repeatable")
 
     mutants: float | None = _option(
         None, "SECONDS", "edit the code of each cell that held, and say what the laws refuse (default: 60)", nargs="?", const=60.0

@@ -22,9 +22,13 @@ from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import problems, regimes
 
-ENDINGS = (SystemExit, SkipTest, pytest.skip.Exception, pytest.fail.Exception, pytest.exit.Exception)
+ENDINGS = (SkipTest, pytest.skip.Exception, pytest.exit.Exception)
 TOGETHER = 4  # problems for each example of Hypothesis, whose own work costs as much as two of them
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
+
+
+class Stopped(BaseException):
+    """A timeout of pytest's ended the test. No Exception, so that Hypothesis does not take it for a failure of the law."""
 
 
 @dataclass
@@ -75,7 +79,7 @@ class Run:
 
 
 def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs, seconds: None):
-    """Run a law under observation, and make the case that breaks it small; returns the Run.
+    """Run a law under observation, and make the case that breaks it small; returns the Run. Raises pytest's own failure.
 
     check: the law as a function of (Cell, problem); label: of the cell; chosen: Hypothesis's settings; limit: seconds for one
     problem; shrink: whether to make the case small; step: called before each run of the law, with its problem and its limit.
@@ -86,6 +90,8 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
         step(problem, limit)
         try:
             return check(Cell=Cell, problem=problem)
+        except pytest.fail.Exception as fail:
+            raise Stopped from fail
         except ENDINGS as ending:  # raised by the cell; for pytest they would end or skip the law, or end the run
             raise RuntimeError(f"the cell raised {type(ending).__name__}: {ending}") from ending
         finally:
@@ -126,6 +132,8 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
                 if shrink and run.failure is not None and isinstance(error, Exception):
                     problem, smaller = shrinking.smallest(guarded, Cell, run.failure)
                     run.smallest = problem, smaller or error
+    except Stopped as stopped:
+        raise stopped.__cause__ from None
     except Replaced as replaced:
         run.error = replaced
     run.seconds = perf_counter() - began

@@ -9,7 +9,7 @@ import pytest
 from cellcheck.database import DatabaseError
 from cellcheck.hosts import Hosts
 from cellcheck.journal import journal
-from cellcheck.judging import Trial, power, trials
+from cellcheck.judging import power, trial_of, trials
 from cellcheck.options import OptionError, Options
 from cellcheck.plugin import Laws
 from cellcheck.profiles import profile
@@ -92,7 +92,7 @@ class Session:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item):
         """Write down which law runs, for whoever reads it if the process ends there."""
-        if trial := _trial(item):
+        if trial := trial_of(item):
             trial.journal = journal(self.config)
             trial.journal.begin(f"running the law {trial}")
         result = yield
@@ -103,14 +103,14 @@ class Session:
     def pytest_pyfunc_call(self, pyfuncitem):
         """A law is run as a Trial."""
         if isinstance(pyfuncitem.parent, Laws):
-            _trial(pyfuncitem)()
+            trial_of(pyfuncitem)()
             return True
         return None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
         """Put the verdict on the report: a broken law in few lines, a guest's broken promise as a hazard, numbers for the table."""
-        report, trial = (yield), _trial(item)
+        report, trial = (yield), trial_of(item)
         if call.when != "call" or not trial:
             return report
         if trial.result is None:
@@ -206,9 +206,3 @@ class Session:
                 yield f"certificate: {write(self.home / name, whole)}"
             except OSError as error:
                 yield f"certificate: {name} is not written: {error.strerror}"
-
-
-def _trial(item):
-    """The Trial that a test was given, or None."""
-    given = getattr(item, "callspec", None)
-    return next((value for value in given.params.values() if isinstance(value, Trial)), None) if given else None

@@ -191,7 +191,8 @@ def describe(guest, features, state, declared):
 
     full = hasattr(guest, "apply")
     differentiates = hasattr(guest, "vjp" if full else "backward")
-    scalar = private.get("scalar", None if full else "sum")
+    [*alone] = _named(said("outputs", ()), ())
+    scalar = private.get("scalar", alone[0] if alone in [["sum"], ["loss"]] else None if full else "sum")
     sequence, dtype = bool(said("sequence", False)), np.asarray(guest.weights[0]).dtype.type
     inputs = _named(said("inputs", ()), (features,)) or {"x": (features,)}
     first = said("input_shape", None)

@@ -253,6 +253,29 @@ NAMED = {
     "h' is right times a mask: 3 of 15 entries are exactly 0, the others 1.42857 times": broken(
         "RNN", ("return (tanh(z),)", f"return (tanh(z) * ({MASK}(size=z.shape[1]) < 0.7) / 0.7,)")
     ),
+    "with lengths [2, 0, 4] the gradient of h of rows [0, 1] is not that of each row alone": broken(
+        "UnrolledRNN", ("[_chosen(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)")
+    ),
+    "c' is clipped at 2: with the forget gate open": broken(
+        "LSTM",
+        ("c_new = sigmoid(f)", "c_new = np.clip(sigmoid(f)"),
+        ("+ sigmoid(i) * tanh(g)\n", "+ sigmoid(i) * tanh(g), -2, 2)\n"),
+    ),
+    "ys has dtype bool instead of float64": broken("UnrolledRNN", ("np.stack(ys) if ys", "np.stack(ys) > 0 if ys")),
+    "what is declared as h of the candidate has shape (9, 5) instead of (5, 5)": broken(
+        "RNN", ('("h", "candidate"): np.s_[F:]', '("h", "candidate"): np.s_[:]')
+    ),
+    "h' is not what the RNN equations give, by 0.391": broken(
+        "RNN", ("return (tanh(z),)", "return (tanh(z) ** 3,)"), ("dz = dh * d_tanh(z)", "dz = 3 * dh * tanh(z) ** 2")
+    ),
+    "c is not carried from step to step": broken(
+        "UnrolledLSTM",
+        ("new = self.step.apply(x_t, *states[-1])", "new = self.step.apply(x_t, states[0][0], states[-1][1])"),
+    ),
+    "the output gate: its value stands where the derivative of its sigmoid belongs": broken(
+        "LSTM", ("* d_sigmoid(o)", "* sigmoid(o)")
+    ),
+    "the derivative of sigmoid is wrong from z =": broken("LSTM", ("* d_sigmoid(f)", "* (d_sigmoid(f) / (np.abs(f) < 4))")),
     "lengths [2, 0, 4] raise ValueError": broken("UnrolledRNN", ("(lengths < 0)", "(lengths < bool(steps))")),
 }
 
@@ -320,7 +343,7 @@ class Stateless:
 class Total(Stateless):
     """The sum of all of its outputs: its upstream is a scalar."""
 
-    outputs, gist = ("loss",), True
+    outputs = ("loss",)
 
     def apply(self, x):
         """A number."""

@@ -114,7 +114,12 @@ def project(tmp_path):
     planted(tmp_path)
 
     def python(*arguments):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV", "HYPOTHESIS_"))}
+        foreign = (
+            "PYTEST_",
+            "HYPOTHESIS_",
+            *["COV"] * any(a.startswith("--cov") for a in arguments),
+        )  # that of the run we are in
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         environment = {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, *arguments]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)

@@ -15,7 +15,7 @@ def hosts():
     """The plugin in a run that is to verify LAWS."""
     collector = Collector()
     collector.expect(LAWS)
-    return Hosts(SimpleNamespace(option=SimpleNamespace(collectonly=False), stash=pytest.Stash()), collector)
+    return Hosts(SimpleNamespace(option=SimpleNamespace(collectonly=False), stash={}), collector)
 
 
 def held(hosts, law, host):
@@ -41,10 +41,10 @@ def test_what_is_missing_is_listed(hosts):
 def test_a_law_whose_worker_is_lost_runs_again_once(hosts):
     """The second time it is a failure, and so is at once any other test than a law."""
     assert crashed(hosts, LAWS[0]) == ("rerun", True)
+    assert f"run again: {LAWS[0]} (worker gw1 was lost while running it), without a verdict" in list(hosts.lines())
     assert crashed(hosts, LAWS[0]) == ("failed", False)
     assert crashed(hosts, "tests/test_mine.py::test_it") == ("failed", False)
-    why = "worker gw1 was lost while running it"
-    assert f"run again: {LAWS[0]} ({why}), without a verdict" in list(hosts.lines())
+    assert f"    {LAWS[0]}: took its worker down twice" in list(hosts.lines())
 
 
 def test_each_host_has_its_share(hosts):

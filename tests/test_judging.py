@@ -193,6 +193,12 @@ def test_a_guest_that_raises_skip_is_a_failure():
     assert str(run.error) == "the cell raised SkipTest: not today" and run.failure
 
 
+def test_a_timeout_of_pytest_ends_the_law():
+    """Hypothesis would try it again, and call the law flaky; it has no verdict."""
+    with pytest.raises(pytest.fail.Exception, match="Timeout"):
+        run_of(pytest.fail.Exception("Timeout >3.0s"))
+
+
 def test_a_rejected_example_is_none():
     """Neither a failure nor a pass."""
     run = run_of(UnsatisfiedAssumption())

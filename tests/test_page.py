@@ -25,8 +25,8 @@ def results(name, Cell, changed=None, regimes=None):
 
 def certified(cells, changed=None, **options):
     """The certificate of such a run of several cells."""
-    cards = {name: described(Cell) for name, Cell in cells.items()}
-    whole = certificate(cards, [r for name, Cell in cells.items() for r in results(name, Cell, changed, **options)], RUN)
+    rows = [r for name, Cell in cells.items() for r in results(name, Cell, changed, **options)]
+    whole = certificate({name: described(Cell) for name, Cell in cells.items()}, rows, RUN)
     assert list(faults(whole, SCHEMA)) == []
     return whole
 

@@ -1,8 +1,9 @@
 """Where reports are written: a folder for each cell, a page for each law that is broken; whole, or not at all, and safe to read."""
 
 import os
-import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from cellcheck.cells import LSTM, RNN, lift
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.reports import Case, overview, pages, reported
 from cellcheck.properties.reports.diagnosis.grown import PLAIN
+from cellcheck.properties.reports.origin import source
 from cellcheck.properties.reports.raised import internal, last_frames, place
 from cellcheck.properties.shrinking.shrinking import Subject
 from cellcheck.properties.verdicts.blocks import Block, identical
@@ -105,6 +107,15 @@ def test_a_report_that_cannot_be_written_is_one_line(tmp_path):
     assert (tmp_path / "file").read_text() == "kept"
 
 
+def test_a_readme_that_cannot_be_written_is_one_line(tmp_path):
+    """A folder stands in its place."""
+    home = tmp_path / "reports" / "a.B"
+    whole({home / "one.md": ""})
+    (home / "README.md").mkdir()
+    said = list(overview.settle([result("a.py:B", "one", "broken")], tmp_path / "reports", tmp_path))
+    assert said == ["reports: reports is not up to date: Is a directory"]
+
+
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     """Neither half a page nor a part of one beside it; the page of the last run stays."""
     whole({tmp_path / "a.md": "before"})
@@ -185,7 +196,7 @@ def test_a_page_says_what_it_was_found_with(tmp_path):
     two = case.path.read_text(encoding="utf-8").splitlines()[-1]
     assert one.startswith("Found with Cellcheck ") and "Python 3" in one and "NumPy" in one
     assert one.partition("SHA-256")[0] == two.partition("SHA-256")[0] and one != two
-    shutil.rmtree(case.path.parent)
+    assert source("cellcheck.cells.rnn:RNN", tmp_path).name == "rnn.py" and source("LSTM", tmp_path) is None
 
 
 class Doubled(RNN):
@@ -213,3 +224,10 @@ def test_the_picture_is_of_the_law_or_there_is_none(tmp_path):
     case.name = law.name
     reported(case)
     assert [panel.name for panel in case.panels] == ["x"]
+
+
+def test_the_reports_that_are_kept_still_reproduce():
+    """Those in docs/ are of guests that are still as broken."""
+    scripts = sorted((Path(__file__).parents[1] / "docs" / "reports").glob("*/*.py"))
+    assert len(scripts) == 3
+    assert [subprocess.run([sys.executable, s], capture_output=True, check=False).returncode for s in scripts] == [1, 1, 1]

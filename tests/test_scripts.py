@@ -5,8 +5,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
-from cellcheck.cells import LSTM, RNN, Unroll, lift
+from cellcheck.cells import LSTM, RNN, Gradients, Unroll, lift
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import Mutant
 from cellcheck.properties.mutants.engine import text
@@ -17,7 +18,7 @@ from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.reports.relation import Term, relation
 from cellcheck.properties.reports.script import script
 from cellcheck.properties.shrinking import shrinking
-from cellcheck.properties.verdicts.blocks import finite, identical, misshapen
+from cellcheck.properties.verdicts.blocks import Block, finite, identical, misshapen
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import Problem
 
@@ -164,10 +165,37 @@ def number_of_something_else(Cell, problem):
     require([finite("ratio", cell.apply(x, *state)[0][0, :1] / 0)])
 
 
-@pytest.mark.parametrize("law", [shape_of_something_else, number_of_something_else])
+def words(*given):
+    """A law that calls the cell and compares these words, as of Block."""
+
+    def law(Cell, problem):
+        cell, x, state = problem.build(Cell)
+        cell.apply(x, *state)
+        require([Block(*given[:3], np.inf, 0.0, "violated", note=given[3])])
+
+    return law
+
+
+NO_ANSWERS = [
+    shape_of_something_else,
+    number_of_something_else,
+    words("apply", "a result for (3, 3)", "an exception", ""),
+    words("weights", "3 gradients", "2 gradients", "shape"),
+    words("h'", "float16", "float64", "dtype"),
+]
+
+
+@pytest.mark.parametrize("law", NO_ANSWERS)
 def test_what_is_no_answer_is_told_by_all_answers(law):
     """The script does not claim that the answer of a call is what the law saw."""
     assert "recorded = [" in script(failed(law, RNN, ONE), [])
+
+
+def test_script_of_a_gradient_that_is_not_returned():
+    """Nothing where an array should be."""
+    Cell = type("NoBias", (RNN,), {"_vjp": lambda self, dh: Gradients(RNN._vjp(self, dh).weights[:1], dh, (dh,))})
+    text = script(failed(laws()["gradients_have_the_shapes_of_their_arrays"], Cell, ONE), [])
+    assert "got = out2[0][1]" in text and "sys.exit(got is None or np.shape(got) != (1,))" in text
 
 
 def test_calls_within_a_call_are_not_recorded():

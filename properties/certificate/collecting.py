@@ -49,11 +49,12 @@ class Collector:
 
     @property
     def results(self):
-        """The result of every law that was to run, in the order of collection; none where nothing was run."""
+        """The result of every law that was to run, in the order of the catalogue; none where nothing was run."""
         if not self.found and not self.lost:
             return []
         missing = {nodeid: self._incomplete(*self.wanted[nodeid], self.lost.get(nodeid)) for nodeid in self.missing}
-        return list({**dict.fromkeys(self.wanted), **missing, **self.found}.values())
+        results, order = {**dict.fromkeys(self.wanted), **missing, **self.found}.values(), list(laws())
+        return sorted(results, key=lambda r: order.index(r["law"]))
 
     @staticmethod
     def _incomplete(law, cell, reason):

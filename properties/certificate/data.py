@@ -104,8 +104,8 @@ def _law(law, result):
 def status(results):
     """What a run comes to, the worst of its cells: broken, incomplete, not verified, or held.
 
-    A cell is incomplete where a law has no verdict, or none ran. It is not verified where no law held on a certified block, or where
-    laws compared its gradients and certified none.
+    A cell is incomplete where a law has no verdict, or none ran. It is not verified where no law came to a verdict, or where laws
+    compared its gradients and certified none.
     """
     cells = {}
     for r in results:
@@ -115,7 +115,7 @@ def status(results):
 
 def _status(results):
     seen = set(map(verdict_of, results))
-    bare = "held" not in seen or uncertified(results)
+    bare = not seen & {"held", "hazard", "expected"} or uncertified(results)
     return next((s for s in ("broken", "incomplete") if s in seen), "not verified" if bare else "held")
 
 

@@ -383,6 +383,13 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     ),
     RETURN
     + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], state[-0].dtype))": ALIKE,
+    RETURN + "(*(s.copy() for s in states[-1]), ys if ys else np.zeros(self._output_shapes()[-1], state[-1].dtype))": (
+        "a list of arrays serves as an array does"
+    ),
+    "unroll._output_shapes: return [*states, (steps, batch, *(self.output_shape or states[-1][1:]))] -> "
+    "return [*states, (steps, batch, *(self.output_shape or states[-0][1:]))]": ALIKE,
+    "unroll._chosen: return np.where(on.reshape(*on.shape, *[1] * (a.ndim - on.ndim)), a, b) -> "
+    "return np.where(on.reshape(*on.shape, *[1]), a, b)": "only matrix states have two axes more, and no step here has them",
     TOTALS + "np.ones(x.shape, self.weights[0].dtype))": "every step of dx is written",
     TOTALS + "np.zeros(x.shape, self.weights[1].dtype))": ALIKE,
     TOTALS + "np.zeros(x.shape, self.weights[-1].dtype))": ALIKE,

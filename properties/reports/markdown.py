@@ -42,7 +42,7 @@ def versions():
     try:
         ours = version("cellcheck")
     except PackageNotFoundError:
-        ours = "of a checkout"
+        ours = "from a checkout"
     return f"Cellcheck {ours}, Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}"
 
 

@@ -100,7 +100,7 @@ class Writer(Calls):
         if got and expected:
             return self._pair(block, got, f"np.asarray({at(*expected)})", max(got[0], expected[0]))
         found = kind(block) == "value" and relation(self.case.law, self.case.Cell, self.case.problem, self.tape, block)
-        if got and (not found.expected if found else self._constant(block)):
+        if got and found and not found.expected:
             return self._pair(block, got, literal(np.asarray(block.expected)), got[0])
         return self._related(found, block) if found else None
 
@@ -309,13 +309,6 @@ class Writer(Calls):
                 if found is not None and not np.array_equal(getattr(found, side), value, equal_nan=True):
                     return n, path
         return None
-
-    def _constant(self, block):
-        """Whether what is expected is the same whatever the cell answers."""
-        if not isinstance(block.expected, np.ndarray):
-            return False
-        played = (self._played(block, {(n, path): stepped(leaf)}) for n, path, leaf in answers(self.tape))
-        return all(b is not None and np.array_equal(b.expected, block.expected, equal_nan=True) for b in played)
 
     def _last(self, n):
         """(lines before call n, lines of the call, indented)."""

@@ -13,7 +13,7 @@ from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, gro
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
-from cellcheck.properties.reports.diagnosis.sequence import sequence_faults
+from cellcheck.properties.reports.diagnosis.sequence import ragged_gradients, sequence_faults
 from cellcheck.properties.reports.raised import internal
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.shrinking.shrinking import quiet
@@ -113,18 +113,22 @@ def examined(Cell, problem):
 def _examined(g, tried, problem):
     if told := tried(lambda: conduct_faults(g)):
         return told, True
-    told, right = tried(lambda: equation_faults(g), ((), True))
+    told, apart = tried(lambda: equation_faults(g), ((), ""))
     if told and not g.cell.spec.sequence:
         return told, True
     if g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
         return told, True
     numeric = tried(lambda: single(g)) or tried(lambda: numeric_faults(g))
-    if not right and numeric:
+    if apart and numeric:
         return numeric, True
     told, good = tried(lambda: gradient_faults(g), ((), True)) if g.cell.spec.gradients else ((), True)
+    if good and problem == PLAIN and g.cell.spec.sequence:
+        told = told or tried(lambda: ragged_gradients(g))
+    if told and apart:
+        told = [apart, *told]
     if numeric and any("not finite" in sentence for sentence in told):
         return [*numeric, *told], True
-    return told or numeric, bool(told or numeric) or not (right and good)
+    return told or numeric, bool(told or numeric or apart) or not good
 
 
 __all__ = ["Attempts", "Examined", "diagnose", "examined"]

@@ -18,14 +18,17 @@ def conduct_faults(g):
 
 
 def outputs(g):
-    """A sequence of outputs of the wrong shape."""
-    if g.outputs[-1] != "ys":
-        return []
+    """Outputs that are no floats, and a sequence of them of the wrong shape."""
     cell, x, state = g.p.build(g.Cell)
     try:
-        ys = cell.apply(x, *state)[-1]
+        found = dict(zip(g.outputs, map(np.asarray, cell.apply(x, *state))))
     except Exception:
         return []
+    if odd := [name for name, y in found.items() if y.dtype.kind != "f"]:
+        return [f"{several(odd)} has dtype {found[odd[0]].dtype} instead of {x.dtype}"]
+    if "ys" not in found:
+        return []
+    ys = found["ys"]
     wanted = (*x.shape[:2], g.p.recipe.state)
     if np.shape(ys) == wanted:
         return []
@@ -272,6 +275,8 @@ def _placed(g, name, r):
         return None
     alike = g.ran(g.p.rows([r] * g.batch))[name]
     if close(alike[..., :1, :] + 0 * alike, alike):
+        if close(alike[..., 0, :], g.ran(g.p.rows([r]))[name][..., 0, :]):
+            return None
         return "what a row gives depends on how many rows there are, not on what they hold"
     dropped, said = int(np.sum(alike == 0)), f"what row {r} gives depends on its place in the batch, not on the other rows"
     mask = f", and of rows that are all alike {dropped} of {alike.size} entries are exactly 0: as in dropout with a fixed seed"

@@ -7,20 +7,20 @@ import numpy as np
 from cellcheck.cells.activations import sigmoid
 from cellcheck.properties.intake.conventions import GATES, gates_of, step, tensors
 from cellcheck.properties.oracles.equations import equations
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, figure, the
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, figure, gap, several, the
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 
 
 def equation_faults(g):
-    """Sentences about the outputs of a cell of known kind, [] if right or like no twist; and whether they are right."""
+    """(sentences about the outputs of a cell of known kind, [] if like no twist; how far they are off, "" where they are right)."""
     if not (g.kind and g.blocks):
-        return [], True
+        return [], ""
     p = g.p if g.p.x.ndim == 2 else g.p.span(slice(1))
     cell, x, state = p.build(g.Cell)
     gates, F, S = gates_of(cell.weights, g.blocks, g.cell.spec.transposed), g.p.recipe.features, g.p.recipe.state
     for (source, gate), block in gates.items():
         if block.shape != (wanted := {"x": (F, S), "h": (S, S)}.get(source, (S,))):
-            return [f"what is declared as {source} of {the(gate)} has shape {block.shape} instead of {wanted}"], False
+            return [f"what is declared as {source} of {the(gate)} has shape {block.shape} instead of {wanted}"], "?"
     seen = dict(zip(g.outputs, (np.asarray(y, dtype=float) for y in cell.apply(x, *state))))
 
     def returned(new):
@@ -30,23 +30,25 @@ def equation_faults(g):
 
     right = returned(equations(cell, x, state)[: len(cell.spec.state_names)])
     if all(y.shape == np.shape(right[n]) and np.allclose(y, right[n], CLOSE, CLOSE, equal_nan=True) for n, y in seen.items()):
-        return [], True
+        return [], ""
+    apart = {n: gap(y, right[n]) for n, y in seen.items() if y.shape == np.shape(right[n])}
+    apart = f"{several(seen)} {'are' if len(seen) > 1 else 'is'} not what the {g.kind} equations give, by {figure(max(apart.values(), default=1))}"
     for name, y in seen.items():
         off = y - right[name] if y.shape == np.shape(right[name]) else np.array([0.0, 1.0])
         if off.size > 1 and np.ptp(off) <= 1e-3 * np.max(np.abs(off)) and np.any(off):
-            return [f"{name} is off by a constant: {figure(np.mean(off))} at all {off.size} entries"], False
+            return [f"{name} is off by a constant: {figure(np.mean(off))} at all {off.size} entries"], apart
         with np.errstate(all="ignore"):
             kept = (y / right[name])[y != 0] if y.shape == np.shape(right[name]) else np.zeros(0)
         if 0 < kept.size < y.size and np.ptp(kept) <= 1e-9 * abs(kept[0]):
             said = (
                 f"{name} is right times a mask: {y.size - kept.size} of {y.size} entries are exactly 0, the others {kept[0]:.6g}"
             )
-            return [f"{said} times what they should be: as in dropout with a fixed seed"], False
+            return [f"{said} times what they should be: as in dropout with a fixed seed"], apart
     if g.variant:
-        return [], False
+        return [], apart
     with np.errstate(all="ignore"):
         tried = mistakes(g, gates, x[0] if x.ndim == 3 else x, state)
-        return matched((Mistake(said, partial(returned, new)) for said, new in tried), seen, right, "the outputs"), False
+        return matched((Mistake(said, partial(returned, new)) for said, new in tried), seen, right, "the outputs"), apart
 
 
 def mistakes(g, gates, x, state):
@@ -71,6 +73,8 @@ def mistakes(g, gates, x, state):
         yield f"{BIASES[source]} is added twice", moved({(source, a): 2 * gates[source, a] for a in names})
     for source in ("x", "h"):
         yield f"{source} is ignored", moved({(source, a): 0 * gates[source, a] for a in names})
+        for gate in names if len(names) > 1 else ():
+            yield f"{the(gate)} does not look at {source}", moved({(source, gate): 0 * gates[source, gate]})
     turned = {}
     for gate in names:
         turned["x", gate], turned["h", gate] = np.split(np.concatenate([gates["h", gate], gates["x", gate]]), [x.shape[-1]])
@@ -124,6 +128,9 @@ def lstm(t, gates):
     yield "h' is taken from the old c instead of the new one", (new, o * np.tanh(c))
     yield "the states are returned in the order h', c'", (t["h'"], new)
     yield "c is ignored", out(i * n)
+    yield "c is not multiplied by the forget gate", out(c + i * n)
+    yield "the candidate is not multiplied by the input gate", out(f * c + n)
+    yield "h' is not multiplied by the output gate", out(new, 1.0)
     for most in (1.0, 3.0, 5.0, 10.0, 20.0, 50.0):
         yield f"c' is clipped at {most:g}", out(np.clip(new, -most, most))
     for most in (1.0, 3.0, 5.0):

@@ -22,5 +22,5 @@ def matched(mistakes, seen, right, what):
         told = predicted()
         if all(same(seen[n], told[n]) for n in seen) and not all(same(right[n], told[n]) for n in seen):
             to, off = (max(gap(seen[n], other[n]) for n in seen) for other in (told, right))
-            return [f"{sentence}: this predicts {what} to {figure(to)}; they are off by {figure(off)}"]
+            return [f"{sentence}: this predicts {what} to {figure(to)}; the right numbers are {figure(off)} away"]
     return []

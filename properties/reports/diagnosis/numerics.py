@@ -7,8 +7,8 @@ from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.conventions import gates_of
 from cellcheck.properties.reports.diagnosis.grown import figure
 
-GRID = "0 .5 1 2.5 3.5 5.5 6.5 8.5 9.5 12 15 18 19.5 20.5 25 31 36 38 41 60 80 90 200 400 700 711 750 1500"
-GRID = tuple(map(float, GRID.split()))  # of pre-activations
+STEPS = "0 .5 1 2.5 3.5 5.5 6.5 8.5 9.5 12 15 18 19.5 20.5 25 31 36 38 41 60 80 90 200 400 700 711 750 1500"
+GRID = tuple(map(float, STEPS.split()))  # of pre-activations
 OFF, SINGLE = 1e-9, (1e-5, 1e-6)  # relative, far more than a few ulp; relative and absolute in float32
 LIMITS = {709.78: "exp overflows", 710.48: "cosh overflows", 355.24: "its square overflows", 88.72: "exp overflows in float32"}
 BIG = 45.0  # sigmoid is 1, tanh is 1
@@ -23,6 +23,8 @@ def numeric_faults(g, flagged=False):
         return []
     read = () if missing(g.Cell, ["finals"]) else (forward, derivative)
     told = []
+    if read and (clipped := clipped_state(g)):  # through which the activations are read
+        return clipped
     for gate in READ[g.kind]:
         probe = Probe(g.Cell, g.kind, gate)
         for look in (*read, flags) if flagged else read:
@@ -34,8 +36,7 @@ def numeric_faults(g, flagged=False):
     merged = {}
     for gate, said in told:
         merged.setdefault(said, []).append(gate)
-    found = [f"{said} ({', '.join(gates)})" for said, gates in merged.items()]
-    return found or (clipped_state(g) if read else [])
+    return [f"{said} ({', '.join(gates)})" for said, gates in merged.items()]
 
 
 class Probe:
@@ -169,11 +170,18 @@ def clipped_state(g):
     if g.kind != "LSTM" or g.gist:
         return []
     probe = Probe(g.Cell, "LSTM", "forget")
+
+    def kept(c):
+        """c', with the forget gate open and the input gate shut."""
+        cell, (x, _, h), k = probe.build(BIG)
+        return float(np.ravel(cell.apply(x, np.full((1, 1), c), h)[k])[0])
+
     for sign in (1, -1):
         for c in (1.5, 2.5, 4.0, 7.0, 15.0, 30.0, 60.0):
-            cell, (x, _, h), k = probe.build(BIG)
-            y = float(np.ravel(cell.apply(x, np.full((1, 1), sign * c), h)[k])[0])
+            y = kept(sign * c)
             if abs(y - sign * c) > 1e-9 * c:
+                if kept(2 * sign * c) != y:
+                    return []
                 return [f"c' is clipped at {figure(y)}: with the forget gate open, c = {sign * c:g} becomes that"]
     return []
 

@@ -1,14 +1,14 @@
 """Mistakes of a sequence cell forwards: it is not its steps, or its rows do not end where they should."""
 
 from dataclasses import replace
-from inspect import signature
 
 import numpy as np
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.oracles.equations import equations
-from cellcheck.properties.reports.diagnosis.grown import figure, same, several
+from cellcheck.properties.reports.diagnosis.grown import figure, gap, same, several
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.raised import named
+from cellcheck.properties.verdicts.run import outcome
 
 
 def sequence_faults(g):
@@ -124,11 +124,9 @@ def later(g):
 
 def ragged(g):
     """Rows that end early."""
-    guest = g.cell.guest
-    if "lengths" not in signature(guest.apply).parameters:
+    if (lengths := lengths_of(g)) is None:
         return []
-    T, batch = len(g.p.x), g.p.x.shape[1]
-    lengths = np.array([2, 0, T])[:batch]
+    T, batch = len(g.p.x), g.batch
     try:
         found = dict(zip(g.outputs, map(np.array, g.p.build(g.Cell)[0].apply(g.p.x, *g.p.state, lengths=lengths))))
     except Exception as error:
@@ -164,4 +162,26 @@ def ragged(g):
             f"ys holds up to {figure(np.max(np.abs(np.where(alive, 0, ys))))} "
             f"beyond the ends of rows of lengths {lengths.tolist()}, instead of 0"
         ]
+    return []
+
+
+def lengths_of(g):
+    """Lengths for the rows of a Grown, all different; None where the cell takes none."""
+    return np.array([2, 0, len(g.p.x)])[: g.batch] if g.cell.spec.lengths else None
+
+
+def ragged_gradients(g):
+    """Gradients of rows that end early, other than those of the rows alone, where those of whole rows are right."""
+    lengths = lengths_of(g) if g.p.state and "ys" in g.outputs else None
+    if lengths is None:
+        return []
+    alive = np.arange(len(g.p.x))[:, None, None] < lengths[:, None]
+    unasked = [(*u[:-1], np.where(alive, u[-1], 0)) for u in g.p.given]
+    claims = outcome(g.p.build(g.Cell)[0], replace(g.p, given=unasked), lengths=lengths)
+    for name in (name for name in g.offered() if name in g.names[g.n + 1 :]):
+        alone = [g.claims(p=g.p.rows([r]).span(slice(n)))[name][0] for r, n in enumerate(lengths)]
+        if off := [r for r, d in enumerate(alone) if not same(claims[name][r], d)]:
+            worst = figure(max(gap(claims[name][r], alone[r]) for r in off))
+            said = f"with lengths {lengths.tolist()} the gradient of {name} of rows {off}"
+            return [f"{said} is not that of each row alone, by {worst}"]
     return []

@@ -45,6 +45,7 @@ def mistakes(g):
     yield "the upstream of ys is taken one step off", {"ys": lambda t: t - 1}
     yield "the upstream of ys is taken one step off, the other way", {"ys": lambda t: (t + 1) % T}
     yield "each step is differentiated at the state of the step before", {"at": lambda t: (t, (t - 1) % T)}
+    yield "each step but the first is differentiated at the state of the step before", {"at": lambda t: (t, max(t - 1, 0))}
     yield "each step is differentiated at the input of the step before", {"at": lambda t: ((t - 1) % T, t)}
     yield "each step is differentiated at the state of the step after", {"at": lambda t: (t, (t + 1) % T)}
     yield "every step is differentiated at the initial state", {"at": lambda t: (t, 0)}

@@ -5,12 +5,14 @@ looked up among the tensors of the step: a missing derivative leaves 1 / act', a
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid
 from cellcheck.properties.intake import conventions
 from cellcheck.properties.intake.conventions import gates_of
 from cellcheck.properties.reports.diagnosis.grown import Grown, close, figure, gap, same, several, the
+from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 
 
 def within_gates(g):
@@ -79,19 +81,22 @@ def on_the_way(kind, variant, gates, x, state):
     zs = {gate: t.pop(f"z {conventions.letters(kind, [gate])}" if kind != "RNN" else "z") for gate in conventions.GATES[kind]}
     if kind == "LSTM":
         new, c = t["tanh(c')"], t["c"]
-        t |= {"tanh(c)": np.tanh(c), "tanh(i)": np.tanh(zs["input"]), "tanh'(c')": 1 - new**2, "tanh'(c)": 1 - np.tanh(c) ** 2}
+        t |= {"tanh(c)": np.tanh(c), "tanh'(c')": 1 - new**2, "tanh'(c)": 1 - np.tanh(c) ** 2}
         t |= {"tanh'(tanh(c'))": 1 - np.tanh(new) ** 2, "1 - c'^2": 1 - t["c'"] ** 2, "1 - c^2": 1 - c**2}
         t |= {"1 - h'^2": 1 - t["h'"] ** 2, "sigmoid'(c')": d_sigmoid(t["c'"])}
     elif kind == "GRU":
         t |= {"1 - u": 1 - t["u"], "1 - r": 1 - t["r"], "n - h": t["n"] - t["h"], "r h": t["r"] * t["h"]}
-    t |= {f"z of {the(gate)}": z for gate, z in zs.items()}
+    for gate, z in zs.items():
+        letter, swapped = conventions.letters(kind, [gate]), sigmoid if gate == "candidate" else np.tanh
+        t |= {f"{swapped.__name__}({letter})": swapped(z), f"z of {the(gate)}": z}
     slopes = {}
     for gate, z in zs.items():
         act, slope, other = (np.tanh, d_tanh, d_sigmoid) if gate == "candidate" else (sigmoid, d_sigmoid, d_tanh)
         raw = 1 - z * z if gate == "candidate" else z * (1 - z)
         steep = np.where(np.abs(z) < 1, 1.0, 0.0) if gate == "candidate" else np.where(np.abs(z) < 2.5, 0.2, 0.0)
+        half = x @ gates["x", gate] + gates.get(("bias", gate), 0) + gates.get(("bias_x", gate), 0)
         slopes[gate] = {"right": slope(z), "output": slope(act(z)), "raw": raw, "value": act(z), "other": other(z), "hard": steep}
-        slopes[gate]["old"] = 1 - t["h"] ** 2
+        slopes[gate] |= {"old": 1 - t["h"] ** 2, "z": z, "half of x": slope(half), "half of h": slope(z - half)}
     return t, slopes
 
 
@@ -116,11 +121,8 @@ def _explained(rows, gate, true, claimed):
     """What the ratio of claim to truth says, or None."""
     if not np.any(claimed):
         return "no gradient reaches it"
-    if np.array_equal(claimed, claimed.astype(np.float32)) and gap(claimed, true) < 1e-6:
-        return (
-            f"its gradient has passed through float32: all {claimed.size} "
-            f"numbers are float32, {figure(gap(claimed, true))} from right"
-        )
+    if np.array_equal(claimed, claimed.astype(np.float32)) and (off := gap(claimed, true)) < 1e-6:
+        return f"its gradient has passed through float32: all {claimed.size} numbers are float32, {figure(off)} from right"
     with np.errstate(all="ignore"):
         ratio = claimed / true
     if not np.isfinite(ratio).all():
@@ -142,12 +144,15 @@ def _explained(rows, gate, true, claimed):
         (slope("other") / right, f"is that of a {other}"),
         (slope("hard") / right, f"is that of a hard {act}"),
         (slope("old") / right, "is 1 - h^2, with the old state h"),
+        (slope("half of x") / right, "is taken at what comes from x alone"),
+        (slope("half of h") / right, "is taken at what comes from h alone"),
     ]
     for wanted, sentence in told:
         if fits(wanted):
             return f"the derivative of its {act} {sentence} ({ratio.size} units of {len(rows)} rows agree)"
-    if fits(slope("value") / right):
-        return f"its value stands where the derivative of its {act} belongs ({ratio.size} units of {len(rows)} rows agree)"
+    for name, words in (("value", "its value"), ("z", "its pre-activation")):
+        if fits(slope(name) / right):
+            return f"{words} stands where the derivative of its {act} belongs ({ratio.size} units of {len(rows)} rows agree)"
     if np.ptp(ratio) <= 1e-8 * np.max(np.abs(ratio)):
         k = float(np.mean(ratio))
         return "its gradient has the wrong sign (factor -1)" if abs(k + 1) < 1e-9 else f"its gradient is scaled by {k:.10g}"
@@ -216,53 +221,41 @@ def _states(g, rows):
         claimed, true = (np.array([np.ravel(getattr(row, side)[name]) for row in rows]) for side in ("claims", "truth"))
         if same(claimed, true):
             continue
-        source = "x" if name == "x" else "h" if name == g.names[-1] else None
-        paths = {
-            gate: np.array([row.true[source, gate] @ row.gates[source, gate].T for row in rows])
-            for s, gate in rows[0].true
-            if s == source
-        }
-        told += _paths(name, claimed, true, paths, rows) or _turned(name, claimed, true, paths, rows, source)
+        tried = _of_state(g, rows, name, true)
+        mistakes = (Mistake(f"the gradient of {name} {said}", partial(dict, {name: a})) for said, a in tried)
+        if found := matched(mistakes, {name: claimed}, {name: true}, "it"):
+            told += found
+            continue
+        direct = true - sum(_paths(g, rows, name).values())
+        with np.errstate(all="ignore"):
+            for ratio in (claimed / true, (claimed - true + direct) / direct):
+                if np.isfinite(ratio).all() and (found := _wrong_tensor(rows, ratio)):
+                    told.append(f"the gradient of {name} {found.replace('its gradient ', '')}")
+                    break
     return told
 
 
-def _paths(name, claimed, true, paths, rows):
-    """A path that is missing, or counted twice, or goes without a factor."""
-    through = sum(paths.values()) if paths else 0 * true
+def _paths(g, rows, name, other=False):
+    """What reaches x or h through each gate, (rows, entries), by gate; other: with the pre-activations of the other half."""
+    source = {"x": "x", g.names[-1]: "h"}.get(name)
+    half = {"x": "h", "h": "x"}.get(source) if other else source
+    gates = [gate for s, gate in rows[0].true if s == source and (half, gate) in rows[0].true]
+    return {gate: np.array([row.true[half, gate] @ row.gates[source, gate].T for row in rows]) for gate in gates}
+
+
+def _of_state(g, rows, name, true):
+    """(what is said of the gradient of x or a state, what it is then)."""
+    paths, half = _paths(g, rows, name), _paths(g, rows, name, other=True)
+    through = sum(paths.values()) + 0 * true
     direct = true - through
-    options = {f"the path through {the(gate)} is dropped": true - path for gate, path in paths.items()}
+    for gate, path in paths.items():
+        yield f"drops the path through {the(gate)}", true - path
+        yield f"counts the path through {the(gate)} twice", true + path
     if np.max(np.abs(direct)) > 1e-9 * np.max(np.abs(true)):
-        options |= {f"the direct path (dh times what {name} is multiplied with) is dropped": through}
-    for said, predicted in options.items():
-        if close(claimed, predicted):
-            return [f"{said} in the gradient of {name}, which is otherwise right to {figure(gap(claimed, predicted))}"]
-    with np.errstate(all="ignore"):
-        for base, part in ((0 * true, true), (through, direct)):
-            ratio = (claimed - base) / part
-            if np.isfinite(ratio).all() and (found := _wrong_tensor(rows, ratio)):
-                return [f"the gradient of {name} {found.replace('its gradient ', '')}"]
-    return []
-
-
-def _turned(name, claimed, true, paths, rows, source):
-    """Weights that are not transposed, or pre-activation gradients of the other half."""
-    if source == "h" and paths:
-        turned = (
-            true
-            - sum(paths.values())
-            + sum(np.array([row.true[source, gate] @ row.gates[source, gate] for row in rows]) for gate in paths)
-        )
-        if close(claimed, turned):
-            return [
-                f"the gradient of {name} multiplies the weights of h without transposing them, to {figure(gap(claimed, turned))}"
-            ]
-    other = "h" if source == "x" else "x"
-    if paths and all((other, gate) in rows[0].true for gate in paths):
-        swapped = true - sum(paths.values())
-        swapped = swapped + sum(np.array([row.true[other, gate] @ row.gates[source, gate].T for row in rows]) for gate in paths)
-        if close(claimed, swapped):
-            return [
-                f"the gradient of {name} comes from the pre-activations of "
-                f"the half of {other}, to {figure(gap(claimed, swapped))}"
-            ]
-    return []
+        yield f"drops the direct path (dh times what {name} is multiplied with)", through
+        yield f"counts the direct path (dh times what {name} is multiplied with) twice", true + direct
+    if name == g.names[-1] and paths:
+        turned = [[row.true["h", gate] @ row.gates["h", gate] for row in rows] for gate in paths]
+        yield "multiplies the weights of h without transposing them", direct + np.sum(turned, axis=0)
+    if half and len(half) == len(paths):
+        yield f"comes from the pre-activations of the half of {'h' if name == 'x' else 'x'}", direct + sum(half.values())
