@@ -493,7 +493,8 @@ def _tried(doing, call, lacks=lambda error: ""):
 @contextlib.contextmanager
 def _watched(notes):
     """Note what a guest prints, what it warns of and whether it draws from the global random state; restore the latter."""
-    text, state, plain = io.StringIO(), np.random.get_state(), random.getstate()
+    text = io.TextIOWrapper(io.BytesIO(), "utf-8", "replace", write_through=True)
+    state, plain = np.random.get_state(), random.getstate()
     try:
         with warnings.catch_warnings(record=True) as seen, restored(text, text) as changed:
             warnings.simplefilter("always")
@@ -502,7 +503,7 @@ def _watched(notes):
         drawn = not all(np.array_equal(a, b) for a, b in zip(state, np.random.get_state())) or plain != random.getstate()
         np.random.set_state(state)
         random.setstate(plain)
-    said = text.getvalue().strip().splitlines()
+    said = text.buffer.getvalue().decode("utf-8", "replace").strip().splitlines()
     notes += [f"hazard: prints {line[:60]!r}" for line in said[:1]]
     notes += [f"hazard: warns {w.category.__name__}: {str(w.message).splitlines()[0][:80]}" for w in seen[:1]]
     notes += ["hazard: draws from the global random state of NumPy or Python"] * drawn
