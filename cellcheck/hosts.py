@@ -66,7 +66,7 @@ class Hosts:
             return
         words = Words(journal(self.config).folder, report.node.gateway.id)
         if words.rang or crashitem in self.again:
-            self.lost[crashitem] = "took too long, in compiled code" if words.rang else "took its worker down twice"
+            self.lost[crashitem] = "took too long and could not be interrupted" if words.rang else "took its worker down twice"
             report.longrepr = "\n".join([f"{crashitem} {self.lost[crashitem]}", *words.lines("its process ended")])
             return
         self.again[crashitem] = f"worker {report.node.gateway.id} was lost while running it"

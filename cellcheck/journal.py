@@ -126,7 +126,7 @@ class Words:
         lines = [
             f"it was {self.what}",
             self.inputs,
-            f"when {'it took too long, in compiled code' if self.rang else how}",
+            f"when {'it took too long and could not be interrupted' if self.rang else how}",
             *self.frames,
         ]
         return [f"    {line}" for line in lines if line]

@@ -97,7 +97,7 @@ HOPELESS = {  # what a module does when it is imported; the exit status; what is
 DEADLY = {  # the exit status; what is said
     "Exits": (1, "when its process exited with status 0"),
     "Crashes": (128 + signal.SIGSEGV, 'when SIGSEGV ended it\n    File "'),
-    "Hangs": (1, 'when it took too long, in compiled code\n    File "'),
+    "Hangs": (1, 'when it took too long and could not be interrupted\n    File "'),
 }
 WRONG = {  # what is said
     "Swallows": "Swallows breaks the law weight_gradients: it took more than 0.5 s at Problem(batch=",
@@ -144,7 +144,7 @@ def test_a_law_that_ends_its_worker_is_named(tmp_path):
     assert status == worse == 1 and not error
     assert "it was running the law weight_gradients of guest.py:Exits\n    with Problem(batch=" in screen
     assert len(screen.splitlines()) <= 40
-    for guest, how in {"Crashes": "took its worker down twice", "Waits": "took too long, in compiled code"}.items():
+    for guest, how in {"Crashes": "took its worker down twice", "Waits": "took too long and could not be interrupted"}.items():
         assert f"of guest.py:{guest}\n    with Problem(batch=" in out
         assert f"[guest.py:{guest}] {how}" in out
         assert f"{guest}: not verified: the cell ended its process in an earlier law" in out
