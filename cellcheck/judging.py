@@ -60,7 +60,10 @@ class Trial:
     def judge(self):
         """Run the law, and return its result: cell, group, law, verdict, reason, numbers, and what the overview needs of a failure."""
         self.run = Run()
-        verdict, reason = self._verdict()
+        try:
+            verdict, reason = self._verdict()
+        finally:
+            self.journal.begin(f"after the law {self}")  # and no alarm any more
         result = self.run.result(self.subject.label, self.law.group, self.law.name, verdict, reason)
         self.result = {**result, "finding": self.run.case and finding(self.run.case)}
         return self.result

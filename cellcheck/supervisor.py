@@ -120,6 +120,12 @@ def pytest_sessionstart(session):
     journal(session.config).begin("collecting the laws")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    """The laws are over."""
+    journal(session.config).begin("summing up")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node):
     """Tell a worker where the journals are."""

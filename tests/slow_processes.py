@@ -35,13 +35,13 @@ class MyRNN:
 WILD = """
 class Hangs(CorrectRNN):
     def backward(self, d_output):
-        while len(self.x) > 2:
+        while len(self.x) > 4:
             pass
         return super().backward(d_output)
 
 class Exits(CorrectRNN):
     def backward(self, d_output):
-        return super().backward(d_output) if len(self.x) < 2 else exit(3)
+        return super().backward(d_output) if len(self.x) < 5 else exit(3)
 """
 
 
@@ -59,9 +59,9 @@ def test_the_branch_that_no_law_reaches_is_shown(tmp_path, workers):
 
 
 def test_a_crashed_worker_is_not_a_pass(tmp_path):
-    """A guest that takes its process down at batch 3 leaves laws incomplete, in the terminal and in the certificate."""
+    """A guest that takes its process down at batch 5 leaves laws incomplete, in the terminal and in the certificate."""
     guests = f"import os, sys\nsys.path.insert(0, {str(ROOT / 'tests/guests')!r})\nfrom gist import CorrectRNN\n\n\n"
-    body = "return os._exit(1) if len(x) > 2 else super().forward(x, h)"
+    body = "return os._exit(1) if len(x) > 4 else super().forward(x, h)"
     (tmp_path / "deadly.py").write_text(f"{guests}class Deadly(CorrectRNN):\n    def forward(self, x, h):\n        {body}\n")
     options = ["-n1", "-k", "weight_gradients or input_gradients", "--certificate", "c.json"]
     code, text = test_guests.run(tmp_path, "deadly.py:Deadly", *options)

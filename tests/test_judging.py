@@ -3,8 +3,6 @@
 import json
 from collections import Counter
 from pathlib import Path
-from threading import Thread
-from time import sleep
 from unittest import SkipTest
 
 import numpy as np
@@ -14,7 +12,7 @@ from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.verdicts.blocks import Block, Violation
-from cellcheck.properties.verdicts.limits import Hang, limited
+from cellcheck.properties.verdicts.limits import Hang
 from cellcheck.properties.verdicts.run import shapes
 from cellcheck.properties.verdicts.tally import Tally
 from cellcheck.strategies import Problem
@@ -144,27 +142,6 @@ def test_laws_are_chosen_by_name_or_group():
     assert names(None) == list(laws())
     with pytest.raises(GuestError, match=r"^laws: there is no law vjp_is_liner; the closest is vjp_is_linear$"):
         names("vjp_is_liner")
-
-
-def test_a_limit_rings_in_the_main_thread():
-    """Whatever Python code is running."""
-    with pytest.raises(Hang, match=r"took more than 0\.01 s"), limited(0.01):
-        sleep(10)
-
-
-def test_off_the_main_thread_there_is_no_limit():
-    """A signal could not reach it."""
-    done = []
-
-    def patient():
-        with limited(0.001):
-            sleep(0.01)
-        done.append(True)
-
-    thread = Thread(target=patient)
-    thread.start()
-    thread.join()
-    assert done
 
 
 class Uncopiable(LSTM):

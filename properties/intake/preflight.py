@@ -54,7 +54,7 @@ def cleared(text, Guest, limit=SECONDS):
     Raises GuestError, one line that says what to fix.
     """
     notes = []
-    with allowed(text, "the smallest case", limit), _watched(notes), np.errstate(all="ignore"):
+    with allowed(text, "calling it at small sizes", limit), _watched(notes), np.errstate(all="ignore"):
         declared, fewest = _sizes(Guest, notes)
         if declared:
             Guest = lift(Guest, **declared)

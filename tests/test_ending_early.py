@@ -1,0 +1,246 @@
+"""Whatever a guest does to its process, the run ends, with an exit status that is right and a screen that says what was running.
+
+Each run is a process of its own.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from cellcheck.journal import Journal, Words
+from cellcheck.supervisor import wanted
+from tests.test_command_line import ROOT, cellcheck
+
+GUEST = """
+import atexit, ctypes, itertools, os, shutil, signal, sys, tempfile, threading, time
+import numpy as np
+
+class RNN:
+    def __init__(self, features, state):
+        self.W, self.U, self.b = np.full((features, state), .3), np.full((state, state), .2), np.zeros(state)
+        self.weights = [self.W, self.U, self.b]
+
+    def apply(self, x, h):
+        y = np.tanh(x @ self.W + h @ self.U + self.b)
+        self.cache = x.copy(), h.copy(), y.copy()
+        if len(x) > 4:  # not in the pre-flight
+            self.act()
+        return (y,)
+
+    def vjp(self, d):
+        x, h, y = self.cache
+        z = d * (1 - y**2)
+        return [x.T @ z, h.T @ z, z.sum(0)], z @ self.W.T, [z @ self.U.T]
+
+    def act(self):
+        pass
+
+class Exits(RNN):
+    def act(self): os._exit(0)
+
+class Crashes(RNN):
+    def act(self): ctypes.string_at(0)
+
+class Hangs(RNN):  # where no signal handler runs
+    def act(self): sum(itertools.repeat(0))
+
+class Waits(RNN):  # likewise, without burning the processor
+    def act(self): signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM]); time.sleep(1000)
+
+class Swallows(RNN):
+    def act(self):
+        while True:
+            try: time.sleep(.01)
+            except: pass
+
+class Quits(RNN):
+    def act(self): sys.exit(0)
+
+class Skips(RNN):
+    def act(self): import pytest; pytest.skip("not today")
+
+class Leaves(RNN):
+    def act(self): import pytest; pytest.exit("bye", returncode=0)
+
+class Interrupts(RNN):
+    def act(self): raise KeyboardInterrupt
+
+class Patches(RNN):
+    def act(self): np.tanh = np.sin
+
+class Overrules(RNN):  # wrong, and would hide it at the very end
+    def __init__(self, *sizes): super().__init__(*sizes); atexit.register(os._exit, 0)
+    def vjp(self, d): W, x, h = super().vjp(d); return [2 * g for g in W], x, h
+
+class Threads(RNN):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        if threading.active_count() < 5: threading.Thread(target=time.sleep, args=[1000]).start()
+
+class Untidy(RNN):
+    def apply(self, x, h):
+        folder = tempfile.mkdtemp(); os.chdir(folder); shutil.rmtree(folder)
+        sys.stdout.close(); sys.stderr.buffer.close(); np.seterr(divide="raise")
+        return super().apply(x, h)
+"""
+HOPELESS = {  # what a module does when it is imported; the exit status; what is said
+    "os._exit(0)": (1, "it was importing guest.py:Cell\n    when its process exited with status 0"),
+    "while True: pass": (4, "ERROR: --cell guest.py:Cell: importing it took more than 0.5 s; --limit SECONDS allows more"),
+    "import pytest; pytest.skip('no torch', allow_module_level=True)": (4, "importing it raised Skipped: no torch"),
+    "import numpy; numpy.tanh = numpy.sin": (4, "replaces numpy.tanh; keep NumPy as it is"),
+}
+DEADLY = {  # the exit status; what is said
+    "Exits": (1, "when its process exited with status 0"),
+    "Crashes": (128 + signal.SIGSEGV, 'when SIGSEGV ended it\n    File "'),
+    "Hangs": (1, 'when it took too long, in compiled code\n    File "'),
+}
+WRONG = {  # the exit status; what is said
+    "Swallows": (1, "it took more than 0.5 s at Problem(batch="),
+    "Quits": (1, "raised RuntimeError: the cell raised SystemExit: 0"),
+    "Skips": (1, "RuntimeError: the cell raised Skipped: not today"),
+    "Leaves": (1, "RuntimeError: the cell raised Exit: bye"),
+    "Patches": (1, "replaces numpy.tanh; keep NumPy as it is"),
+    "Interrupts": (2, "INCOMPLETE: 1 of 1 have no verdict"),
+    "Overrules": (1, "BROKEN: 1 law of Overrules"),
+}
+QUICK = ("--profile", "quick", "--reports=", "--limit", "0.5", "-k", "weight_gradients")
+
+
+def run(folder, *arguments, source=GUEST):
+    """(exit status, standard output, standard error) of the command on guests of this source."""
+    (folder / "guest.py").write_text(source)
+    done = cellcheck(folder, *QUICK, *arguments)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("source", HOPELESS)
+def test_a_module_that_ends_or_stops_its_import_is_named(source, tmp_path):
+    """With workers or without: the first process imports it before there are any."""
+    status, text = HOPELESS[source]
+    got, _, error = run(tmp_path, "guest.py:Cell", source=source)
+    assert got == status and text in error
+    assert len(error.splitlines()) <= 4
+
+
+@pytest.mark.parametrize("guest", DEADLY)
+def test_a_law_that_ends_its_process_is_named(guest, tmp_path):
+    """With its cell, its problem and how the process ended, on one screen."""
+    status, text = DEADLY[guest]
+    got, out, error = run(tmp_path, f"guest.py:{guest}")
+    assert got == status
+    assert f"it was running the law weight_gradients of guest.py:{guest}\n    with Problem(batch=" in error and text in error
+    assert len((out + error).splitlines()) <= 24
+
+
+@pytest.mark.parametrize("guest", WRONG)
+def test_what_would_end_or_skip_a_law_fails_it(guest, tmp_path):
+    """An interrupt ends the run, as incomplete."""
+    status, text = WRONG[guest]
+    got, out, error = run(tmp_path, f"guest.py:{guest}")
+    assert got == status and text in out and not error
+    assert "weight_gradients" in out and len(out.splitlines()) <= 40
+
+
+def test_with_a_worker_the_same_is_said(tmp_path):
+    """A law runs again, unless it hung; then the other laws of the cell are skipped, and those of other cells run."""
+    guests = [f"guest.py:{name}" for name in ("Exits", "Crashes", "Waits", "Skips", "Quits", "RNN")]
+    status, out, error = run(tmp_path, *guests, "-k", "weight_gradients or linear", "-n1", "--max-worker-restart=9", "-v")
+    assert status == 1 and not error
+    for guest, how in {"Exits": "took its worker down twice", "Crashes": "took its worker down twice", "Waits": "took too long"}.items():
+        assert f"of guest.py:{guest}\n    with Problem(batch=" in out
+        assert f"[guest.py:{guest}] {how}" in out
+        assert f"{guest}: not verified: the cell ended its process in an earlier law" in out
+    assert out.count("R replacing crashed worker") + out.count("RERUN") == 2
+    assert "the cell raised Skipped" in out and "the cell raised SystemExit" in out
+    assert "test_weight_gradients[guest.py:RNN] PASSED" in out.replace("PASSED cellcheck", "cellcheck").replace("] ", "] ")
+
+
+def test_one_law_that_ends_its_worker_takes_one_screen(tmp_path):
+    """With its name, its cell and its problem."""
+    status, out, error = run(tmp_path, "guest.py:Exits", "-n1")
+    assert status == 1 and not error and len(out.splitlines()) <= 40
+    assert "it was running the law weight_gradients of guest.py:Exits\n    with Problem(batch=" in out
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["one process", "a worker"])
+def test_a_thread_that_runs_on_does_not_hold_up_the_run(workers, tmp_path):
+    """The verdict counts, and the thread is named."""
+    status, out, error = run(tmp_path, "guest.py:Threads", *workers)
+    assert status == 0 and "HELD: 1 law of Threads" in out
+    assert error == "cellcheck: a thread of a guest was still running after the run; it was ended\n"
+
+
+def test_what_a_guest_changes_is_put_back(tmp_path):
+    """A correct guest that closes the standard streams and removes the working directory passes; the head names the hazards."""
+    for workers in ((), ("-n1",)):
+        status, out, error = run(tmp_path, "guest.py:Untidy", *workers)
+        assert status == 0 and not error and "HELD: 1 law of Untidy" in out
+        for what in ("sys.stdout or sys.stderr", "the floating-point error handling of NumPy", "the working directory"):
+            assert f"guest.py:Untidy: hazard: changes {what}, which is restored" in out
+
+
+def test_coverage_is_measured_in_a_supervised_run(tmp_path):
+    """The process that measures is the one that runs the laws, and only its data are written."""
+    (tmp_path / "guest.py").write_text(GUEST)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))}
+    environment |= {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    coverage = [sys.executable, "-m", "coverage"]
+    steps = [
+        [*coverage, "run", "--rcfile=", "--source=.", "-m", "cellcheck", "guest.py:RNN", *QUICK],
+        [*coverage, "report", "--rcfile="],
+    ]
+    first, second = (subprocess.run(s, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300) for s in steps)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert second.stdout.splitlines()[-1].split()[-1] != "0%", second.stdout
+    assert [path.name for path in tmp_path.glob(".coverage*")] == [".coverage"]
+
+
+def config(cell=("guest.py:RNN",), **option):
+    """What `wanted` reads of pytest's config, for a run whose arguments are those of this process."""
+    option = SimpleNamespace(**{"cell": cell, "usepdb": False, "trace": False, **option})
+    params = SimpleNamespace(args=tuple(sys.argv[1:]))
+    return SimpleNamespace(option=option, invocation_params=params, args_source=None, ArgsSource=SimpleNamespace(ARGS="arguments"))
+
+
+def test_a_run_is_supervised_if_it_can_be(monkeypatch):
+    """It verifies guests, is the whole program, can fork, and nobody debugs it."""
+    monkeypatch.setattr("threading.active_count", lambda: 1)
+    assert wanted(config())
+    assert not wanted(config(cell=()))
+    assert not wanted(config(usepdb=True)) and not wanted(config(trace=True))
+    monkeypatch.setattr(sys, "argv", ["script.py", "other arguments"])
+    monkeypatch.setattr("tests.test_ending_early.sys.argv", ["/v/bin/cellcheck", "guest.py:RNN"])
+    assert wanted(config())
+    monkeypatch.setattr("threading.active_count", lambda: 2)
+    assert not wanted(config())
+    monkeypatch.setattr("threading.active_count", lambda: 1)
+    monkeypatch.delattr(os, "fork")
+    assert not wanted(config())
+
+
+def test_a_journal_outlives_its_process(tmp_path):
+    """And another process that a guest forks does not write into it."""
+    child = os.fork()
+    if not child:
+        mine = Journal(tmp_path, "gw0")
+        mine.begin("running a law")
+        mine.step(("x", 3), 60)
+        if not os.fork():
+            mine.begin("running something else")
+            os._exit(0)
+        os.wait()
+        os._exit(0)
+    os.waitpid(child, 0)
+    words = Words(tmp_path, "gw0")
+    assert words.lines("it ended") == ["    it was running a law", "    with ('x', 3)", "    when it ended"]
+
+
+def test_without_its_folder_a_journal_says_nothing(tmp_path):
+    """As on another host."""
+    Journal(tmp_path / "elsewhere", "gw0").begin("running a law")
+    words = Words(tmp_path / "elsewhere", "gw0")
+    assert (words.what, words.inputs, words.rang, words.frames) == ("", "", False, [])
