@@ -39,6 +39,8 @@ class Journal:
 
     def begin(self, what, seconds=None):
         """Something new begins. what: completes the sentence "it was ..."; seconds: its limit, if it has one."""
+        if self._elsewhere():
+            return
         self.what, self.rings = what, 0.0
         faulthandler.cancel_dump_traceback_later()
         self._write("")
@@ -47,6 +49,8 @@ class Journal:
 
     def step(self, inputs, seconds):
         """A step of what has begun. inputs: where it is, shown by their repr; seconds: its limit."""
+        if self._elsewhere():
+            return
         self._write(f"with {inputs!r}")
         latest = monotonic() + seconds + GRACE + 1
         if not latest - 1 <= self.rings <= latest:  # setting the alarm takes 40 us, so it is done once a second
@@ -66,9 +70,12 @@ class Journal:
         faulthandler.dump_traceback_later(seconds, exit=True, file=self.trace)
 
     def _write(self, inputs):
-        if os.getpid() == self.pid:  # and not a process that the guest forked
-            text = f"{self.what}\n{inputs}".encode()[: SIZE - 1] + b"\0"
-            self.memory[: len(text)] = text
+        text = f"{self.what}\n{inputs}".encode()[: SIZE - 1] + b"\0"
+        self.memory[: len(text)] = text
+
+    def _elsewhere(self):
+        """Whether this is a process that a guest forked: it has no thread of the alarm, and to stop one would take forever."""
+        return os.getpid() != self.pid
 
 
 class Silence:

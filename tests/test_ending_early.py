@@ -88,7 +88,7 @@ class Untidy(RNN):
         return super().apply(x, h)
 """
 HOPELESS = {  # what a module does when it is imported; the exit status; what is said
-    "os._exit(0)": (1, "it was importing guest.py:Cell\n    when its process exited with status 0"),
+    "import os; os._exit(0)": (1, "it was importing guest.py:Cell\n    when its process exited with status 0"),
     "while True: pass": (4, "ERROR: --cell guest.py:Cell: importing it took more than 0.5 s; --limit SECONDS allows more"),
     "import pytest; pytest.skip('no torch', allow_module_level=True)": (4, "importing it raised Skipped: no torch"),
     "import numpy; numpy.tanh = numpy.sin": (4, "replaces numpy.tanh; keep NumPy as it is"),
@@ -150,13 +150,17 @@ def test_with_a_worker_the_same_is_said(tmp_path):
     guests = [f"guest.py:{name}" for name in ("Exits", "Crashes", "Waits", "Skips", "Quits", "RNN")]
     status, out, error = run(tmp_path, *guests, "-k", "weight_gradients or linear", "-n1", "--max-worker-restart=9", "-v")
     assert status == 1 and not error
-    for guest, how in {"Exits": "took its worker down twice", "Crashes": "took its worker down twice", "Waits": "took too long"}.items():
+    for guest, how in {
+        "Exits": "took its worker down twice",
+        "Crashes": "took its worker down twice",
+        "Waits": "took too long",
+    }.items():
         assert f"of guest.py:{guest}\n    with Problem(batch=" in out
         assert f"[guest.py:{guest}] {how}" in out
         assert f"{guest}: not verified: the cell ended its process in an earlier law" in out
     assert out.count("R replacing crashed worker") + out.count("RERUN") == 2
     assert "the cell raised Skipped" in out and "the cell raised SystemExit" in out
-    assert "test_weight_gradients[guest.py:RNN] PASSED" in out.replace("PASSED cellcheck", "cellcheck").replace("] ", "] ")
+    assert any("PASSED" in line and "test_weight_gradients[guest.py:RNN]" in line for line in out.splitlines())
 
 
 def test_one_law_that_ends_its_worker_takes_one_screen(tmp_path):
@@ -203,7 +207,9 @@ def config(cell=("guest.py:RNN",), **option):
     """What `wanted` reads of pytest's config, for a run whose arguments are those of this process."""
     option = SimpleNamespace(**{"cell": cell, "usepdb": False, "trace": False, **option})
     params = SimpleNamespace(args=tuple(sys.argv[1:]))
-    return SimpleNamespace(option=option, invocation_params=params, args_source=None, ArgsSource=SimpleNamespace(ARGS="arguments"))
+    return SimpleNamespace(
+        option=option, invocation_params=params, args_source=None, ArgsSource=SimpleNamespace(ARGS="arguments")
+    )
 
 
 def test_a_run_is_supervised_if_it_can_be(monkeypatch):
