@@ -39,7 +39,7 @@ class Journal:
 
     def begin(self, what, seconds=None):
         """Something new begins. what: completes the sentence "it was ..."; seconds: its limit, if it has one."""
-        if os.getpid() != self.pid:  # in a process that the guest forked, which has no alarm
+        if self._elsewhere():
             return
         self.what, self.rings = what, 0.0
         faulthandler.cancel_dump_traceback_later()
@@ -49,7 +49,7 @@ class Journal:
 
     def step(self, inputs, seconds):
         """A step of what has begun. inputs: where it is, shown by their repr; seconds: its limit."""
-        if os.getpid() != self.pid:
+        if self._elsewhere():
             return
         self._write(f"with {inputs!r}")
         latest = monotonic() + seconds + GRACE + 1
@@ -63,7 +63,7 @@ class Journal:
 
     def done(self, status):
         """Pytest has returned this exit status, and the process will end."""
-        if os.getpid() != self.pid:  # else Python would wait there for the thread of the alarm, which was not forked
+        if self._elsewhere():  # nor can Python end there by itself
             os._exit(1)
         self.begin(f"done, {status}")
         self._alarm(LINGER)
@@ -74,6 +74,10 @@ class Journal:
     def _write(self, inputs):
         text = f"{self.what}\n{inputs}".encode()[: SIZE - 1] + b"\0"
         self.memory[: len(text)] = text
+
+    def _elsewhere(self):
+        """Whether this is a process that a guest forked: it has no thread of the alarm, and to stop one would take forever."""
+        return os.getpid() != self.pid
 
 
 class Silence:

@@ -1,7 +1,6 @@
 """A guest that breaks the contract is refused once, in one line that says what to fix; a mere bug is left to the laws."""
 
 import pytest
-from cellcheck.properties.intake import preflight
 from cellcheck.properties.intake.loading import GuestError
 
 from cellcheck.subjects import named
@@ -266,11 +265,10 @@ def test_a_noisy_guest_is_reported(note, tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_guest_that_hangs_is_refused(tmp_path, monkeypatch):
+def test_a_guest_that_hangs_is_refused(tmp_path):
     """In the pre-flight after its limit, whatever it catches."""
-    monkeypatch.setattr(preflight, "SECONDS", 0.2)
     endless = "while True:\n            try:\n                pass\n            except Exception:\n                pass\n        "
     source = edit(GIST, "self.X = ", f"{endless}self.X = ")
     (tmp_path / "guest.py").write_text(source, encoding="utf-8")
     with pytest.raises(GuestError, match=r"calling it at small sizes took more than 0\.2 s"):
-        named(["guest.py:Guest"], tmp_path)
+        named(["guest.py:Guest"], tmp_path, limit=0.2)
