@@ -53,7 +53,7 @@ def test_a_bare_except_does_not_swallow_a_limit(monkeypatch):
     monkeypatch.setattr(limits, "UNWIND", 0.01)
 
     def step():
-        try:  # noqa: SIM105
+        try:
             sleep(0.01)
         except:  # noqa: E722, what a guest does
             return

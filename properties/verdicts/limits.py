@@ -43,8 +43,8 @@ class limited:
         if self.active:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self.outer)
-            left = max(self.outer_end - monotonic(), 1e-6) if self.outer_end < inf else 0
-            signal.setitimer(signal.ITIMER_REAL, left, self.interval)
+            left = self.outer_end - monotonic()
+            signal.setitimer(signal.ITIMER_REAL, 0 if left == inf else left if left > 0 else _pause(), self.interval)
 
     def _wait(self):
         """Ring when the earlier of both limits ends."""
@@ -69,7 +69,7 @@ class limited:
         elif self.outer_end < self.end:
             self._ring_outer(signum, frame)
         else:
-            self.end = now + (10 ** random.SystemRandom().uniform(*OFTEN) if self.rung else UNWIND)
+            self.end = now + (_pause() if self.rung else UNWIND)
             self.rung = True
             self._wait()
             raise Hang(f"took more than {self.seconds:g} s")
@@ -84,3 +84,8 @@ class limited:
         finally:
             self.outer_end = self._end_of_outer(signal.getitimer(signal.ITIMER_REAL)[0])
             self._wait()
+
+
+def _pause():
+    """Seconds until it rings again: random, but not drawn from the random numbers that a guest may use."""
+    return 10 ** random.SystemRandom().uniform(*OFTEN)
