@@ -33,7 +33,7 @@ def certificate(cards, results, run, powers=None):
         "format": "cellcheck certificate",
         "version": VERSION,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "status": worst(entry["status"] for entry in entries),
+        "status": worst([status(results), *(entry["status"] for entry in entries if not entry["examples"])]),
         "environment": {**environment(), **run},
         "cells": entries,
     }
@@ -68,7 +68,7 @@ def _cell(label, card, results, known):
     return {
         "name": label.rpartition(":")[2],
         "source": label if ":" in label else None,
-        "status": status(results),
+        "status": status_of_cell(results),
         "capabilities": card["capabilities"],
         "notes": card["notes"],
         "verdicts": {verdict: count[verdict] for verdict in VERDICTS},
@@ -104,18 +104,22 @@ def _law(law, result):
 def status(results):
     """What a run comes to, the worst of its cells: broken, incomplete, not verified, or held.
 
-    A cell is incomplete where a law has no verdict, or none ran. It is not verified where no law came to a verdict, or where laws
-    compared its gradients and certified none.
+    A cell is incomplete where a law has no verdict, or none ran. It is not verified where no law held and none was expected to
+    fail, or where laws compared its gradients and certified none.
     """
     cells = {}
     for r in results:
         cells.setdefault(r["cell"], []).append(r)
-    return worst(map(_status, cells.values()))
+    whole = worst(map(status_of_cell, cells.values()))
+    return "not verified" if whole == "held" and "held" not in set(map(verdict_of, results)) else whole
 
 
-def _status(results):
+def status_of_cell(results):
+    """The same of one cell."""
+    if not results:
+        return "incomplete"
     seen = set(map(verdict_of, results))
-    bare = not seen & {"held", "hazard", "expected"} or uncertified(results)
+    bare = not seen & {"held", "expected"} or uncertified(results)
     return next((s for s in ("broken", "incomplete") if s in seen), "not verified" if bare else "held")
 
 

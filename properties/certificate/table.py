@@ -3,7 +3,7 @@
 from collections import Counter
 from textwrap import wrap
 
-from cellcheck.properties.certificate.data import PARTS, status, uncertified, verdict_of
+from cellcheck.properties.certificate.data import PARTS, status, status_of_cell, uncertified, verdict_of
 from cellcheck.properties.intake.catalogue import grouped, rank
 
 WIDTH = 80
@@ -42,7 +42,7 @@ def sentence(results):
     count, whole = Counter(map(verdict_of, results)), status(results)
     of = f"of {next(iter(names.values())) if len(names) == 1 else f'{len(names)} cells'}"
     of_cell = {cell: [r for r in results if r["cell"] == cell] for cell in names}
-    bare = {name: cell for cell, name in names.items() if status(of_cell[cell]) == "not verified"}
+    bare = {name: cell for cell, name in names.items() if status_of_cell(of_cell[cell]) == "not verified"} or names
     n = count.pop(whole) if whole != "not verified" else 0
     laws = f"{n} law{'s' * (n != 1)} {of}"
     said = {
