@@ -18,7 +18,11 @@ from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import Literal, Problem
 
-RESEED, LOWER, MINIMISE = (800, 0.7), (60, 3.0), (900, 0.7)  # calls and seconds of CPU; the calls end first on all but slow cells
+RESEED, LOWER, MINIMISE = (
+    (800, 0.7),
+    (100, 3.0),
+    (900, 0.7),
+)  # calls and seconds of CPU; the calls end first on all but slow cells
 SLOW, ENOUGH = 3.0, 20  # seconds more for each at most, for so many calls
 LONGEST = 5.0  # for one call, in seconds on the clock; or as many times what the first one took
 LARGE = 20.0  # beyond it, the least number that fails says more than a round one
@@ -187,6 +191,22 @@ def lowered(subject, problem, original):
                 problem = candidate
             else:
                 low = middle
+        problem = _stepped_down(subject, problem, original, name)
+    return problem
+
+
+def _stepped_down(subject, problem, original, name):
+    """The recipe with this size one smaller, as long as one of a few seeds and scales fails there: halving kept the numbers."""
+    others = [{}, *({"seed": seed, "scale": scale} for seed, scale in product(range(2), RESCALES[:2]))]
+    while getattr(problem, name) > NEAR + 1:
+        smaller = replace(problem, **{name: getattr(problem, name) - 1})
+        for other in others:
+            failed = None if subject.spent() else subject.failure(replace(smaller, **other))
+            if failed and failed.stands_for(original):
+                problem = replace(smaller, **other)
+                break
+        else:
+            return problem
     return problem
 
 
