@@ -327,7 +327,7 @@ def _power(trial, label, edits, refusals, reasons, seconds, workers):
             where = _shown(edit.file), edit.line, edit.place, edit.before, edit.after
             power.survivors.append(Survivor(*where, reasons[edit]))
     power.refused, power.how, power.alone = sum(how.values()), dict(how.most_common()), dict(alone.most_common())
-    power.survivors.sort(key=lambda s: (s.file, s.line))
+    power.survivors.sort(key=lambda s: (s.file, s.line, s.after, s.before))  # not as processes happen to end
     for file, line, text in trial.reach.source():
         tried, refused = counts.get((file, line), (0, 0))
         power.lines.append({"file": _shown(file), "line": line, "text": text, "tried": tried, "refused": refused})
