@@ -4,6 +4,7 @@ import faulthandler
 import mmap
 import os
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -13,7 +14,8 @@ import pytest
 import cellcheck
 
 GRACE = 5.0  # seconds after its limit in which a step may end by itself
-LINGER = 5.0  # seconds in which the process must end after pytest
+LINGER = 5.0  # seconds in which threads that a guest left must end after pytest
+ENDING = 60.0  # seconds in which the process must end where there are none: coverage may have much to save
 SIZE = 4096  # bytes of a journal
 FRAMES = 3  # lines of a traceback
 
@@ -66,7 +68,8 @@ class Journal:
         if self._elsewhere():  # nor can Python end there by itself
             os._exit(1)
         self.begin(f"done, {status}")
-        self._alarm(LINGER)
+        left = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.current_thread()]
+        self._alarm(LINGER if left else ENDING)
 
     def _alarm(self, seconds):
         faulthandler.dump_traceback_later(seconds, exit=True, file=self.trace)

@@ -95,4 +95,4 @@ def _module(name, source, modules):
 
 @lru_cache(maxsize=512)
 def _compiled(source, name):
-    return compile(source, f"cells/{name}.py", "exec")
+    return compile(source, f"cells/{name.replace('.', '/')}.py", "exec")
