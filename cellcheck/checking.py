@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from cellcheck.cells import lift
 from cellcheck.judging import Broken, power, trials
 from cellcheck.options import Options
 from cellcheck.properties.certificate import table
 from cellcheck.properties.intake import expected
 from cellcheck.properties.mutants.own import Power
-from cellcheck.subjects import subject
+from cellcheck.subjects import held, subject
 
 
 @dataclass(frozen=True)
@@ -60,19 +61,38 @@ class Result:
         return f"{head}{reports}{edits}<pre>{escape(self._table())}</pre>"
 
 
-def check(Cell, profile="default", laws=None, *, limit=120.0, strict=False, reports=None, expected_failures=None, mutants=None):
+def check(
+    Cell,
+    profile="default",
+    laws=None,
+    *,
+    reference=None,
+    convention=None,
+    translate=None,
+    limit=120.0,
+    strict=False,
+    reports=None,
+    expected_failures=None,
+    mutants=None,
+):
     """Verify a cell; returns a Result.
 
     Cell: a class or a function (features, state) -> cell, also one of a notebook, or a text "PATH.py:NAME" or "MODULE:NAME".
     profile: "quick", "default", "thorough" or "release": 20, 100, 2000 or 1000 examples a law. laws: names of laws or of groups,
-    by default all. limit: seconds for one example. strict: whether a broken promise counts. reports: a folder for the reports of
+    by default all. reference: a cell that it must equal, in the same forms or by a short name such as "torch:LSTM"; translate: a
+    function from its weights to those of the reference, where names, gates and shapes do not tell. convention: "torch", "keras",
+    "onnx" or another framework whose order of the gates and whose layout it must have. limit: seconds for one example. strict: whether a broken promise counts. reports: a folder for the reports of
     broken laws. expected_failures: {law: reason}, or a file. mutants: True, or for about how many seconds, to edit the cell's own
     code and see what the laws refuse, once none of them is broken.
 
     Raises GuestError if the cell does not honour the contract or there is no such law, OptionError for other wrong arguments.
     """
-    options = Options(profile, limit, strict, expected_failures, reports, mutants=60 if mutants is True else mutants or None)
+    how = {"reference": reference, "convention": convention, "mutants": 60 if mutants is True else mutants or None}
+    options = Options(profile, limit, strict, expected_failures, reports, **how)
     home, tried = Path.cwd(), subject(Cell, Path.cwd())
+    if translate:
+        tried.Cell = lift(tried.Cell, translate=translate)
+    held(tried, options, home)
     known = expected.read(expected_failures, [tried.label], home)
     results = [trial.judge() for trial in trials(tried, options, home, known, laws)]
     return Result(results, tried.notes, options.mutants and power(tried, results, options.mutants, strict))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cellcheck import profiles
+from cellcheck.cells import lift
 from cellcheck.journal import Silence
 from cellcheck.options import Options
 from cellcheck.properties.certificate import table
@@ -101,6 +102,11 @@ class Trial:
         promise = law.promise and not (self.subject.shipped or self.options.strict)
         return "hazard" if promise else "broken", self._report()
 
+    def _held(self):
+        """The options by which the command holds the cell to the same reference and convention."""
+        reference, name = lift(self.subject.Cell).spec().reference, self.options.convention
+        return ("--reference", reference.label) * bool(reference) + ("--convention", name) * bool(name)
+
     def _report(self):
         """The short report of a broken law; the rest of it is written to the folder of reports."""
         law, label = self.law, self.subject.label
@@ -108,7 +114,8 @@ class Trial:
             self.options.reports if self.subject.shipped or ":" in label else None
         )  # no script finds a class without a file
         problem, error = self.run.smallest or (self.run.failure, self.run.error)
-        self.run.case = Case(label, law.name, law.group, law.equation, law.check, self.subject.Cell, problem, error, self.home)
+        where = law.name, law.group, law.equation, law.check
+        self.run.case = Case(label, *where, self.subject.Cell, problem, error, self.home, options=self._held())
         self.journal.begin(f"writing the report of the law {self}", self.options.limit)
         try:
             with restored(), limited(self.options.limit):
@@ -127,7 +134,7 @@ def trials(subject, options, home, known, names=None):
     return [
         Trial(law, subject, options, home, expected.reason(known, law.name, subject.label))
         for law in laws().values()
-        if {law.name, law.group} & wanted
+        if {law.name, law.group} & wanted and (law.group != "equivalence" or lift(subject.Cell).spec().reference)
     ]
 
 

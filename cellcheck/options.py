@@ -45,6 +45,10 @@ class Options:
     reports: str | None = _option("reports", "DIR", "where reports of broken laws go (default: reports; empty: nowhere)")
     certificate: tuple = _option((), "FILE", "write the certificate, .json or .html; repeatable")
 
+    reference: object = _option(
+        None, "CELL", "a cell that each cell must equal: PATH.py:NAME, MODULE:NAME, torch:LSTM, onnx:GRU, cellcheck:MLSTM, ..."
+    )
+    convention: str | None = _option(None, "NAME", "hold each cell to the weight layout of a framework: torch, keras, onnx, ...")
     mutants: float | None = _option(
         None, "SECONDS", "edit the code of each cell that held, and say what the laws refuse (default: 60)", nargs="?", const=60.0
     )

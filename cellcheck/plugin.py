@@ -93,10 +93,11 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session, config, items):
-    """Where a cell is named and no law was collected, add all laws."""
+    """Where a cell is named and no law was collected, add all laws; leave out those of which no cell is asked."""
     if (config.option.cell or not config.args) and not any(isinstance(item.parent, Laws) for item in items):
         for path in sorted(LAWS.glob("test_*.py")):
             items += session.genitems(Laws.of(session, path, nodeid=f"cellcheck/{path.name}"))
+    items[:] = [item for item in items if not isinstance(item.parent, Laws) or hasattr(item.callspec.params["Cell"], "law")]
 
 
 def pytest_generate_tests(metafunc):

@@ -17,7 +17,7 @@ from cellcheck.properties.certificate import Collector, certificate, described, 
 from cellcheck.properties.intake import expected
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.reports import overview
-from cellcheck.subjects import named, shipped, subject
+from cellcheck.subjects import SECONDS, held, named, shipped, subject
 
 
 class Session:
@@ -39,6 +39,9 @@ class Session:
             profile(self.options.profile)  # raises DatabaseError
             limit = self.options.limit if self.options.limit != Options.limit else None
             self.guests = named(config.option.cell, self.home, limit, journal(config).begin)
+            for cell in self.guests:
+                journal(config).begin(f"comparing {cell.label} with its reference", limit or SECONDS)
+                held(cell, self.options, self.home, limit or SECONDS)
             for cell in self.guests:
                 cell.deadly = cell.label in getattr(config, "workerinput", {}).get("deadly", ())
             labels = [cell.label for cell in self.cells]
@@ -72,18 +75,19 @@ class Session:
     def _marked(self, nodeid, *cells, laws=None, **options):
         """The trials of a function that `laws_of` marks."""
         try:
-            cells = [self._subject(Cell) for Cell in cells]
             how = replace(self.options, **options)
+            cells = [self._subject(Cell, how) for Cell in cells]
             known = expected.read(options.get("expected_failures"), [cell.label for cell in cells], self.home)
             return [t for cell in cells for t in trials(cell, how, self.home, known, laws)]
         except (GuestError, OptionError) as error:
             raise pytest.Collector.CollectError(f"{nodeid}: {error}") from None
 
-    def _subject(self, Cell):
-        """The Subject of a decorated cell, once for each; cells that are called alike are numbered."""
-        key = Cell if isinstance(Cell, str) else id(Cell)
+    def _subject(self, Cell, how):
+        """The Subject of a decorated cell and its reference, once for each; cells that are called alike are numbered."""
+        key = tuple(one if isinstance(one, str) else id(one) for one in (Cell, how.reference, how.convention))
         if key not in self.decorated:
             new = subject(Cell, self.home)
+            held(new, how, self.home)
             alike = sum(other.label.partition("-")[0] == new.label for other in self.decorated.values())
             new.label += f"-{alike + 1}" * bool(alike)
             self.decorated[key] = new

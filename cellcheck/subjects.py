@@ -5,7 +5,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellcheck.cells import CELLS
+from cellcheck.cells import CELLS, lift
+from cellcheck.properties.intake import conventions, references
 from cellcheck.properties.intake.loading import GuestError, load
 from cellcheck.properties.intake.preflight import SECONDS, allowed, cleared
 from cellcheck.properties.verdicts.limits import EXAMPLE
@@ -51,6 +52,44 @@ def named(texts, directory, limit=None, begin=lambda what, seconds: None):
             raise GuestError(f"--cell {text}: given twice{again}; name each cell once")
         found[place] = _guest(text, Guest, limit or SECONDS)
     return list(found.values())
+
+
+def held(tried, options, directory, limit=SECONDS):
+    """Hold a Subject to the convention and the reference of the Options, if there are any. Raises GuestError."""
+    if options.convention:
+        convened(tried, options.convention, limit)
+    if options.reference is not None:
+        compared(tried, options.reference, directory, limit)
+
+
+def compared(tried, reference, directory, limit=SECONDS):
+    """Hold a Subject equal to a reference, a cell in any form that `subject` takes or a short name as torch:LSTM. Raises GuestError."""
+    short = references.named(reference) if isinstance(reference, str) else None
+    try:
+        other = _guest(reference, short, limit) if short else subject(reference, directory)
+    except GuestError as error:
+        raise GuestError(f"--reference {str(error).removeprefix('--cell ')}") from None
+    with allowed(tried.label, f"comparing it with {other.label}", limit):
+        held = references.referred(lift(tried.Cell), other.label, lift(other.Cell))
+    held.__name__ = tried.Cell.__name__
+    tried.Cell, tried.notes = held, (*tried.notes, f"reference {other.label}: {held.spec().reference.matched}")
+
+
+def convened(tried, name, limit=SECONDS):
+    """Hold a Subject to the order of gates and the layout of a framework. Raises GuestError."""
+    if name not in conventions.NAMES:
+        raise GuestError(f"--convention {name}: there is no such convention; choose from {', '.join(conventions.NAMES)}")
+    with allowed(tried.label, f"holding it to the convention {name}", limit):
+        found = conventions.held_to(lift(tried.Cell), name)
+    if found is None:
+        shapes = ", ".join(f"{w.name} {w.shape}" for w in lift(tried.Cell).spec(conventions.FEATURES, conventions.STATE).weights)
+        at = f"at {conventions.FEATURES} features and {conventions.STATE} units"
+        raise GuestError(
+            f"--convention {name}: its weights are {shapes} {at}; {conventions.NAMES[name]} has no cell of these shapes"
+        )
+    held = lift(tried.Cell, **found.declared())
+    held.__name__ = tried.Cell.__name__
+    tried.Cell, tried.notes = held, (*tried.notes, f"held to the convention of {conventions.NAMES[name]}: {found}")
 
 
 def subject(Cell, directory):

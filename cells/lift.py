@@ -21,6 +21,7 @@ PUBLIC = (
     "chunk",
     "precision",
     "deterministic",
+    "translate",
 )
 ARRAYS = ("inputs", "states", "outputs", "weights")  # fields of CellSpec that are made of several declarations
 HIDDEN = ("c", "h")  # an output of this name is a new state, whether or not the cell takes the old one

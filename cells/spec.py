@@ -109,7 +109,8 @@ class CellSpec:
     dtypes: it computes in each of these; complex: True, False, or None if that must be tried.
     precision: the unit roundoff of what it stores, None for that of its dtype; deterministic: False if sums come in any order.
     takes_upstream: False for a loss that computes its gradients with its value; memory: it keeps a state that it neither takes
-    nor returns; targets: of a loss, the function that makes them of x; lengths: whether apply takes `lengths`.
+    nor returns; targets: of a loss, the function that makes them of x; lengths: whether apply takes `lengths`;
+    reference: what it must equal, see properties/intake/references.py; translate: a function from its weights to those of that.
     """
 
     name: str
@@ -142,6 +143,8 @@ class CellSpec:
     memory: bool = False
     targets: Any = None
     lengths: bool = False
+    reference: Any = None
+    translate: Any = None
 
     def __deepcopy__(self, memo):
         """Itself, since it never changes: cells are copied often."""

@@ -10,7 +10,7 @@ from cellcheck.properties.verdicts.blocks import identical, within
 from cellcheck.properties.verdicts.run import apply, both, claimed, joined, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
-from hypothesis import given, reject
+from hypothesis import given
 
 
 @pytest.mark.needs("sequence", "finals", "single step", "same steps")
@@ -35,7 +35,7 @@ def test_a_sequence_may_be_split(Cell, problem):
     """apply(x, s) = apply(x[k:], apply(x[:k], s)), its ys one after the other."""
 
     def split(p):
-        cell, k = p.build(Cell)[0], _cut(p)
+        cell, k = p.build(Cell)[0], p.cut()
         *state, early = _run(cell, p.span(slice(k)), p.states)
         *state, late = _run(cell, p.span(slice(k, None)), state)
         return dict(zip(p.spec.output_names, (*state, np.concatenate([early, late]))))
@@ -49,7 +49,7 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
     """vjp over x = vjp over x[:k] of what vjp over x[k:] returns for the state between; dW is their sum."""
 
     def split(p):
-        first, second, k, n = p.build(Cell)[0], p.build(Cell)[0], _cut(p), len(p.further)
+        first, second, k, n = p.build(Cell)[0], p.build(Cell)[0], p.cut(), len(p.further)
         *between, _ = _run(first, p.span(slice(k)), p.states)
         _run(second, p.span(slice(k, None)), between)
         *d_state, d_ys = p.given[0]
@@ -133,15 +133,6 @@ def test_outputs_of_padding_are_zero(Cell, problem):
 def _rounded(spec, a):
     """What storing these numbers may change: nothing, unless the cell declares a lower precision than theirs."""
     return 2 * (spec.precision or 0.0) * np.abs(a)
-
-
-def _cut(p):
-    """Where to split: any step, the ends included if the cell takes an empty sequence; a single step can then not be split."""
-    declared, fewest = p.spec.splits(), p.spec.fewest_steps
-    places = range(fewest, p.steps - fewest + 1) if declared is None else [k for n, k in declared if n == p.steps]
-    if not places:
-        reject()
-    return places[p.recipe.seed % len(places)]
 
 
 def _lengths(p):

@@ -12,6 +12,7 @@ import hypothesis.strategies as st
 import numpy as np
 from cellcheck.cells.lift import lift
 from cellcheck.cells.spec import CellSpec, fit
+from hypothesis import reject
 
 
 class Regime(NamedTuple):
@@ -270,13 +271,21 @@ class Literal:
             axis = self.spec.batch_axis(name)
             return array if axis is None else array[(slice(None),) * axis + (index,)]
 
-        return self._cut(some)
+        return self._reduced(some)
 
     def span(self, index):
         """The same problem of a sequence cell for some of its steps only."""
-        return self._cut(lambda name, array: array[index] if self.spec.batch_axis(name) == 1 else array)
+        return self._reduced(lambda name, array: array[index] if self.spec.batch_axis(name) == 1 else array)
 
-    def _cut(self, some):
+    def cut(self):
+        """Where to split the steps: any place, the ends included if the cell takes an empty sequence. Rejects the problem if there is none."""
+        declared, fewest = self.spec.splits(), self.spec.fewest_steps
+        places = range(fewest, self.steps - fewest + 1) if declared is None else [k for n, k in declared if n == self.steps]
+        if not places:
+            reject()
+        return places[self.recipe.seed % len(places)]
+
+    def _reduced(self, some):
         """The problem with some(name, array) in the place of each input, state and upstream."""
         state = tuple(some(a.name, s) for a, s in zip(self.spec.rest, self.state))
         given = [tuple(map(some, self.spec.output_names, us)) for us in self.given]

@@ -70,3 +70,24 @@ def _session(model):
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def operator(kind, **attributes):
+    """A factory (features, state) -> cell of one ONNX operator: RNN, LSTM or GRU, a sequence cell in float32. attributes: of its node."""
+    names = {"h": "initial_h", "c": "initial_c"}
+    gates = {"RNN": 1, "LSTM": 4, "GRU": 3}[kind]
+    states, real = STATES[kind], onnx.TensorProto.FLOAT
+
+    def make(features, state):
+        shapes = {"W": (1, gates * state, features), "R": (1, gates * state, state), "B": (1, 2 * gates * state)}
+        weights = [onnx.numpy_helper.from_array(np.zeros(shape, np.float32), name) for name, shape in shapes.items()]
+        given = [onnx.helper.make_tensor_value_info("X", real, [None, None, features])]
+        given += [onnx.helper.make_tensor_value_info(names[s], real, [1, None, state]) for s in states[::-1]]
+        returned = [f"Y_{s}" for s in states[::-1]]
+        taken = ["X", *shapes, "", *(names[s] for s in states[::-1])]
+        node = onnx.helper.make_node(kind, taken, ["Y", *returned], hidden_size=state, **attributes)
+        outputs = [onnx.helper.make_tensor_value_info(name, real, None) for name in ("Y", *returned)]
+        graph = onnx.helper.make_graph([node], "cell", given, outputs, weights)
+        return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=9)
+
+    return onnx_model(make, states=states, inputs=[names[s] for s in states], outputs=[f"Y_{s}" for s in states], ys="Y")

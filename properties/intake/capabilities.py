@@ -72,7 +72,22 @@ def _targets_follow(cell):
     return any(np.array_equal(np.roll(plain, 1, axis=k), other) for k in axes) if axes else np.array_equal(plain, other)
 
 
+def _differentiated(cell):
+    """Whether its reference has gradients that it has, too."""
+    return bool(set(cell.spec.gradients) & set(cell.spec.reference.Cell.spec().gradients))
+
+
+def _hands_over(cell):
+    """Whether every state of the cell is one of the reference, which returns it."""
+    spec, places = cell.spec.reference.Cell.spec(), cell.spec.reference.states
+    returned = [f"{name}'" in spec.output_names for name in spec.state_names]
+    return sorted(k for k in places if k is not None) == [*range(len(cell.spec.states))] and all(returned) and None not in places
+
+
 NEEDS = {  # the first that is missing is the reason
+    "reference": (lambda cell: cell.spec.reference is not None, "no reference is given"),
+    "reference's gradients": (_differentiated, "has no gradients that its reference has, too"),
+    "reference's states": (_hands_over, "its states are not those of its reference"),
     "sequence": (lambda cell: cell.spec.sequence, "a step cell"),
     "weights": (lambda cell: "weights" in cell.spec.gradients, "no weight gradients"),
     "x": (lambda cell: "x" in cell.spec.gradients and "x" in cell.spec.offers, "no input gradients"),

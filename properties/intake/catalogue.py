@@ -10,7 +10,18 @@ from cellcheck.properties.intake.capabilities import missing
 
 FOLDER = Path(__file__).parents[1]
 # The most informative first: a wrong gradient says more about a cell than a wrong stride.
-GROUPS = ("gradients", "equations", "sequences", "symmetries", "linearity", "stability", "purity", "layout", "errors")
+GROUPS = (
+    "gradients",
+    "equations",
+    "equivalence",
+    "sequences",
+    "symmetries",
+    "linearity",
+    "stability",
+    "purity",
+    "layout",
+    "errors",
+)
 
 
 @dataclass(frozen=True)

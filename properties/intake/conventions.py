@@ -8,6 +8,7 @@ Small numbers decide the order and the layout, large ones whether something is c
 """
 
 import contextlib
+import re
 from dataclasses import dataclass, field, replace
 from itertools import permutations, product
 from typing import Any, NamedTuple
@@ -38,25 +39,28 @@ MUCH = 16  # how much nearer a clip must bring the equations: rounding does not
 GOLDEN = (5**0.5 - 1) / 2
 LIMITS = np.geomspace(0.1, 2000.0, 80)  # where the search for a clip begins
 
-# (kind, order of the gates, layout, biases, variant) of frameworks; None where it does not matter.
+PLAIN = ({},)
+OLD = tuple({"update": "old", **reset} for reset in ({}, {"reset": "before"}))
+# (framework, kind, order of the gates, layout, biases, variants) of frameworks; None where it does not matter.
 FRAMEWORKS = [
-    ("torch", "LSTM", "i f g o", "column", "two"),
-    ("keras", "LSTM", "i f g o", "row", "one"),
-    ("ONNX", "LSTM", "i o f g", "column", "two"),
-    ("TensorFlow 1", "LSTM", "i g f o", "row, [x, h]", "one"),
-    ("cs231n", "LSTM", "i f o g", "row", "one"),
-    ("the 2018 gist", "LSTM", "i f o g", "row, [x, h]", "one"),
-    ("the deep learning course", "LSTM", "f i g o", "column, [h, x]", "one"),
-    ("DL4J", "LSTM", "g f o i", "row", "one"),
-    ("torch", "GRU", "r u n", "column", "two"),
-    ("keras", "GRU", "u r n", "row", None),
-    ("ONNX", "GRU", "u r n", "column", "two"),
-    ("cuDNN", "GRU", "r u n", "column", "two"),
-    ("TensorFlow 1", "GRU", "r u n", "row, [x, h]", "one"),
-    ("torch", "RNN", "n", "column", "two"),
-    ("ONNX", "RNN", "n", "column", "two"),
-    ("keras", "RNN", "n", "row", "one"),
+    ("torch", "LSTM", "i f g o", "column", "two", PLAIN),
+    ("keras", "LSTM", "i f g o", "row", "one", PLAIN),
+    ("ONNX", "LSTM", "i o f g", "column", "two", PLAIN),
+    ("TensorFlow 1", "LSTM", "i g f o", "row, [x, h]", "one", ({"forget": 1.0}, {})),
+    ("cs231n", "LSTM", "i f o g", "row", "one", PLAIN),
+    ("the 2018 gist", "LSTM", "i f o g", "row, [x, h]", "one", PLAIN),
+    ("the deep learning course", "LSTM", "f i g o", "column, [h, x]", "one", PLAIN),
+    ("DL4J", "LSTM", "g f o i", "row", "one", PLAIN),
+    ("torch", "GRU", "r u n", "column", "two", OLD[:1]),
+    ("keras", "GRU", "u r n", "row", None, OLD),
+    ("ONNX", "GRU", "u r n", "column", "two", OLD),
+    ("cuDNN", "GRU", "r u n", "column", "two", OLD[:1]),
+    ("TensorFlow 1", "GRU", "r u n", "row, [x, h]", "one", OLD[1:]),
+    ("torch", "RNN", "n", "column", "two", PLAIN),
+    ("ONNX", "RNN", "n", "column", "two", PLAIN),
+    ("keras", "RNN", "n", "row", "one", PLAIN),
 ]
+NAMES = {re.sub(r"^the |\W", "", name.lower()): name for name, *_ in FRAMEWORKS}  # as they are asked for: torch, tensorflow1, ...
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,29 @@ def search(Cell):
         ]
     best, *rivals = _told_apart(found, far) or [nearest]
     return best and replace(best, rivals=tuple(rivals))
+
+
+def held_to(Cell, name):
+    """The Convention that a framework has for weights of these shapes, of several the one nearest to what the cell returns.
+
+    name: a key of NAMES. None where no cell of the framework has weights of these shapes.
+    """
+    cell = Cell(FEATURES, STATE)
+    runs = [run for run in (_run(Cell, problem) for problem in PROBES) if run]
+    rows = [row[1:] for row in FRAMEWORKS if row[0] == NAMES[name]]
+    found = []
+    for layout in layouts(cell.weights):
+        for kind, order, words, biases, variants in rows:
+            if (kind, words) == (layout.kind, layout.words) and biases in (layout.biases, None):
+                orders = [order_ for order_ in permutations(GATES[kind]) if letters(kind, order_) == order]
+                found += [
+                    c
+                    for o in orders
+                    for c in _candidates(layout, [(o, o, o)], cell.spec)
+                    if c.variant in variants and not c.swapped
+                ]
+    measured = [replace(c, difference=max((_difference(c, *run) for run in runs), default=np.inf)) for c in found]
+    return min(measured, key=lambda c: c.difference, default=None)
 
 
 def _agrees(convention, runs):

@@ -19,7 +19,8 @@ class Case:
 
     Cell: the factory; problem: the smallest case, literal where possible; error: what the law raises there; home: where paths of
     guests start; sentences: the diagnosis; faults: errors of Cellcheck in it; panels: of the picture; lengths: of the rows, where
-    the law passes any; path: of the report, once written.
+    the law passes any; path: of the report, once written;
+    options: of the command that runs the law again.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Case:
     panels: list = field(default_factory=list)
     lengths: np.ndarray | None = None
     path: Path | None = None
+    options: tuple = ()
 
     @property
     def short_label(self):
@@ -45,7 +47,7 @@ class Case:
     def rerun(self):
         """The command that runs this law on this cell again, as a shell takes it."""
         chosen = [self.label, "-k", self.name] if ":" in self.label else ["-k", f"{self.name} and {self.label}"]
-        return shlex.join(["cellcheck", *chosen])
+        return shlex.join(["cellcheck", *chosen, *self.options])
 
     def sizes(self):
         """batch 1, features 1, state 1; steps for a sequence."""

@@ -13,6 +13,7 @@ from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, gro
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
+from cellcheck.properties.reports.diagnosis.reference import reference_faults
 from cellcheck.properties.reports.diagnosis.sequence import ragged_gradients, sequence_faults
 from cellcheck.properties.reports.raised import internal
 from cellcheck.properties.reports.recording import recorded
@@ -42,6 +43,10 @@ def diagnose(case, tried):
 
     tried: the Attempts that keep the errors of Cellcheck.
     """
+    if case.group == "equivalence":
+        with quiet(Tally(), draws=0):
+            if told := tried(lambda: reference_faults(lift(case.Cell))):
+                return list(told), []
     if not lift(case.Cell).spec().plain:  # the known mistakes are those of cells with x, c and h
         return accepted(case), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
