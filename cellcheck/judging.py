@@ -105,7 +105,7 @@ class Trial:
     def _held(self):
         """The options by which the command holds the cell to the same reference and convention."""
         reference, name = lift(self.subject.Cell).spec().reference, self.options.convention
-        return ("--reference", reference.label) * bool(reference) + ("--convention", name) * bool(name)
+        return (*(("--reference", reference.label) if reference else ()), *(("--convention", name) if name else ()))
 
     def _report(self):
         """The short report of a broken law; the rest of it is written to the folder of reports."""

@@ -70,11 +70,15 @@ def pytest_configure(config):
     for line in MARKERS:
         config.addinivalue_line("markers", line)
     try:
-        Options.parsed(config.option)
+        options = Options.parsed(config.option)
     except OptionError as error:
         raise pytest.UsageError(f"--cell-{error}") from None
     places = [Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args]
-    if config.option.cell or any(LAWS in (place, *place.parents) for place in places) or not places:
+    shipped = not config.option.cell and (not places or any(LAWS in (place, *place.parents) for place in places))
+    for name in ("reference", "convention"):
+        if shipped and (given := getattr(options, name)):
+            raise pytest.UsageError(f"--cell-{name} {given}: name the cell that it is for, as PATH.py:NAME")
+    if config.option.cell or shipped:
         awake(config)
 
 

@@ -13,6 +13,7 @@ ROWS = re.compile(r"(?<=" + re.escape(HEAD) + r")(\|.*\n)+")
 ABOUT = {
     "gradients": "What `vjp` or `backward` returns is the derivative of what `apply` or `forward` computes.",
     "equations": "The cell computes the equations of its kind: those that it declares, or the known ones that it was found to compute.",
+    "equivalence": "The cell equals another one, the reference, at the same numbers. These laws apply if you give a `--reference`.",
     "sequences": "Running a whole sequence is the same as running its steps. These laws apply to sequence cells only.",
     "symmetries": "The rows of a batch do not influence each other, and their order does not matter.",
     "linearity": "Gradients are linear in the upstream gradient, and sums over the batch are sums of what each row gives.",
@@ -33,7 +34,8 @@ to 1e6, inputs, states and upstream gradients.
   reason. The last column lists the possible reasons.
 
 In the equations, `x` is the input, `s` the states, `W` the weights, `u` and `v` upstream gradients, and `vjp(u)` the gradients of
-`<u, apply(x, s)>`. `a[k]` is row k of a batch, and `a[t]` step t of a sequence.
+`<u, apply(x, s)>`. `a[k]` is row k of a batch, and `a[t]` step t of a sequence. `T` makes of the weights of a
+cell those of its reference, and `T'` is its transpose.
 
 This page is written by `python -m docs.laws`, run in a checkout."""
 

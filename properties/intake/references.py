@@ -222,7 +222,8 @@ def _matched(own, other):
             raise Mismatch(f"it computes the {other.kind} equations, the cell those of {own.kind}")
         here, there = (letters(spec.kind, order_of(spec)) for spec in (own, other))
         permuted = f"gates permuted: {here} in the cell, {there} in the reference"
-        return by_gates, f"weights matched by their gates; {permuted if here != there else f'the same order, {here}'}"
+        told = permuted if here != there else f"the same order, {here}"
+        return by_gates, f"weights matched by their gates; {told}{', u read as 1 - u' * _flipped(own, other)}"
     if [w.shape for w in own.weights] == [w.shape for w in other.weights]:
         return lambda spec, theirs, weights: list(weights), "weights matched in order, by their shapes"
     ours, theirs = (", ".join(f"{w.name} {w.shape}" for w in spec.weights) for spec in (own, other))
@@ -245,6 +246,11 @@ def order_of(spec):
     return tuple(sorted(found, key=found.get))
 
 
+def _flipped(own, other):
+    """Whether the update gate of one is that of the other subtracted from 1."""
+    return own.kind == "GRU" and own.variant.get("update", "new") != other.variant.get("update", "new")
+
+
 def by_gates(spec, theirs, weights):
     """The weights of a reference of the same kind, gate by gate: biases are added up or split, u and 1 - u exchanged.
 
@@ -253,7 +259,7 @@ def by_gates(spec, theirs, weights):
     parts = gates_of([np.asarray(w, dtype=float) for w in weights], spec.weight_blocks, spec.transposed)
     if spec.variant.get("reset", "after") != theirs.variant.get("reset", "after") and spec.kind == "GRU":
         raise Mismatch("one of the two applies the reset gate before the matrix product, the other after it")
-    flipped = spec.kind == "GRU" and spec.variant.get("update", "new") != theirs.variant.get("update", "new")
+    flipped = _flipped(spec, theirs)
     offset = spec.variant.get("forget", 0.0) - theirs.variant.get("forget", 0.0)
     sides = {gate: [s for s in SIDES if any((s, gate) in where for where in theirs.weight_blocks)] for _, gate in parts}
     wanted: dict = {}

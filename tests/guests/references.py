@@ -130,3 +130,89 @@ class HalfTheOutput(Chunks):
 
     def vjp(self, d_final, d_ys):
         return super().vjp(d_final, d_ys / 2)
+
+
+class ClipsWhatItStartsFrom(Chunks):
+    """The defect: an initial state beyond 30 is clipped, though a run may well reach it."""
+
+    def apply(self, x, h):
+        return super().apply(x, np.clip(h, -30, 30))
+
+
+class OneRow(Step):
+    """The step form for a single row."""
+
+    batch = 1
+
+    def apply(self, x, h):
+        assert len(x) == 1
+        return super().apply(x, h)
+
+
+class Port:
+    """torch's LSTM cell, its weights under torch's names; the gates in the order of `order`."""
+
+    order = "ifgo"
+
+    def __init__(self, features, state):
+        rng = np.random.default_rng(1)
+        self.weight_ih, self.weight_hh = rng.standard_normal((4 * state, features)), rng.standard_normal((4 * state, state))
+        self.bias_ih, self.bias_hh = rng.standard_normal((2, 4 * state))
+        self.weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+
+    def apply(self, x, c, h):
+        z = x @ self.weight_ih.T + h @ self.weight_hh.T + self.bias_ih + self.bias_hh
+        gates = dict(zip(self.order, np.split(z, 4, axis=1)))
+        i, f, o, g = (*(sig(gates[gate]) for gate in "ifo"), np.tanh(gates["g"]))
+        c2 = f * c + i * g
+        self.cache = x.copy(), c.copy(), h.copy(), i, f, o, g, np.tanh(c2)
+        return c2, o * np.tanh(c2)
+
+    def vjp(self, dc, dh):
+        x, c, h, i, f, o, g, t = self.cache
+        dc = dc + dh * o * (1 - t**2)
+        d = {"i": dc * g * i * (1 - i), "f": dc * c * f * (1 - f), "o": dh * t * o * (1 - o), "g": dc * i * (1 - g**2)}
+        dz = np.concatenate([d[gate] for gate in self.order], axis=1)
+        return [dz.T @ x, dz.T @ h, dz.sum(0), dz.sum(0)], dz @ self.weight_ih, [dc * f, dz @ self.weight_hh]
+
+
+class MisreadPort(Port):
+    """The defect: the gates as i f o g."""
+
+    order = "ifog"
+
+
+class KeepingGRU:
+    """h' = u h + (1 - u) n, where Cho's u is 1 - u."""
+
+    def __init__(self, features, state):
+        rng = np.random.default_rng(1)
+        self.W, self.U, self.b = (
+            rng.standard_normal((features, 3 * state)),
+            rng.standard_normal((state, 3 * state)),
+            np.zeros(3 * state),
+        )
+        self.weights = [self.W, self.U, self.b]
+
+    def apply(self, x, h):
+        (ar, au, an), (pr, pu, pn) = np.split(x @ self.W + self.b, 3, axis=1), np.split(h @ self.U, 3, axis=1)
+        r, u = sig(ar + pr), sig(au + pu)
+        n = np.tanh(an + r * pn)
+        self.cache = x.copy(), h.copy(), r, u, n, pn
+        return (u * h + (1 - u) * n,)
+
+    def vjp(self, d):
+        x, h, r, u, n, pn = self.cache
+        du, dn = d * (h - n) * u * (1 - u), d * (1 - u) * (1 - n**2)
+        dr = dn * pn * r * (1 - r)
+        da, dp = np.concatenate([dr, du, dn], axis=1), np.concatenate([dr, du, dn * r], axis=1)
+        return [x.T @ da, h.T @ dp, da.sum(0)], da @ self.W.T, [dp @ self.U.T + d * u]
+
+
+class Wider(Step):
+    """One unit more than it was asked for."""
+
+    state_shapes = {"h": (4,)}
+
+    def __init__(self, features, state):
+        super().__init__(features, 4)

@@ -34,12 +34,7 @@ def reference_faults(Cell):
     wrong = [name for name, y in wanted.items() if not _near(p, got[name], y)]
     if not wrong:
         return _of_gradients(Cell, p, chunk)
-    return (
-        _permuted(Cell, p)
-        or _of_states(Cell, p, wrong)
-        or _scaled(got, wanted, wrong)
-        or _from_step(p, got, wanted, wrong, chunk)
-    )
+    return _permuted(Cell, p) or _of_states(Cell, p) or _scaled(got, wanted, wrong) or _from_step(p, got, wanted, wrong, chunk)
 
 
 def _near(p, a, b):
@@ -63,37 +58,43 @@ def _permuted(Cell, p):
     return [f"the weights are read as gates {here}, by the reference as gates {there}{swapped}"]
 
 
-def _of_states(Cell, p, wrong):
-    """What is done to an initial state."""
-    names, n = p.spec.state_names, len(p.further)
-
-    def put(k, change):
-        return replace(p, state=tuple(change(s) if j == n + k else s for j, s in enumerate(p.state)))
-
-    got, wanted, told = apply(Cell, p), oracle.outputs(p), []
-    ignored = [
-        name
-        for k, name in enumerate(names)
-        if _equal(p, apply(Cell, put(k, np.zeros_like)), got) and not _equal(p, oracle.outputs(put(k, np.zeros_like)), wanted)
-    ]
+def _of_states(Cell, p):
+    """What is done to an initial state, or in each step to the one before it."""
+    got, wanted, ignored = apply(Cell, p), oracle.outputs(p), []
+    for k, name in enumerate(p.spec.state_names):
+        zero = _put(p, k, np.zeros_like)
+        if _equal(p, apply(Cell, zero), got) and not _equal(p, oracle.outputs(zero), wanted):
+            ignored.append(name)
     if ignored:
-        return [
-            f"the initial {several(ignored)} {'is' if len(ignored) == 1 else 'are'} ignored: the outputs stay the same when zero"
-        ]
-    for k, name in enumerate(names):
-        for said, change in MAPS.items():
-            if _equal(p, apply(Cell, put(k, change)), wanted):
-                told.append(
-                    f"it equals the reference once its initial {name} is {said.replace('{}', name)}: the reference maps {name} so, it does not"
-                )
-            elif _equal(p, got, oracle.outputs(put(k, change))):
-                told.append(
-                    f"it equals the reference once the reference's initial {name} is {said.replace('{}', name)}: it maps {name} so, the reference does not"
-                )
+        are = "is" if len(ignored) == 1 else "are"
+        return [f"the initial {several(ignored)} {are} ignored: the outputs stay the same when zero"]
+    if told := _mapped(Cell, p, "", "initial "):
+        return [told]
     zero = replace(p, state=(*p.further, *map(np.zeros_like, p.states)))
-    if not told and names and any(map(np.any, p.states)) and _equal(p, apply(Cell, zero), oracle.outputs(zero)):
-        told.append(f"from zeros it equals the reference: what is wrong is how the initial {several(names)} enters")
-    return told[:1]
+    if any(map(np.any, p.states)) and _equal(p, apply(Cell, zero), oracle.outputs(zero)):
+        return [f"from zeros it equals the reference: what is wrong is how the initial {several(p.spec.state_names)} enters"]
+    if p.spec.sequence and p.steps > 1 and (told := _mapped(Cell, p.span(slice(1)), " in a single step", "")):
+        return [told]
+    return []
+
+
+def _put(p, k, change):
+    """The problem with change(state) in the place of its k-th state."""
+    n = len(p.further)
+    return replace(p, state=tuple(change(s) if j == n + k else s for j, s in enumerate(p.state)))
+
+
+def _mapped(Cell, p, alone, initial):
+    """Which function of a state makes the two equal, or None."""
+    got, wanted = apply(Cell, p), oracle.outputs(p)
+    for k, name in enumerate(p.spec.state_names):
+        for text, change in MAPS.items():
+            other, said = _put(p, k, change), text.replace("{}", name)
+            if _equal(p, apply(Cell, other), wanted):
+                return f"it equals the reference{alone} once its {initial}{name} is {said}, as the reference makes it"
+            if _equal(p, got, oracle.outputs(other)):
+                return f"it equals the reference{alone} once the reference's {initial}{name} is {said}, as the cell makes it"
+    return None
 
 
 def _scaled(got, wanted, wrong):
@@ -129,13 +130,11 @@ def _of_gradients(Cell, p, chunk):
     wrong = [name for name, g in wanted.items() if name in got and not _near(p, got[name], g)]
     if not wrong:
         return []
-    told = (
-        f"the outputs are those of the reference; of the gradients, {several(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong"
-    )
+    told = f"the outputs equal the reference's, but not the gradients of {several(wrong)}"
     x = p.spec.inputs[0].name
     if x in wrong and p.spec.batch_axis(x) == 1:
         right = [_near(p, a, b) for a, b in zip(got[x], wanted[x])]
         last = len(right) - right[::-1].index(False)
         border = f", where a chunk of {chunk} steps begins" if chunk and last % chunk == 0 else ""
-        told += f"; that of {x} is right from step {last} on{border}" if last < len(right) else ""
+        told += f", that of {x} before step {last}{border}" if last < len(right) else ""
     return _scaled(got, wanted, wrong) or [told]
