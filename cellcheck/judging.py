@@ -134,7 +134,7 @@ def trials(subject, options, home, known, names=None):
     return [
         Trial(law, subject, options, home, expected.reason(known, law.name, subject.label))
         for law in laws().values()
-        if {law.name, law.group} & wanted and (law.group != "equivalence" or lift(subject.Cell).spec().reference)
+        if {law.name, law.group} & wanted and ("reference" not in law.needs or lift(subject.Cell).spec().reference)
     ]
 
 

@@ -40,18 +40,14 @@ class Options:
 
     profile: str = _option("default", "NAME", "quick, default, thorough, release: 20, 100, 2000, 1000 examples a law")
     limit: float = _option(120.0, "SECONDS", "the longest that one example may take (default: 120)")
-    strict: bool = _option(False, None, "a broken promise of a guest fails the run, as it does for the shipped cells")
+    strict: bool = _option(False, None, "a broken promise of a guest fails the run")
     expected_failures: str | None = _option(None, "FILE", "lines `law: reason` or `law @ CELL: reason`")
-    reports: str | None = _option("reports", "DIR", "where reports of broken laws go (default: reports; empty: nowhere)")
+    reports: str | None = _option("reports", "DIR", "of broken laws (default: reports; empty: nowhere)")
     certificate: tuple = _option((), "FILE", "write the certificate, .json or .html; repeatable")
 
-    reference: object = _option(
-        None, "CELL", "a cell that each cell must equal: PATH.py:NAME, MODULE:NAME, torch:LSTM, onnx:GRU, cellcheck:MLSTM, ..."
-    )
-    convention: str | None = _option(None, "NAME", "hold each cell to the weight layout of a framework: torch, keras, onnx, ...")
-    mutants: float | None = _option(
-        None, "SECONDS", "edit the code of each cell that held, and say what the laws refuse (default: 60)", nargs="?", const=60.0
-    )
+    reference: object = _option(None, "CELL", "what each cell must equal: a cell, torch:LSTM, ...")
+    convention: str | None = _option(None, "NAME", "the framework whose layout each cell must have")
+    mutants: float | None = _option(None, "SECONDS", "edit the code of each cell that held (default: 60)", nargs="?", const=60.0)
 
     def __post_init__(self):
         """Check the values; a limit may be text."""

@@ -63,6 +63,7 @@ def described(Cell, notes=()):
 
 def _cell(label, card, results, known):
     of = {(r["group"], r["law"]): r for r in results}
+    known = [law for law in known if card["capabilities"]["offers"]["reference"] or "reference" not in law.needs]
     rows = [_law(law, of.get((law.group, law.name))) for law in known]
     count = Counter(row["verdict"] for row in rows)
     return {

@@ -74,11 +74,13 @@ def _targets_follow(cell):
 
 def _differentiated(cell):
     """Whether its reference has gradients that it has, too."""
-    return bool(set(cell.spec.gradients) & set(cell.spec.reference.Cell.spec().gradients))
+    return bool(cell.spec.reference and set(cell.spec.gradients) & set(cell.spec.reference.Cell.spec().gradients))
 
 
 def _hands_over(cell):
     """Whether every state of the cell is one of the reference, which returns it."""
+    if cell.spec.reference is None:
+        return False
     spec, places = cell.spec.reference.Cell.spec(), cell.spec.reference.states
     returned = [f"{name}'" in spec.output_names for name in spec.state_names]
     return sorted(k for k in places if k is not None) == [*range(len(cell.spec.states))] and all(returned) and None not in places

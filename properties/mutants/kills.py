@@ -16,7 +16,8 @@ from cellcheck.properties.mutants.matrix import QUICK, measured
 from cellcheck.properties.mutants.picture import kills
 
 OURS = "Cellcheck"
-STAYS: dict[str, str] = {}  # laws that no mutant names, and why they stay
+REFERENCE = "it asks for a reference; the cells that it alone refuses are in tests/test_references.py"
+STAYS = {law.name: REFERENCE for law in laws().values() if "reference" in law.needs}  # laws that no mutant names
 DOCS = Path(__file__).parents[2] / "docs"
 
 
