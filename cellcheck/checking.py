@@ -81,9 +81,10 @@ def check(
     profile: "quick", "default", "thorough" or "release": 20, 100, 2000 or 1000 examples a law. laws: names of laws or of groups,
     by default all. reference: a cell that it must equal, in the same forms or by a short name such as "torch:LSTM"; translate: a
     function from its weights to those of the reference, where names, gates and shapes do not tell. convention: "torch", "keras",
-    "onnx" or another framework whose order of the gates and whose layout it must have. limit: seconds for one example. strict: whether a broken promise counts. reports: a folder for the reports of
-    broken laws. expected_failures: {law: reason}, or a file. mutants: True, or for about how many seconds, to edit the cell's own
-    code and see what the laws refuse, once none of them is broken.
+    "onnx" or another framework whose order of the gates and whose layout it must have. limit: seconds for one example. strict:
+    whether a broken promise counts. reports: a folder for the reports of broken laws. expected_failures: {law: reason}, or a file.
+    mutants: True, or for about how many seconds, to edit the cell's own code and see what the laws refuse, once none of them is
+    broken.
 
     Raises GuestError if the cell does not honour the contract or there is no such law, OptionError for other wrong arguments.
     """

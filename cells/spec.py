@@ -110,7 +110,8 @@ class CellSpec:
     precision: the unit roundoff of what it stores, None for that of its dtype; deterministic: False if sums come in any order.
     takes_upstream: False for a loss that computes its gradients with its value; memory: it keeps a state that it neither takes
     nor returns; targets: of a loss, the function that makes them of x; lengths: whether apply takes `lengths`;
-    reference: what it must equal, see properties/intake/references.py; translate: a function from its weights to those of that.
+    reference: what it must equal, see properties/intake/references.py; translate: a function from its weights to those of that;
+    given: weights, such as those of a checkpoint, that one problem in GIVEN has in the place of drawn ones.
     """
 
     name: str
@@ -145,6 +146,7 @@ class CellSpec:
     lengths: bool = False
     reference: Any = None
     translate: Any = None
+    given: Any = None
 
     def __deepcopy__(self, memo):
         """Itself, since it never changes: cells are copied often."""

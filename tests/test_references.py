@@ -14,8 +14,8 @@ from cellcheck.properties.oracles.reference import beside
 from cellcheck.strategies import Problem
 
 import cellcheck
-from cellcheck import check
-from cellcheck.options import Options
+from cellcheck import check, check_port
+from cellcheck.options import OptionError, Options
 from cellcheck.subjects import held, subject
 from tests.guests import references as guests
 from tests.test_command_line import cellcheck as command
@@ -252,3 +252,37 @@ def test_a_reference_needs_a_cell(tmp_path):
 def test_unrolled_and_whole():
     """The unrolled cell, its step cell as the reference, and the other way round."""
     assert equal(Unroll(GRU), GRU).held and equal(GRU, Unroll(GRU)).held
+
+
+def test_a_port_is_verified_at_its_own_weights():
+    """And refused, in one line, where these are not those of the original."""
+    port, original = guests.Port(3, 4), guests.Port(3, 4)
+    result = check_port(port, original, "quick", "equivalence", sizes=(3, 4))
+    assert result.held
+    for w, a in zip(port.weights, original.weights):
+        np.testing.assert_array_equal(w, a)  # both stay as they are
+    port.bias_hh += 0.5
+    with pytest.raises(GuestError, match=r"the two hold other weights: bias_hh differs by up to 0\.5; copy the weights first"):
+        check_port(port, original, sizes=(3, 4))
+    with pytest.raises(OptionError, match=r"neither of the two says its sizes; give sizes=\(features, state\)"):
+        check_port(port, original)
+
+
+def test_a_fault_at_the_given_weights_alone_is_seen():
+    """Here what lies very near 0.25 is dropped, where no drawn weight lies."""
+
+    class Rounded(guests.Port):
+        """It drops what is near 0.25."""
+
+        def apply(self, x, c, h):
+            self.bias_hh, kept = np.where(abs(self.bias_hh - 0.25) < 1e-5, 0, self.bias_hh), self.bias_hh
+            try:
+                return super().apply(x, c, h)
+            finally:
+                self.bias_hh = kept
+
+    port, original = Rounded(2, 3), guests.Port(2, 3)
+    for one in (port, original):
+        one.bias_hh[:] = 0.25
+    assert equal(Rounded, guests.Port).held
+    assert not check_port(port, original, "quick", "equivalence", sizes=(2, 3)).held

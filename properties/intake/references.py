@@ -143,6 +143,7 @@ def referred(Cell, label, Other):
         states = _states(own, other)
         move, matched = _matched(own, other)
         _tried(move, own, other)
+        _same(move, own, Other(own.features, own.state))
     except Mismatch as error:
         raise GuestError(f"--reference {label}: {error}") from None
     places = {name: own.states[k].name for name, k in zip(other.state_names, states) if k is not None}
@@ -286,6 +287,16 @@ def by_gates(spec, theirs, weights):
                 else block
             )
     return found
+
+
+def _same(move, own, original):
+    """Check that the given weights, if there are any, are those that the original holds."""
+    unit = max(own.unit(own.dtype), original.spec.unit(original.spec.dtype))
+    moved = move(own, original.spec, own.given) if own.given else original.weights
+    for w, a, b in zip(original.spec.weights, moved, original.weights):
+        off = np.max(np.abs(np.asarray(a, dtype=float) - b), initial=0.0)
+        if not off <= 4 * unit * np.max(np.abs(b), initial=0.0):
+            raise Mismatch(f"the two hold other weights: {w.name} differs by up to {off:.3g}; copy the weights first")
 
 
 def _tried(move, own, other):

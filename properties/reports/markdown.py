@@ -33,7 +33,9 @@ def markdown(case, script=None, picture=None):
             f"[`{script}`]({script}) makes these calls on its own, with NumPy and the cell's module. "
             "It exits with 1 while the cell is broken, with 0 once it is fixed, and with 2 if it cannot run."
         ]
-    parts += ["## Run it again", f"    {case.rerun()}", f"Found with {versions()}{_source(case)}."]
+    if rerun := case.rerun():
+        parts += ["## Run it again", f"    {rerun}"]
+    parts.append(f"Found with {versions()}{_source(case)}.")
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

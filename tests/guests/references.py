@@ -212,7 +212,7 @@ class KeepingGRU:
 class Wider(Step):
     """One unit more than it was asked for."""
 
-    state_shapes = {"h": (4,)}
+    state_shapes = ((4,),)
 
     def __init__(self, features, state):
         super().__init__(features, 4)
