@@ -7,14 +7,24 @@ A case is one block (a gate of a weight, x, or a state) judged on one random pro
 """
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from cellcheck.properties.oracles import gradients
+from cellcheck.cells import CELLS
+from cellcheck.cells.modern import FORMS
+from cellcheck.properties.oracles import agree, gradients
+from cellcheck.properties.oracles.reference import beside, outputs
+from cellcheck.properties.oracles.reference import gradients as reference_gradients
+from cellcheck.properties.verdicts import bound
+from cellcheck.properties.verdicts.run import apply, vjp
 from cellcheck.strategies import Problem
 from cellcheck.strategies.problem import REGIMES, SCALES, UPSTREAMS
+from hypothesis.errors import UnsatisfiedAssumption
 
+from cellcheck.options import Options
+from cellcheck.subjects import Subject, held
 from tests.guests.textbook import STEPS, UNROLLED
 
 CASES = int(os.environ.get("CASES", "100000"))
@@ -54,3 +64,30 @@ def test_correct_gradients_raise_no_alarm(Textbook, dtype, record_property):
     print(f"{Textbook.__name__} in {np.dtype(dtype)}: {CASES // 6 + 1} cases, worst error / bound {worst:.2f}")
     assert not alarms, alarms[:5]
     assert worst < 1
+
+
+PAIRS = {Form.__name__: (Form, Form.Step) for Form in FORMS} | {
+    Textbook.__name__: (Textbook, Shipped) for Textbook, Shipped in zip(STEPS + UNROLLED, CELLS, strict=True)
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # of overflow in half precision
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16], ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("name", PAIRS)
+def test_equal_cells_raise_no_alarm(name, dtype):
+    """A cell in this dtype and its reference in float64: error <= bound in every output and gradient."""
+    Cell, reference = PAIRS[name]
+    if dtype not in Cell.dtypes and Cell in FORMS:
+        pytest.skip("computes in float64 and float32")
+    tried, rng, alarms, worst, judged = Subject(name, Cell), np.random.default_rng(1), [], 0.0, 0
+    held(tried, Options(reference=reference), ".")
+    while judged < CASES // len(PAIRS) + 1:
+        p = beside(tried.Cell, replace(problem_of(rng), dtype=dtype))
+        with np.errstate(all="ignore"), suppress(UnsatisfiedAssumption):
+            blocks = agree(tried.Cell, p, lambda p: apply(tried.Cell, p), outputs, bound.size_of_outputs)
+            blocks += agree(tried.Cell, p, lambda p: vjp(tried.Cell, p), reference_gradients, bound.size)
+            judged += len(blocks)
+            alarms += [f"{p.recipe}: {b.name} {b.error:.3g} > {b.bound:.3g}" for b in blocks if b.verdict == "violated"]
+            worst = max([worst, *(b.error / b.bound for b in blocks if b.bound and b.verdict != "violated")])
+    print(f"{name} in {np.dtype(dtype)} beside its reference: {judged} cases, worst error / bound {worst:.2f}")
+    assert not alarms, alarms[:5]

@@ -39,7 +39,7 @@ MUCH = 16  # how much nearer a clip must bring the equations: rounding does not
 GOLDEN = (5**0.5 - 1) / 2
 LIMITS = np.geomspace(0.1, 2000.0, 80)  # where the search for a clip begins
 
-PLAIN = ({},)
+PLAIN: tuple[dict, ...] = ({},)
 OLD = tuple({"update": "old", **reset} for reset in ({}, {"reset": "before"}))
 # (framework, kind, order of the gates, layout, biases, variants) of frameworks; None where it does not matter.
 FRAMEWORKS = [

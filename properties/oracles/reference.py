@@ -6,6 +6,9 @@ import numpy as np
 from cellcheck.cells.spec import fit
 from cellcheck.properties.verdicts.run import joined
 from cellcheck.strategies.problem import with_weights
+from hypothesis import reject
+
+FAR = 64.0  # below the largest number of a dtype
 
 
 def beside(Cell, problem):
@@ -28,7 +31,7 @@ def beside(Cell, problem):
 def outputs(p):
     """What the reference returns on a literal problem, by the names of the cell's outputs."""
     run = _of_rows(p, lambda rows: Beside(rows).outputs())
-    return {name: run[name] for name in p.spec.output_names}
+    return {name: _stored(p, run[name]) for name in p.spec.output_names}
 
 
 def gradients(p):
@@ -36,7 +39,7 @@ def gradients(p):
 
     What either of the two has no gradient of is left out.
     """
-    return _of_rows(p, lambda rows: Beside(rows).gradients())
+    return {name: _stored(p, g) for name, g in _of_rows(p, lambda rows: Beside(rows).gradients()).items()}
 
 
 def handed_over(p, own, then):
@@ -51,6 +54,13 @@ def handed_over(p, own, then):
     after = (then or outputs)(replace(rest, state=(*rest.further, *states)))
     ys = p.spec.output_names[-1]
     return {**after, ys: np.concatenate([before[ys], after[ys]])}
+
+
+def _stored(p, array):
+    """The array in the cell's dtype. Rejects the problem if a number is near the largest one, where sums on the way may overflow."""
+    if np.max(np.abs(array), initial=0.0) > np.finfo(p.x.dtype).max / FAR:
+        reject()
+    return np.asarray(array).astype(p.x.dtype)
 
 
 def _of_rows(p, run):

@@ -59,7 +59,7 @@ def _judged(problem, one, other, runs, size):
                 for name, value in other.items()
             ]
         if (
-            problem.spec.kind is None
+            (problem.spec.sequence or problem.spec.kind is None)
             and size in (bound.size, bound.size_of_a_run)
             and any(b.verdict == "violated" for b in blocks)
         ):
