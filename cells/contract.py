@@ -133,7 +133,7 @@ class Cell:
 def _numbers(name, value):
     """`value` as an array of numbers; anything else is refused by name."""
     try:
-        array = np.asarray(value)
+        array = np.asarray(value) if isinstance(value, np.matrix) else np.asanyarray(value)
     except ValueError:
         raise TypeError(f"{name} is a ragged {type(value).__name__}; wanted an array of numbers") from None
     if array.dtype.kind not in "biufc":

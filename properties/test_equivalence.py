@@ -2,7 +2,7 @@
 
 import pytest
 from cellcheck.properties.oracles import agree
-from cellcheck.properties.oracles.reference import beside, gradients, handed_over, outputs
+from cellcheck.properties.oracles.reference import beside, gradients, handed_over, outputs, roundings
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.run import apply, vjp
 from cellcheck.properties.verdicts.tally import require
@@ -14,7 +14,16 @@ from hypothesis import given
 @given(problem=problems())
 def test_equals_the_reference(Cell, problem):
     """apply(w, x, s) = reference.apply(T w, x, s)."""
-    require(agree(Cell, beside(Cell, problem), lambda p: apply(Cell, p), outputs, bound.size_of_outputs))
+    require(
+        agree(
+            Cell,
+            beside(Cell, problem),
+            lambda p: apply(Cell, p),
+            outputs,
+            bound.size_of_outputs,
+            lambda p: roundings(Cell, p, outputs),
+        )
+    )
 
 
 @pytest.mark.needs("reference", "reference's gradients")
@@ -22,7 +31,7 @@ def test_equals_the_reference(Cell, problem):
 def test_gradients_equal_the_reference(Cell, problem):
     """vjp(d) = (T' w, x, s) with (w, x, s) = reference.vjp(d)."""
     p = beside(Cell, problem)
-    require(agree(Cell, p, lambda p: vjp(Cell, p), gradients, bound.size))
+    require(agree(Cell, p, lambda p: vjp(Cell, p), gradients, bound.size, lambda p: roundings(Cell, p, gradients)))
 
 
 @pytest.mark.needs("reference", "reference's states", "sequence", "finals", "splits")

@@ -15,7 +15,7 @@ import pytest
 from cellcheck.cells import CELLS
 from cellcheck.cells.modern import FORMS
 from cellcheck.properties.oracles import agree, gradients
-from cellcheck.properties.oracles.reference import beside, outputs
+from cellcheck.properties.oracles.reference import beside, outputs, roundings
 from cellcheck.properties.oracles.reference import gradients as reference_gradients
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.run import apply, vjp
@@ -84,8 +84,22 @@ def test_equal_cells_raise_no_alarm(name, dtype):
     while judged < CASES // len(PAIRS) + 1:
         p = beside(tried.Cell, replace(problem_of(rng), dtype=dtype))
         with np.errstate(all="ignore"), suppress(UnsatisfiedAssumption):
-            blocks = agree(tried.Cell, p, lambda p: apply(tried.Cell, p), outputs, bound.size_of_outputs)
-            blocks += agree(tried.Cell, p, lambda p: vjp(tried.Cell, p), reference_gradients, bound.size)
+            blocks = agree(
+                tried.Cell,
+                p,
+                lambda p: apply(tried.Cell, p),
+                outputs,
+                bound.size_of_outputs,
+                lambda p: roundings(tried.Cell, p, outputs),
+            )
+            blocks += agree(
+                tried.Cell,
+                p,
+                lambda p: vjp(tried.Cell, p),
+                reference_gradients,
+                bound.size,
+                lambda p: roundings(tried.Cell, p, reference_gradients),
+            )
             judged += len(blocks)
             alarms += [f"{p.recipe}: {b.name} {b.error:.3g} > {b.bound:.3g}" for b in blocks if b.verdict == "violated"]
             worst = max([worst, *(b.error / b.bound for b in blocks if b.bound and b.verdict != "violated")])

@@ -1,14 +1,19 @@
 """The reference of a cell at the numbers of a problem: its outputs and gradients by the names of the cell."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+from cellcheck.cells import lift
 from cellcheck.cells.spec import fit
-from cellcheck.properties.verdicts.run import joined
+from cellcheck.properties.oracles.function import rebound
+from cellcheck.properties.oracles.noisy import noisy, spread
+from cellcheck.properties.verdicts.run import joined, outcome
 from cellcheck.strategies.problem import with_weights
 from hypothesis import reject
 
 FAR = 64.0  # below the largest number of a dtype
+LOW = 2.0**-24  # the unit from which on rounding is measured by random roundings
 
 
 def beside(Cell, problem):
@@ -56,6 +61,38 @@ def handed_over(p, own, then):
     return {**after, ys: np.concatenate([before[ys], after[ys]])}
 
 
+def roundings(Cell, p, part):
+    """A function of a number of draws: how far rounding at random at the unit of the problem moves what `part` returns, outputs or
+    gradients, of the reference; and of the cell itself, where it is NumPy code that takes float64 weights.
+
+    None if the reference is no cell of ours, whose code may lose the roundings, or is of low precision itself.
+    """
+    other, unit = p.spec.reference, p.spec.precision
+    spec = other.cell(p.spec).spec
+    if unit < LOW or spec.unit(spec.dtype) > unit**2 or not lift(other.Cell).Guest.__module__.startswith("cellcheck.cells."):
+        return None
+    tiny = float(np.finfo(p.x.dtype).smallest_subnormal)
+    wide = replace(
+        p, weights=[w.astype(float) for w in p.weights], x=p.x.astype(float), state=tuple(s.astype(float) for s in p.state)
+    )
+
+    def of_reference(noise):
+        return _of_rows(p, lambda rows: getattr(Beside(rows, noise), part.__name__)())
+
+    def of_cell(noise):
+        cell = rebound(lift(Cell)(p.recipe.features, p.recipe.state), [noisy(w, noise) for w in wide.weights])
+        return outcome(cell, wide)
+
+    def moves(draws):
+        found = spread(of_reference, unit, tiny, draws)
+        with suppress(Exception):  # of a cell that takes no float64, or no array of ours
+            own = spread(of_cell, unit, tiny, draws)
+            found = {name: np.maximum(move, own[name]) for name, move in found.items()}
+        return found
+
+    return moves
+
+
 def _stored(p, array):
     """The array in the cell's dtype. Rejects the problem if a number is near the largest one, where sums on the way may overflow."""
     if np.max(np.abs(array), initial=0.0) > np.finfo(p.x.dtype).max / FAR:
@@ -73,12 +110,13 @@ def _of_rows(p, run):
 class Beside:
     """The reference on one literal problem. A step cell is run step by step; a sequence cell may take a single step."""
 
-    def __init__(self, p):
-        """p: literal, of the cell."""
+    def __init__(self, p, noise=None):
+        """p: literal, of the cell; noise: a source of random roundings, see noisy.py."""
         self.p, self.spec, self.other = p, p.spec, p.spec.reference
         cell = self.other.cell(p.spec)
         weights = [a.astype(w.dtype) for a, w in zip(self.other.weights(p.spec, p.weights), cell.weights)]
-        self.cell, self.n = with_weights(cell, weights), len(p.spec.inputs)
+        weights = [noisy(w, noise) for w in weights] if noise else weights
+        self.cell, self.n = (rebound if noise else with_weights)(cell, weights), len(p.spec.inputs)
         dtype = cell.spec.dtype
         wide = self.cell.spec.sequence and not self.spec.sequence
         given = [(a[None] if wide else a).astype(dtype) for a in (p.x, *p.further)]

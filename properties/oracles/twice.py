@@ -3,22 +3,37 @@
 from functools import reduce
 
 import numpy as np
+from cellcheck.properties.oracles import noisy
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import same, within
 from cellcheck.properties.verdicts.run import both
 
 
-def agree(Cell, problem, got, expected, size):
+def agree(Cell, problem, got, expected, size, roundings=None):
     """The blocks of got(problem) against expected(problem), two dicts of named arrays, under the one bound.
 
     size: F of the bound, a function of (spec, weights, x, state, upstream). S is the larger of the changes that the two
     computations show when weights, inputs, states and upstreams move by ulps: one of them may not move at all, as a sum in log
     space does not. S is measured only when the two differ by more than the floor.
+    roundings: a function of the problem. It returns None, or a function of a number of draws: how far so many draws of random
+    roundings move each quantity. In low precision that is sharper than S and the floor, and takes their place.
     """
     problem = problem.literal(Cell)
     with np.errstate(all="ignore"):
         one, other = got(problem), expected(problem)
-    return _judged(problem, one, other, (got, expected), size)
+        moves = roundings(problem) if roundings else None
+        if moves is None:
+            return _judged(problem, one, other, (got, expected), size)
+        unit = problem.spec.precision
+        for draws in noisy.DRAWS:
+            move = moves(draws)
+            blocks = [
+                within(name, one[name], value, bound.FACTOR * move[name] + 2 * unit * np.abs(value) + bound.TINY, unit=unit)
+                for name, value in other.items()
+            ]
+            if all(b.verdict != "violated" for b in blocks):
+                break
+    return blocks
 
 
 def alike(Cell, problem, got, expected, **options):
