@@ -99,6 +99,10 @@ class Trial:
             return "broken", f"{label}: it {run.error}; keep NumPy as it is, since the laws compute with it"
         if fault := internal(run.error):
             return "incomplete", f"{label}: {law.name}: {fault}"
+        if run.flaky:
+            again = "but not when it runs there again: its results differ from run to run"
+            told = "if they may, as where sums are taken in any order, declare deterministic = False"
+            return "broken", f"{label} breaks the law {law.name} at {run.failure}, {again}; {told}"
         promise = law.promise and not (self.subject.shipped or self.options.strict)
         return "hazard" if promise else "broken", self._report()
 

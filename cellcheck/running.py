@@ -37,7 +37,8 @@ class Run:
 
     tally: of all examples up to the first that fails; problems: how many of them had which properties (see `regimes`);
     seconds: of the whole law; error: what the law raised, or None; failure: the problem of the last call that failed;
-    smallest: (problem, error) of the smallest case known to fail; case: what was reported of it.
+    smallest: (problem, error) of the smallest case known to fail; case: what was reported of it; flaky: whether it fails there
+    no more.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -47,6 +48,7 @@ class Run:
     failure: object = None
     smallest: tuple | None = None
     case: object = None
+    flaky: bool = False
 
     def vacuous(self):
         """Why the run proves nothing, or None: blocks certified in fewer than CERTIFIED examples, or one in ten of few."""
@@ -131,7 +133,7 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
                 run.error = error
                 if shrink and run.failure is not None and isinstance(error, Exception):
                     problem, smaller = shrinking.smallest(guarded, Cell, run.failure)
-                    run.smallest = problem, smaller or error
+                    run.smallest, run.flaky = (problem, smaller or error), smaller is None
     except Stopped as stopped:
         raise stopped.__cause__ from None
     except Replaced as replaced:

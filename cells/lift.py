@@ -77,9 +77,13 @@ class Lifted:
         if self.spec.forward_only:
             return Gradients(None, None, None)
         if "clip" not in self.spec.choices or not self.spec.takes_upstream:
-            return self._averaged(self._vjp(*d_outputs))
-        small = self._averaged(self._vjp(*(np.asarray(d * SMALL, d.dtype) for d in d_outputs)))
+            return self.clipped(*d_outputs)
+        small = self.clipped(*(np.asarray(d * SMALL, d.dtype) for d in d_outputs))
         return Gradients(*(_scaled(part, 1 / SMALL) for part in small))
+
+    def clipped(self, *d_outputs):
+        """The guest's Gradients, clipped as it clips them, all other choices undone."""
+        return self._averaged(self._vjp(*d_outputs))
 
     def _vjp(self, *d_outputs):
         if not self.spec.full:

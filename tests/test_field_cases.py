@@ -15,7 +15,8 @@ from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.strategies import Problem
 from hypothesis.errors import UnsatisfiedAssumption
 
-from tests.guests import field
+from cellcheck import check
+from tests.guests import field, leaking
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
 
@@ -240,3 +241,29 @@ def test_dropout_leaves_the_laws_that_can_hold():
     steps = lift(RIGHT["dropout of units in each step"])
     assert missing(steps, {"same rows"}) is None
     assert missing(steps, {"same steps"}) == "its dropout depends on which step it is"
+
+
+@pytest.mark.parametrize("Cell", [leaking.FirstOfItsShape, leaking.OfAllCells, leaking.NormOfTheFirstWeights])
+def test_what_is_kept_and_even_is_found(Cell):
+    """A derivative of tanh without a bias and a norm of weights are the same at -x and at -W."""
+    purity = [law.name for law in laws().values() if law.group == "purity"]
+    assert broken(seen(Cell).Cell, purity)
+    assert not broken(seen(leaking.RNN).Cell, purity) and not broken(seen(leaking.NormOfTheWeights).Cell, purity)
+
+
+def test_results_that_differ_from_run_to_run_are_named():
+    """In the head, and in the reason of a law that does not fail again."""
+    cell = seen(leaking.Wandering)
+    assert any(note.startswith("two runs on the same numbers differ by up to") for note in cell.notes)
+    reasons = [
+        r["reason"] for r in check(leaking.Wandering, "quick", ["gradients", "purity"]).results if r["verdict"] == "broken"
+    ]
+    assert reasons and any("but not when it runs there again: its results differ from run to run" in reason for reason in reasons)
+
+
+def test_a_declared_clip_is_the_one_that_acts():
+    """A lower one is refused; one that never acts is noted."""
+    with pytest.raises(GuestError, match=r"choices has clip = 5, but gradients of norm 0\.31\d* come back with norm"):
+        seen(leaking.ClipsLower)
+    assert not any("clip" in note for note in seen(leaking.ClipsAsItSays).notes)
+    assert "declares clip = 5, but clips nothing: take the declaration away" in seen(leaking.NeverClips).notes

@@ -22,7 +22,7 @@ from cellcheck.properties.intake.capabilities import MODERN
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.verdicts.limits import Hang, limited
-from cellcheck.properties.verdicts.run import claimed
+from cellcheck.properties.verdicts.run import claimed, outcome
 from cellcheck.strategies import Problem
 
 SIZES = ((1, 1), (2, 3))  # (features, state), at batch 1
@@ -59,9 +59,10 @@ def cleared(text, Guest, limit=SECONDS):
         if declared:
             Guest = lift(Guest, **declared)
         _check_live(lift(Guest), notes)
+        _check_clip(lift(Guest), notes)
         declared |= {"fewest_steps": fewest} if fewest else {}
         notes += ["takes no empty sequence"] * bool(fewest)
-        notes += _blind(lift(Guest).spec()) + _constant(lift(Guest))
+        notes += _blind(lift(Guest).spec()) + _constant(lift(Guest)) + _unsteady(lift(Guest))
         found, said = _convention(lift(Guest, **declared))
     return Cleared(lift(Guest, **declared, **found), [*said, *notes])
 
@@ -358,6 +359,43 @@ def _check_live(Cell, notes):
             notes.append(f"{names[k]} has no effect on what it returns")
 
 
+def _check_clip(Cell, notes):
+    """A declared clip must leave alone gradients whose norm is far below it; one that never acts is noted."""
+    limit = Cell.spec().choices.get("clip")
+    if not limit or not Cell.spec().takes_upstream or not Cell.spec().gradients:
+        return
+    acts = False
+    for problem in PROBES:
+        with contextlib.suppress(
+            ArithmeticError, ValueError, IndexError, TypeError, AttributeError, RuntimeError
+        ):  # for the laws
+            cell, x, s = problem.build(Cell)
+            [u] = problem.upstreams(1, cell.apply(x, *s), cell.spec)
+            exact = _norm(cell.vjp(*u))
+            low, high = (
+                _norm(cell.clipped(*(np.asarray(a * (share * limit / exact), a.dtype) for a in u))) / (share * limit)
+                for share in (1 / 16, 64)
+            )
+            acts |= high < 0.9
+            if low < 0.9:
+                raise Refusal(
+                    f"choices has clip = {limit:g}, but gradients of norm {limit / 16:.3g} come back with norm {low * limit / 16:.3g}; "
+                    "declare the limit at which it clips"
+                )
+    if not acts:
+        notes.append(f"declares clip = {limit:g}, but clips nothing: take the declaration away")
+
+
+def _norm(gradients):
+    """The root of the sum of the squares of all gradients."""
+    weights, x, state = gradients
+    return float(
+        np.sqrt(
+            sum(np.sum(np.square(np.asarray(g, dtype=float))) for g in (*(weights or ()), x, *(state or ())) if g is not None)
+        )
+    )
+
+
 def _check_complex(Cell, cell, problem):
     if cell.spec.complex is not True:
         return
@@ -421,6 +459,21 @@ def _constant(Cell):
                 found.append(name)
     told = f"upstreams of {', '.join(found)} give zero gradients; if vjp treats that as a constant, declare no_gradient = "
     return [told + repr(tuple(found))] * bool(found)
+
+
+def _unsteady(Cell):
+    """A line about a cell of which two fresh runs on the same numbers differ."""
+    if not Cell.spec().deterministic:
+        return []
+    off, with_numbers = 0.0, (p.literal(Cell) for p in PROBES)
+    with contextlib.suppress(Exception):  # the laws report it
+        for p in with_numbers:
+            one, other = (outcome(p.build(Cell)[0], p) for _ in range(2))
+            off = max([off, *(float(np.max(np.abs(one[name] - other[name]), initial=0.0)) for name in one)])
+    told = (
+        f"two runs on the same numbers differ by up to {off:.1g}; if sums are taken in any order, declare deterministic = False"
+    )
+    return [told] * (off > 0)
 
 
 def _lacks(cell, error):
