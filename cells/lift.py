@@ -24,6 +24,21 @@ PUBLIC = (
     "translate",
 )
 ARRAYS = ("inputs", "states", "outputs", "weights")  # fields of CellSpec that are made of several declarations
+DECLARED = (
+    *PUBLIC,
+    *(
+        "inputs",
+        "input_shape",
+        "state_shapes",
+        "state_names",
+        "outputs",
+        "output",
+        "output_shape",
+        "weight_names",
+        "weight_blocks",
+    ),
+    *("sequence", "sizes", "domains", "gradients", "no_gradient", "dtypes"),
+)
 HIDDEN = ("c", "h")  # an output of this name is a new state, whether or not the cell takes the old one
 ATTEMPTS = ((2, 3), (1, 1), (2, 2), (4, 4), (8, 8), (4, 3), (1, 2))  # sizes at which a cell of unknown sizes is first built
 

@@ -261,6 +261,18 @@ def test_results_that_differ_from_run_to_run_are_named():
     assert reasons and any("but not when it runs there again: its results differ from run to run" in reason for reason in reasons)
 
 
+def test_a_misspelled_declaration_is_named():
+    """Where it is an attribute of the class."""
+
+    class Misspelled(leaking.RNN):
+        no_gradients, Kind, weights_of_mine = (), "RNN", 3
+
+    assert [note for note in seen(Misspelled).notes if "no declaration" in note] == [
+        "no_gradients is no declaration; if no_gradient is meant, write that",
+        "Kind is no declaration; if kind is meant, write that",
+    ]
+
+
 def test_a_declared_clip_is_the_one_that_acts():
     """A lower one is refused; one that never acts is noted."""
     with pytest.raises(GuestError, match=r"choices has clip = 5, but gradients of norm 0\.31\d* come back with norm"):

@@ -5,6 +5,7 @@ counterexample.
 """
 
 import contextlib
+import difflib
 import inspect
 import io
 import random
@@ -15,6 +16,7 @@ from itertools import product
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.cells.contract import Cell
+from cellcheck.cells.lift import DECLARED
 from cellcheck.cells.spec import SIZES as SPEC_SIZES
 from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
@@ -63,6 +65,7 @@ def cleared(text, Guest, limit=SECONDS):
         declared |= {"fewest_steps": fewest} if fewest else {}
         notes += ["takes no empty sequence"] * bool(fewest)
         notes += _blind(lift(Guest).spec()) + _constant(lift(Guest)) + _unsteady(lift(Guest))
+        notes += _misspelled(Guest)
         found, said = _convention(lift(Guest, **declared))
     return Cleared(lift(Guest, **declared, **found), [*said, *notes])
 
@@ -459,6 +462,18 @@ def _constant(Cell):
                 found.append(name)
     told = f"upstreams of {', '.join(found)} give zero gradients; if vjp treats that as a constant, declare no_gradient = "
     return [told + repr(tuple(found))] * bool(found)
+
+
+def _misspelled(Guest):
+    """Lines about attributes of a class whose names are nearly those of declarations."""
+    Guest = lift(Guest).Guest
+    own = (
+        [name for name, value in vars(Guest).items() if not name.startswith("_") and not callable(value)]
+        if isinstance(Guest, type)
+        else []
+    )
+    close = {name: difflib.get_close_matches(name.lower(), DECLARED, 1, 0.8) for name in own if name not in DECLARED}
+    return [f"{name} is no declaration; if {found[0]} is meant, write that" for name, found in close.items() if found]
 
 
 def _unsteady(Cell):
