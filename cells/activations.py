@@ -18,6 +18,8 @@ def _rounded_once(formula):
     def activation(z):
         if type(z) is np.ndarray and z.dtype == np.float64:
             return formula(z)[()]
+        if hasattr(z, "activated"):  # an array type with arithmetic of its own
+            return z.activated(formula)
         z = _numbers(f"the argument of {formula.__name__}", z)
         if z.dtype == np.float64:
             return formula(z)[()]

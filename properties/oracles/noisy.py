@@ -6,6 +6,7 @@ A product of matrices rounds every product and every partial sum.
 """
 
 import numpy as np
+from cellcheck.cells.activations import sigmoid, tanh
 
 DRAWS = (1, 8)  # of random roundings: at first, and before a violation is declared
 EXACT = {
@@ -39,6 +40,16 @@ class Noisy(np.ndarray):
         new = self.copy().view(Noisy)
         new.noise = self.noise
         return new
+
+    def activated(self, formula):
+        """An activation. Derivatives are those of code that keeps the activation: s (1 - s) and 1 - t t, where rounding is worst."""
+        if formula.__name__ == "d_sigmoid":
+            s = sigmoid(self)
+            return s * (1 - s)
+        if formula.__name__ == "d_tanh":
+            t = tanh(self)
+            return 1 - t * t
+        return formula(self)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
         """The result of an operation, rounded at random."""

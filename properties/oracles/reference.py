@@ -62,10 +62,12 @@ def handed_over(p, own, then):
 
 
 def roundings(Cell, p, part):
-    """A function of a number of draws: how far rounding at random at the unit of the problem moves what `part` returns, outputs or
-    gradients, of the reference; and of the cell itself, where it is NumPy code that takes float64 weights.
+    """A function of a number of draws: how far random roundings at the unit of the problem move what `part`, outputs or gradients,
+    returns: the larger of the moves of the reference and of the cell.
 
-    None if the reference is no cell of ours, whose code may lose the roundings, or is of low precision itself.
+    None if the roundings of one of the two are not known: the reference is no cell of ours, whose code may lose them, or is of low
+    precision itself; or the cell is no NumPy code that takes float64 weights. Two correct cells may round differently, as one that
+    keeps u and one that keeps 1 - u do.
     """
     other, unit = p.spec.reference, p.spec.precision
     spec = other.cell(p.spec).spec
@@ -84,13 +86,14 @@ def roundings(Cell, p, part):
         return outcome(cell, wide)
 
     def moves(draws):
-        found = spread(of_reference, unit, tiny, draws)
-        with suppress(Exception):  # of a cell that takes no float64, or no array of ours
-            own = spread(of_cell, unit, tiny, draws)
-            found = {name: np.maximum(move, own[name]) for name, move in found.items()}
-        return found
+        own, found = spread(of_cell, unit, tiny, draws), spread(of_reference, unit, tiny, draws)
+        return {name: np.maximum(move, own[name]) for name, move in found.items()}
 
-    return moves
+    try:
+        live = any(np.any(move) for move in spread(of_cell, unit, tiny, 1).values())
+    except Exception:  # of a cell that takes no float64, or no array of ours
+        live = False
+    return moves if live else None
 
 
 def _stored(p, array):
