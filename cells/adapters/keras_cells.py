@@ -1,5 +1,8 @@
 """A keras 3 layer on the jax backend as a cell: its trainable variables are the weights, jax.vjp is its backward."""
 
+from functools import cache
+
+import jax
 import keras
 import numpy as np
 from cellcheck.cells.adapters import jax_function
@@ -7,25 +10,27 @@ from cellcheck.cells.adapters import jax_function
 NAMES = {1: ("h",), 2: ("c", "h")}  # of the states, by their number
 
 
-def keras_layer(make, *, states=None, dtype=np.float64, **declared):
+def keras_layer(make, *, states=None, dtype=np.float32, **declared):
     """A factory (features, state) -> cell of a keras layer: a cell such as keras.layers.LSTMCell, or an RNN layer over a sequence.
 
     make: (features, state) -> the layer, whose floating dtype is `dtype` unless it says otherwise. states: names in the reverse of
     keras's order, so that the output is the last. declared: sizes, as jax_function has them, or any declaration of the contract.
-    Raises RuntimeError on another backend than jax; keras reads the environment variable KERAS_BACKEND when it is imported.
+    Each size has one layer, which all its cells share. Raises RuntimeError on another backend than jax; keras reads the environment variable KERAS_BACKEND when it is imported.
     """
     if keras.backend.backend() != "jax":
         raise RuntimeError(
             f"the backend of keras is {keras.backend.backend()}; set the environment variable KERAS_BACKEND to jax"
         )
 
+    @cache  # keras takes long to build a layer
     def weights(features, state):
         before = keras.config.floatx()
         keras.config.set_floatx(np.dtype(dtype).name)
         try:
-            layer = make(features, state)
-            if not layer.built:
-                layer.build((None,) * (1 + _is_sequence(layer)) + (features,))
+            with jax.enable_x64(np.dtype(dtype).itemsize == 8):
+                layer = make(features, state)
+                if not layer.built:
+                    layer.build((None,) * (1 + _is_sequence(layer)) + (features,))
         finally:
             keras.config.set_floatx(before)
         if _is_sequence(layer):
