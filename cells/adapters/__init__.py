@@ -3,7 +3,7 @@
 from cellcheck.cells.adapters.adapt import adapt
 from cellcheck.cells.contract import Gradients
 
-__all__ = ["Gradients", "adapt", "onnx_model", "torch_module"]
+__all__ = ["Gradients", "adapt", "jax_function", "keras_layer", "onnx_model", "torch_module"]
 
 
 def torch_module(*arguments, **options):  # pragma: no cover (torch is optional)
@@ -18,3 +18,17 @@ def onnx_model(*arguments, **options):  # pragma: no cover (onnx is optional)
     from cellcheck.cells.adapters.onnx_cells import onnx_model
 
     return onnx_model(*arguments, **options)
+
+
+def jax_function(*arguments, **options):  # pragma: no cover (jax is optional)
+    """See cells/adapters/jax_cells.py, which needs jax."""
+    from cellcheck.cells.adapters.jax_cells import jax_function
+
+    return jax_function(*arguments, **options)
+
+
+def keras_layer(*arguments, **options):  # pragma: no cover (keras is optional)
+    """See cells/adapters/keras_cells.py, which needs keras 3 with torch or jax."""
+    from cellcheck.cells.adapters.keras_cells import keras_layer
+
+    return keras_layer(*arguments, **options)

@@ -2,22 +2,24 @@
 
 import numpy as np
 import onnx
-import onnxruntime
 
 STATES = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("c", "h")}
 
 
-def onnx_model(make, x="X", states=("h",), inputs=("initial_h",), outputs=("Y_h",), ys=None, **declared):
+def onnx_model(
+    make, x="X", states=("h",), inputs=("initial_h",), outputs=("Y_h",), ys=None, lengths=None, evaluator=None, **declared
+):
     """A factory (features, state) -> cell of an ONNX model with the usual recurrent inputs.
 
     make: (features, state) -> an onnx.ModelProto (or bytes) whose weights are initializers. x, inputs, outputs, ys: the names of
     its inputs and outputs: x, the initial and the final states in the order of `states` (output last), all outputs. Axes are
     those of the RNN, GRU and LSTM operators: X (steps, batch, features), states (directions, batch, state), Y (steps,
-    directions, batch, state). declared: any declaration of the contract.
+    directions, batch, state). lengths: the name of the input that holds the number of steps of each row, as sequence_lens does.
+    evaluator: model -> what runs it, such as onnx.reference.ReferenceEvaluator; onnxruntime if it is None. declared: any declaration of the contract.
     """
 
     def adapted(features, state):
-        return Model(make(features, state), x, states, dict(zip(inputs, outputs)), ys, declared)
+        return Model(make(features, state), x, states, dict(zip(inputs, outputs)), ys, lengths, evaluator, declared)
 
     adapted.__doc__ = getattr(make, "__doc__", None)
     return adapted
@@ -28,10 +30,11 @@ class Model:
 
     gradients, complex, fewest_steps = (), False, 1
 
-    def __init__(self, model, x, states, names, ys, declared):
+    def __init__(self, model, x, states, names, ys, lengths, evaluator, declared):
         model = onnx.load_from_string(model) if isinstance(model, bytes) else model
         found = {tensor.name: onnx.numpy_helper.to_array(tensor).copy() for tensor in model.graph.initializer}
-        self.session = _session(model)
+        self.session = (evaluator or _session)(_open(model))
+        self.lengths, self.lifted_as = lengths, {"lengths": bool(lengths)}
         self.x, self.names, self.ys, self.state_names, self.sequence = x, names, ys, tuple(states), ys is not None
         self.arrays = {name: a for name, a in found.items() if a.dtype.kind == "f"}
         self.fixed = {name: a for name, a in found.items() if name not in self.arrays}
@@ -45,27 +48,43 @@ class Model:
         """The arrays that are fed in place of the model's initializers."""
         return list(self.arrays.values())
 
-    def apply(self, x, *state):
-        """The new state, the output last."""
+    def apply(self, x, *state, lengths=None):
+        """The new state, the output last. lengths: the steps of each row, all if it is None."""
         dtype = self.dtypes[0]
         if not np.size(x):
             raise ValueError(f"x is {np.shape(x)}, but onnxruntime ends the process on empty arrays")
         fed = {self.x: np.asarray(x if self.sequence else x[None], dtype)}
         fed.update({name: np.asarray(s[None], dtype) for name, s in zip(self.names, state)})
+        if self.lengths:
+            fed[self.lengths] = _whole(np.full(x.shape[1], len(x)) if lengths is None else lengths)
         wanted = [*self.names.values(), *[self.ys] * self.sequence]
         given = self.session.run(wanted, {**self.arrays, **self.fixed, **fed})
         new = [y[0] for y in given[: len(self.names)]]
         return (*new, given[-1][:, 0]) if self.sequence else tuple(new)
 
 
-def _session(model):
-    """A session in which every initializer is an input too, so that weights can be fed."""
+def _whole(lengths):
+    """Lengths as ONNX wants them. Raises TypeError for what is no whole number."""
+    if np.asarray(lengths).dtype.kind not in "iu":
+        raise TypeError(f"lengths is {lengths}; give whole numbers")
+    return np.asarray(lengths, np.int32)
+
+
+def _open(model):
+    """The model with each initializer as an input instead, so that weights can be fed."""
     model = onnx.ModelProto.FromString(model.SerializeToString())
     there = {value.name for value in model.graph.input}
     for tensor in list(model.graph.initializer):
         if tensor.name not in there:
             model.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
     del model.graph.initializer[:]
+    return model
+
+
+def _session(model):
+    """onnxruntime on one thread."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

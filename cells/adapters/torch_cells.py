@@ -11,13 +11,14 @@ STATES = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("c", "h")}
 PLAIN = {"num_layers": 1, "bidirectional": False, "proj_size": 0, "batch_first": False}  # what a call without call= takes
 
 
-def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float64, **declared):
+def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float64, device=None, **declared):
     """A factory (features, state) -> cell of a torch module.
 
     make: (features, state) -> the module, for example torch.nn.LSTMCell. call: (module, x, *state) -> (*new state, and ys for a
     sequence), tensors of our shapes, the output last; it is known for torch's own recurrent modules. states: names, output
     last, () for a module without states; sequence: whether x has steps; both known likewise. dtype: of the parameters and of all
-    that the module is given, but for whole numbers. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
+    that the module is given, but for whole numbers. device: where it runs, such as "cuda"; the weights then stay NumPy arrays of
+    the host, which each call copies to the device. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
 
     Parameters that are integers or take no gradient stay as they are, as buffers do. An output that autograd does not reach
     takes no upstream: its values are verified alone. torch runs on one thread meanwhile: for small cells that is ten times faster.
@@ -26,7 +27,7 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
 
     def adapted(features, state):
         with _one_thread():
-            cell = Module(make(features, state), call, states, sequence, dtype, declared)
+            cell = Module(make(features, state), call, states, sequence, dtype, device, declared)
             if not blind:
                 blind.extend(copy.deepcopy(cell).unreached(features, state))
         cell.lifted_as = {"no_upstream": blind[0] if blind else ()}
@@ -39,19 +40,19 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
 class Module:
     """A torch module behind the contract; `weights` share memory with its parameters."""
 
-    def __init__(self, module, call, states, sequence, dtype, declared):
+    def __init__(self, module, call, states, sequence, dtype, device, declared):
         kind = type(module).__name__
         step = kind.removesuffix("Cell")
         if call is None:
             _check_plain(module, kind, step)
         self.call = call or {"LSTM": _lstm, "LSTMCell": _lstm_cell}.get(kind, _cell if kind.endswith("Cell") else _sequence)
-        self.module = module.to(_torch_dtype(dtype))
+        self.module, self.device = module.to(device, _torch_dtype(dtype)), device
         self.state_names = tuple(STATES.get(step, ("h",)) if states is None else states)
         self.sequence = (not kind.endswith("Cell") if step in STATES else False) if sequence is None else sequence
         self.dtypes, self.complex = (np.dtype(dtype).type,), None
         names = {id(p): name for name, p in module.named_parameters()}
         self.weight_names = [names[id(p)] for p in _trainable(self.module)]
-        self.weights = [p.detach().numpy() for p in _trainable(self.module)]
+        self.weights = [p.detach().cpu().numpy() for p in _trainable(self.module)]
         if not self.weights:
             raise ValueError(f"{kind} has no parameter that is a float and takes a gradient; nothing can be verified")
         for name, value in declared.items():
@@ -65,15 +66,17 @@ class Module:
             dtype = np.result_type(dtype, np.complex64)
         module = self.module
         if any(w.dtype != dtype for w in self.weights):
-            module = _holding(module, [w.astype(dtype) for w in self.weights])
-        inputs = [_tensor(a, dtype) for a in (x, *state)]
+            module = _holding(module, [w.astype(dtype) for w in self.weights], self.device)
+        elif self.device:
+            _fill(module, self.weights, self.device)
+        inputs = [_tensor(a, dtype, self.device) for a in (x, *state)]
         with _one_thread():
             outputs = self.call(module, *inputs)
         if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, torch.Tensor) for y in outputs):
             what = ", ".join(type(y).__name__ for y in (outputs if isinstance(outputs, (tuple, list)) else [outputs]))
             raise TypeError(f"call returned {what}; give a tuple of tensors, the output last")
         self._inputs, self._outputs = inputs, tuple(outputs)  # only now: a refusal changes nothing
-        return tuple(y.detach().resolve_neg().resolve_conj().numpy().copy() for y in self._outputs)
+        return tuple(y.detach().cpu().resolve_neg().resolve_conj().numpy().copy() for y in self._outputs)
 
     def vjp(self, *d_outputs):
         """Gradients of sum_k <d_outputs[k], apply(...)[k]> at the last apply, by autograd."""
@@ -84,7 +87,7 @@ class Module:
         detached = set(getattr(self, "no_gradient", ()))
         names = [*self._output_names(), *[""] * len(self._outputs)]
         reached = [
-            (y, torch.from_numpy(np.array(d)))
+            (y, torch.from_numpy(np.array(d)).to(self.device))
             for y, d, name in zip(self._outputs, d_outputs, names)
             if y.requires_grad and name not in detached
         ]
@@ -94,7 +97,7 @@ class Module:
             with _one_thread():
                 given = iter(torch.autograd.grad(outputs, live, upstream, retain_graph=True, allow_unused=True))
             found = [next(given) if w.requires_grad else None for w in wanted]
-        found = [np.zeros(w.shape, self.dtypes[0]) if g is None else g.numpy().copy() for g, w in zip(found, wanted)]
+        found = [np.zeros(w.shape, self.dtypes[0]) if g is None else g.cpu().numpy().copy() for g, w in zip(found, wanted)]
         n = len(parameters)
         k = n + len(getattr(self, "inputs", "x"))
         return Gradients(found[:n], found[n] if k == n + 1 else tuple(found[n:k]), tuple(found[k:]))
@@ -103,7 +106,9 @@ class Module:
         """[The names of the outputs that autograd does not reach]; [] if the module cannot be run on zeros of these sizes."""
         steps = (2,) * self.sequence
         try:
-            self.apply(np.zeros((*steps, 1, features)), *(np.zeros((1, state)) for _ in self.state_names))
+            inputs = _shapes(getattr(self, "inputs", ("x",)), features).values()
+            inputs = [np.zeros((*steps, 1, *shape)) for shape in inputs]
+            self.apply(*inputs, *(np.zeros((1, state)) for _ in self.state_names))
         except Exception:  # the pre-flight says what is wrong
             return []
         return [tuple(name for name, y in zip(self._output_names(), self._outputs) if not y.requires_grad)]
@@ -116,15 +121,20 @@ class Module:
         new = copy.copy(self)
         new._inputs = new._outputs = None
         new.weights = [np.array(memo.get(id(w), w)) for w in self.weights]
-        new.module = _holding(self.module, new.weights)
+        new.module = _holding(self.module, new.weights, self.device)
         return new
 
 
-def _tensor(array, dtype):
+def _shapes(inputs, features):
+    """The shapes of inputs that are declared as names, or as a dict of shapes."""
+    return inputs if isinstance(inputs, dict) else dict.fromkeys(inputs, (features,))
+
+
+def _tensor(array, dtype, device):
     """A tensor that takes a gradient; whole numbers stay what they are."""
     if np.asarray(array).dtype.kind == "i":
-        return torch.from_numpy(np.array(array))
-    return torch.from_numpy(np.array(array, dtype)).requires_grad_()
+        return torch.from_numpy(np.array(array)).to(device)
+    return torch.from_numpy(np.array(array, dtype)).to(device).requires_grad_()
 
 
 def _trainable(module):
@@ -132,14 +142,22 @@ def _trainable(module):
     return [p for p in module.parameters() if p.requires_grad and (p.is_floating_point() or p.is_complex())]
 
 
-def _holding(module, arrays):
-    """A copy of the module whose trainable parameters share memory with these arrays; what else is a float has their precision."""
+def _holding(module, arrays, device):
+    """A copy of the module with these arrays as its trainable parameters; what else is a float has their precision.
+
+    The parameters share memory with the arrays, unless there is a device.
+    """
     module = copy.deepcopy(module)
     if arrays[0].dtype.kind == "f":
         module.to(_torch_dtype(arrays[0].dtype))
-    for p, w in zip(_trainable(module), arrays):
-        p.data = torch.from_numpy(w)
+    _fill(module, arrays, device)
     return module
+
+
+def _fill(module, arrays, device):
+    """Give the trainable parameters the memory of the arrays, or a copy of it on the device."""
+    for p, w in zip(_trainable(module), arrays):
+        p.data = torch.from_numpy(w).to(device, copy=True) if device else torch.from_numpy(w)
 
 
 def _torch_dtype(dtype):

@@ -27,3 +27,11 @@ def make_model(features, state, leak=False):
 def leaky_model(features, state):
     """The defect."""
     return make_model(features, state, leak=True)
+
+
+def with_lengths(features, state):
+    """The model with an input for the number of steps of each row."""
+    model = make_model(features, state)
+    model.graph.node[0].input[4] = "lengths"
+    model.graph.input.append(helper.make_tensor_value_info("lengths", TensorProto.INT32, [None]))
+    return model
