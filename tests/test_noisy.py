@@ -5,7 +5,7 @@ import pytest
 from cellcheck.cells import CELLS, lift
 from cellcheck.cells.modern import MODERN
 from cellcheck.properties.oracles.function import rebound
-from cellcheck.properties.oracles.noisy import Noisy, noisy, spread
+from cellcheck.properties.oracles.noisy import Noise, Noisy, noisy, spread
 from cellcheck.properties.verdicts.run import outcome
 from cellcheck.strategies import Problem
 
@@ -39,7 +39,7 @@ def of(function, noise):
 @pytest.mark.parametrize("name", ROUNDED)
 def test_operations_round_by_some_units(name):
     """Every entry moves, by at most as many units as there are terms."""
-    plain, found = ROUNDED[name](A, B), of(ROUNDED[name], (np.random.default_rng(1), UNIT, 0.0))
+    plain, found = ROUNDED[name](A, B), of(ROUNDED[name], Noise(np.random.default_rng(1), UNIT))
     off = np.abs(np.asarray(found) - plain)
     terms = ROUNDED[name](np.abs(A), np.abs(B))
     assert (off > 0).all() and (off <= UNIT * 41 * np.abs(terms)).all()
@@ -49,7 +49,7 @@ def test_operations_round_by_some_units(name):
 @pytest.mark.parametrize("name", MOVED)
 def test_what_moves_numbers_keeps_them(name):
     """Without any rounding."""
-    np.testing.assert_array_equal(MOVED[name](A, B), np.asarray(of(MOVED[name], (np.random.default_rng(1), UNIT, 0.0))))
+    np.testing.assert_array_equal(MOVED[name](A, B), np.asarray(of(MOVED[name], Noise(np.random.default_rng(1), UNIT))))
 
 
 @pytest.mark.parametrize("Cell", [*CELLS, *MODERN], ids=lambda Cell: Cell.__name__)

@@ -5,6 +5,8 @@ replaced by r (1 + u U), U uniform in [-1, 1]. How much the final numbers spread
 A product of matrices rounds every product and every partial sum.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from cellcheck.cells.activations import sigmoid, tanh
 
@@ -26,10 +28,23 @@ DENSE = 2**16  # products of a matrix product up to which each is rounded on its
 SHARE = 0.25  # of the largest spread of an array: no entry counts as rounded by less, as few draws may miss it
 
 
-class Noisy(np.ndarray):
-    """A float64 array. noise: (rng, u, the absolute rounding of the smallest numbers), shared by all that is computed of it."""
+@dataclass
+class Noise:
+    """A source of random roundings. unit: u; tiny: the absolute rounding of the smallest numbers.
 
-    noise: tuple | None
+    absolute: whether an activation is rounded by u itself, not by u times its size: another cell may keep 1 - s in the place of s.
+    """
+
+    rng: np.random.Generator
+    unit: float
+    tiny: float = 0.0
+    absolute: bool = False
+
+
+class Noisy(np.ndarray):
+    """A float64 array. noise: a Noise, shared by all that is computed of it."""
+
+    noise: Noise | None
 
     def __array_finalize__(self, other):
         """Views share the noise."""
@@ -49,7 +64,9 @@ class Noisy(np.ndarray):
         if formula.__name__ == "d_tanh":
             t = tanh(self)
             return 1 - t * t
-        return formula(self)
+        plain, noise = formula(self.view(np.ndarray)), self.noise
+        size = np.maximum(1, np.abs(plain)) if noise.absolute else np.abs(plain)
+        return noisy(plain + (noise.unit * size + noise.tiny) * noise.rng.uniform(-1, 1, plain.shape), noise)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
         """The result of an operation, rounded at random."""
@@ -80,24 +97,24 @@ class Noisy(np.ndarray):
 
 
 def noisy(a, noise):
-    """The array with this source of noise; whatever is no array of floats stays."""
-    if not isinstance(a, (np.ndarray, np.floating)) or np.asarray(a).dtype.kind != "f":
+    """The array with this source of noise; whatever is no array of floats stays, and all of it without a source."""
+    if noise is None or not isinstance(a, (np.ndarray, np.floating)) or np.asarray(a).dtype.kind != "f":
         return a
     new = np.asarray(a).view(Noisy)
     new.noise = noise
     return new
 
 
-def spread(run, unit, tiny, draws):
+def spread(run, unit, tiny, draws, absolute=False):
     """How far rounding at this unit moves what run(noise), a dict of named arrays, returns: for each name an array of its shape.
 
-    run: takes a source of noise, or None for none; tiny: the absolute rounding of the smallest numbers. The largest of so many
-    draws, and of an entry at least SHARE of the largest of its array.
+    run: takes a Noise, or None for none; unit, tiny, absolute: of the Noise. The largest of so many draws, and of an entry at
+    least SHARE of the largest of its array.
     """
     plain = {name: np.array(value, dtype=float) for name, value in run(None).items()}
     moves = {name: np.zeros(value.shape) for name, value in plain.items()}
     for draw in range(draws):
-        for name, value in run((np.random.default_rng(draw), unit, tiny)).items():
+        for name, value in run(Noise(np.random.default_rng(draw), unit, tiny, absolute)).items():
             move = np.abs(np.array(value, dtype=float) - plain[name])
             moves[name] = np.maximum(moves[name], np.where(np.isnan(move), np.inf, move))
     return {name: np.maximum(move, SHARE * np.max(move, initial=0.0)) for name, move in moves.items()}
@@ -117,7 +134,7 @@ def _rounded(a, noise, off):
     """The array with each entry rounded at random, and moved by `off` of that."""
     if not isinstance(a, (np.ndarray, np.floating)) or np.asarray(a).dtype.kind not in "f":
         return a
-    rng, unit, tiny = noise
+    rng, unit, tiny = noise.rng, noise.unit, noise.tiny
     with np.errstate(all="ignore"):
         moved = a + (unit * a + tiny) * rng.uniform(-1, 1, np.shape(a)) + off
     return np.where(np.isfinite(a), moved, a)
@@ -125,7 +142,7 @@ def _rounded(a, noise, off):
 
 def _of_sums(ufunc, method, inputs, result, noise, options):
     """What rounding every product and every partial sum adds to a product of matrices or to a sum."""
-    rng, unit, _ = noise
+    rng, unit = noise.rng, noise.unit
     if ufunc is np.matmul and method == "__call__":
         a, b = (np.asarray(i, dtype=float) for i in inputs)
         if a.ndim < 2 or b.ndim < 2:

@@ -1,11 +1,11 @@
 """The reference of a cell at the numbers of a problem: its outputs and gradients by the names of the cell."""
 
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.cells.spec import fit
+from cellcheck.properties.oracles.equations import STATES
 from cellcheck.properties.oracles.function import rebound
 from cellcheck.properties.oracles.noisy import noisy, spread
 from cellcheck.properties.verdicts.run import joined, outcome
@@ -61,13 +61,12 @@ def handed_over(p, own, then):
     return {**after, ys: np.concatenate([before[ys], after[ys]])}
 
 
-def roundings(Cell, p, part):
+def roundings(Cell, p, part, own=True):
     """A function of a number of draws: how far random roundings at the unit of the problem move what `part`, outputs or gradients,
-    returns: the larger of the moves of the reference and of the cell.
+    returns: the larger of the moves of the reference and of the cell. Where those of the cell are not known, as of compiled code, the
+    activations of the reference are rounded by u itself; own: whether to ask the cell at all.
 
-    None if the roundings of one of the two are not known: the reference is no cell of ours, whose code may lose them, or is of low
-    precision itself; or the cell is no NumPy code that takes float64 weights. Two correct cells may round differently, as one that
-    keeps u and one that keeps 1 - u do.
+    None if the roundings of the reference are not known, or if those of the cell are not and it is no RNN, LSTM or GRU.
     """
     other, unit = p.spec.reference, p.spec.precision
     spec = other.cell(p.spec).spec
@@ -90,10 +89,11 @@ def roundings(Cell, p, part):
         return {name: np.maximum(move, own[name]) for name, move in found.items()}
 
     try:
-        live = any(np.any(move) for move in spread(of_cell, unit, tiny, 1).values())
+        if own and any(np.any(move) for move in spread(of_cell, unit, tiny, 1).values()):
+            return moves
     except Exception:  # of a cell that takes no float64, or no array of ours
-        live = False
-    return moves if live else None
+        pass
+    return (lambda draws: spread(of_reference, unit, tiny, draws, absolute=True)) if spec.kind in STATES else None
 
 
 def _stored(p, array):
