@@ -1,5 +1,6 @@
 """What a cell is held equal to: which other cell, and how the weights of the one become those of the other."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from functools import partial
@@ -125,11 +126,23 @@ def _onnx():
     return {**plain, "GRU": operator("GRU", linear_before_reset=1), "GRUResetBefore": operator("GRU")}
 
 
+def _keras():
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    import keras
+
+    kinds = [kind for step in ("SimpleRNN", "LSTM", "GRU") for kind in (step, f"{step}Cell")]
+    return {kind: adapters.keras_layer(partial(_layer, getattr(keras.layers, kind))) for kind in kinds}
+
+
+def _layer(Layer, features, state):
+    return Layer(state)
+
+
 def _own():
     return {Cell.__name__: Cell for Cell in (*CELLS, *modern.MODERN)}
 
 
-SHORT = {"torch": _torch, "onnx": _onnx, "cellcheck": _own}
+SHORT = {"torch": _torch, "keras": _keras, "onnx": _onnx, "cellcheck": _own}
 
 
 def referred(Cell, label, Other):
