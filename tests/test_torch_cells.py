@@ -7,7 +7,8 @@ torch = pytest.importorskip("torch", reason="a framework, and optional")
 from cellcheck.properties.intake.loading import GuestError  # noqa: E402
 from cellcheck.properties.intake.preflight import cleared  # noqa: E402
 
-from tests.guests import kernels  # noqa: E402
+from cellcheck import cells, check  # noqa: E402
+from tests.guests import kernels, torch_shapes  # noqa: E402
 from tests.test_field_cases import broken  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
@@ -66,3 +67,17 @@ def test_one_thread_is_used_and_the_number_restored():
         assert set(seen) == {1} and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_our_cells_equal_those_of_torch(name):
+    """Step by step, and over a sequence."""
+    Shipped = getattr(cells, name)
+    assert check(Shipped, "quick", "equivalence", reference=f"torch:{name}Cell").held
+    assert check(cells.Unroll(Shipped), "quick", "equivalence", reference=f"torch:{name}").held
+
+
+def test_bfloat16_is_judged_beside_a_reference():
+    """Equal to a cell in float64 but for roundings of bfloat16; a factor of 1.25 in one gradient is no rounding."""
+    good, bad = (check(torch_shapes.in_bfloat16(loud), "quick", "equivalence", reference=cells.GRU) for loud in (False, True))
+    assert good.held and bad.verdicts["gradients_equal_the_reference"] == "broken"

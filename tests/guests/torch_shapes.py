@@ -1,5 +1,6 @@
 """torch modules that are more than x, c and h: guests of `tox -e frameworks`."""
 
+import numpy as np
 import torch
 from cellcheck.cells.adapters import torch_module
 
@@ -117,3 +118,29 @@ WRONG = {
     "Embedded": torch_module(Unembedded, **TOKENS),
 }
 UNDECLARED = torch_module(StopGradient, call=called, states=STATES)
+
+
+class Louder(torch.autograd.Function):
+    """The defect: a gradient that is 1.25 times what it should be."""
+
+    @staticmethod
+    def forward(ctx, y):
+        """As it comes."""
+        return y
+
+    @staticmethod
+    def backward(ctx, d):
+        """Too loud."""
+        return 1.25 * d
+
+
+def in_bfloat16(loud=False):
+    """torch's GRU cell computed in bfloat16, behind float32 arrays."""
+
+    def call(module, x, h):
+        low = {name: p.bfloat16() for name, p in module.named_parameters()}
+        if loud:
+            low["weight_ih"] = Louder.apply(low["weight_ih"])
+        return (torch.func.functional_call(module, low, (x.bfloat16(), h.bfloat16())).float(),)
+
+    return torch_module(torch.nn.GRUCell, call=call, states=("h",), dtype=np.float32, precision=2.0**-8)
