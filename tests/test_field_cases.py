@@ -254,11 +254,23 @@ def test_what_is_kept_and_even_is_found(Cell):
 def test_results_that_differ_from_run_to_run_are_named():
     """In the head, and in the reason of a law that does not fail again."""
     cell = seen(leaking.Wandering)
-    assert any(note.startswith("two runs on the same numbers differ by up to") for note in cell.notes)
+    assert any(note.startswith("two fresh cells with the same weights and inputs differ by up to") for note in cell.notes)
     reasons = [
         r["reason"] for r in check(leaking.Wandering, "quick", ["gradients", "purity"]).results if r["verdict"] == "broken"
     ]
     assert reasons and any("but not when it runs there again: its results differ from run to run" in reason for reason in reasons)
+
+
+def test_sums_in_any_order_are_named():
+    """The head says what to declare; declared, the cell holds."""
+    assert any("if sums are taken in any order, declare deterministic = False" in note for note in seen(leaking.AnyOrder).notes)
+    assert check(lift(leaking.AnyOrder, deterministic=False), "quick").held
+
+
+def test_a_cell_of_one_size_is_told_to_declare_it():
+    """It raises at all that were tried, and its weights are always the same."""
+    with pytest.raises(GuestError, match=r"its weights are \(65, 8\) whatever the sizes; declare them, as sizes = "):
+        seen(leaking.OneSize)
 
 
 def test_a_misspelled_declaration_is_named():

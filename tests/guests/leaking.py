@@ -1,5 +1,7 @@
 """Cells that keep what they should not. What they keep is even in their numbers, so that -x and -W would not show it."""
 
+import random
+
 import numpy as np
 
 
@@ -108,3 +110,23 @@ class NeverClips(ClipsLower):
     """A declaration too many."""
 
     limit = np.inf
+
+
+class AnyOrder(RNN):
+    """Right: rows are added in any order, as by atomic operations."""
+
+    random = random.Random(5)
+
+    def vjp(self, d):
+        (W,), x, state = super().vjp(d)
+        rows = list(range(len(d)))
+        self.random.shuffle(rows)
+        dz = d * self.slope()
+        return [sum((np.outer(self.X[k], dz[k]) for k in rows), np.zeros_like(W))], x, state
+
+
+class OneSize(RNN):
+    """It does not look at the sizes that it is asked for."""
+
+    def __init__(self, features, state):
+        super().__init__(57, 8)
