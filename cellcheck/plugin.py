@@ -87,6 +87,11 @@ def pytest_collect_directory(path, parent):
     return pytest.Dir.from_parent(parent, path=path) if path.resolve() == LAWS else None
 
 
+def pytest_ignore_collect(collection_path, config):
+    """The laws of equivalence are about cells that have a reference."""
+    return True if collection_path == LAWS / "test_equivalence.py" and not config.option.cell_reference else None
+
+
 def pytest_pycollect_makemodule(module_path, parent):
     """A module of laws."""
     if module_path.parent.resolve() != LAWS:
@@ -97,11 +102,12 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session, config, items):
-    """Where a cell is named and no law was collected, add all laws; leave out those of which no cell is asked."""
+    """Where a cell is named and no law was collected, add all laws."""
     if (config.option.cell or not config.args) and not any(isinstance(item.parent, Laws) for item in items):
         for path in sorted(LAWS.glob("test_*.py")):
+            if pytest_ignore_collect(path, config):
+                continue
             items += session.genitems(Laws.of(session, path, nodeid=f"cellcheck/{path.name}"))
-    items[:] = [item for item in items if not isinstance(item.parent, Laws) or hasattr(item.callspec.params["Cell"], "law")]
 
 
 def pytest_generate_tests(metafunc):

@@ -104,6 +104,8 @@ def pytest_cmdline_main(config):
         status = pytest.ExitCode.USAGE_ERROR
         raise
     finally:
+        with suppress(Exception):  # a guest may end the process before Python does this, or have closed the stream
+            config.get_terminal_writer().flush()
         journal(config).done(int(status))
 
 
