@@ -224,9 +224,13 @@ def describe(guest, features, state, declared):
     names = tuple(names)
     shapes = shapes if isinstance(shapes, dict) else dict(zip(names, shapes))
     output, last = said("output", None), said("output_shape", None)
-    own = isinstance(output, str) or _is_shape(last)
+    final = isinstance(output, str) and output in names  # a state is the output, as without this, but a sequence has no ys
+    own = not final and (isinstance(output, str) or _is_shape(last))
     last = tuple(last) if _is_shape(last) else (state,) if own or not names else shapes.get(names[-1], (state,))
-    shown = [*_named(said("outputs", ()), ())] or (*names, *(["ys"] if sequence else [output or "y"] if own else []))
+    shown = [*_named(said("outputs", ()), ())] or (
+        *names,
+        *(["ys"] if sequence and not final else [output or "y"] if own else []),
+    )
     outputs = [
         (f"{name}'" if name in names or name in HIDDEN else name, shapes.get(name, (state,)) if name in names else last)
         for name in shown

@@ -39,6 +39,7 @@ CHOICES = {  # what each may be
     "truncated": (lambda v: isinstance(v, int) and v >= 1, "a number of steps"),
     "float32": (lambda v: isinstance(v, bool), "True or False"),
     "dropout": (lambda v: v in ("elements", "units"), "'elements' (a mask for each row) or 'units' (one mask for all rows)"),
+    "time": (lambda v: isinstance(v, bool), "True or False"),
 }
 
 
