@@ -2,12 +2,14 @@
 
 import re
 
+import numpy as np
 import pytest
 from cellcheck.cells import lift
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.preflight import cleared
+from cellcheck.strategies import Problem
 
 from tests.cases import broken
 from tests.guests import lasts
@@ -101,3 +103,64 @@ def test_time_is_declared_by_true():
     """Nothing else."""
     with pytest.raises(GuestError, match=re.escape("choices has time = 3; give True or False")):
         seen(type("Guest", (lasts.Clockwork,), {"choices": {"time": 3}}))
+
+
+ADVICE = "h has no effect on what it returns; if it is an output and no state, do not take it, and declare output = 'h'"
+
+
+def test_a_state_without_effect_is_noted():
+    """With what to declare, which ends it."""
+    assert ADVICE in seen(lasts.SRU).notes
+    advised = seen(lasts.SRUOfC)
+    assert not any("no effect" in note for note in advised.notes)
+    assert (advised.Cell.spec().state_names, advised.Cell.spec().output_names) == (("c",), ["c'", "h'"])
+    assert broken(advised.Cell, n=12) == set()
+
+
+def test_a_softmax_is_not_taken_for_a_constant():
+    """Though an upstream that is alike for all units has a zero gradient."""
+    assert not any("no_gradient" in note for note in seen(lasts.Softmax).notes)
+
+
+class Listing(lasts.SRUOfC):
+    """Gradients as nested lists."""
+
+    def vjp(self, *d):
+        """All of them."""
+        weights, dx, state = super().vjp(*d)
+        return [g.tolist() for g in weights], dx.tolist(), tuple(s.tolist() for s in state)
+
+
+def test_gradients_in_lists_are_arrays():
+    """Those of no rows as well."""
+    assert broken(seen(Listing).Cell, n=12) == set()
+    cell = lift(Listing)(2, 3)
+    outputs = cell.apply(np.zeros((0, 2)), np.zeros((0, 3)))
+    weights, dx, state = cell.vjp(*outputs)
+    assert [np.shape(g) for g in (*weights, dx, *state)] == [(2, 12), (6,), (0, 2), (0, 3)]
+
+
+@pytest.mark.parametrize(
+    ("d", "message"),
+    [
+        ([[1.0], [1.0, 2.0]], "vjp returned nested lists of unequal lengths; wanted arrays of numbers"),
+        ("x", "vjp returned dtype <U1; wanted arrays of numbers"),
+    ],
+)
+def test_a_gradient_without_numbers_is_an_error_of_the_cell(d, message):
+    """In one line, as a TypeError."""
+    Guest = type("Guest", (lasts.Softmax,), {"vjp": lambda self, u: ([d], u, (u,))})
+    with pytest.raises(GuestError) as refusal:
+        seen(Guest)
+    assert str(refusal.value) == f"--cell guest.py:Guest: {message}"
+    cell, x, state = Problem(2, 2, 3).build(Guest)
+    with pytest.raises(TypeError, match=re.escape(message)):
+        cell.vjp(*cell.apply(x, *state))
+
+
+@pytest.mark.parametrize(("given", "what"), [((1, 2), "a tuple of 2"), ((1, 2, 3, 4), "a tuple of 4"), (None, "a NoneType")])
+def test_a_vjp_with_the_wrong_number_of_entries_is_refused(given, what):
+    """With how many there were, and without an exception that the cell never raised."""
+    with pytest.raises(GuestError) as refusal:
+        seen(type("Guest", (lasts.Softmax,), {"vjp": lambda self, u: given}))
+    assert str(refusal.value).endswith(f": vjp returned {what}; wanted a tuple of three, (weights, x, state)")
