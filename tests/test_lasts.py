@@ -11,6 +11,7 @@ from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.strategies import Problem
 
+from cellcheck import check
 from tests.cases import broken
 from tests.guests import lasts
 
@@ -164,3 +165,9 @@ def test_a_vjp_with_the_wrong_number_of_entries_is_refused(given, what):
     with pytest.raises(GuestError) as refusal:
         seen(type("Guest", (lasts.Softmax,), {"vjp": lambda self, u: given}))
     assert str(refusal.value).endswith(f": vjp returned {what}; wanted a tuple of three, (weights, x, state)")
+
+
+def test_a_reference_may_go_on_without_ys():
+    """From the last states, in both directions."""
+    result = check(lasts.LastLSTM, "quick", "equivalence", reference=lasts.LastLSTM)
+    assert result.held and "the_reference_may_go_on" in {found["law"] for found in result.results}

@@ -142,6 +142,10 @@ RIGHT = {
     "adapt, output h": adapt(**WHOLE, output="h"),
     "adapt, no gradient of h": adapt(**{**WHOLE, "backward": ("dh cache -> dx _ dW dU db", backward)}),
     "adapt, LSTM": adapt(LastLSTM, ("x c h -> c h", "apply"), ("dc dh -> dweights dx dc dh", flat), **STEPS),
+    "adapt, LSTM, h first": adapt(
+        LastLSTM, ("x h c -> h c", lambda cell, x, h, c: cell.apply(x, c, h)[::-1]), ("dc dh -> dweights dx dc dh", flat), **STEPS
+    ),
+    "adapt, LSTM, no gradient of states": adapt(LastLSTM, ("x c h -> c h", "apply"), ("dc dh -> dweights dx _ _", flat), **STEPS),
     "adapt, h alone of an LSTM": adapt(
         LastHOfLSTM, ("x c h -> h", lambda cell, *a: cell.apply(*a)[0]), ("dh -> dweights dx dc dh", flat), **STEPS
     ),
@@ -150,6 +154,7 @@ RIGHT = {
     "class, LSTM": LastLSTM,
     "class, h alone of an LSTM": LastHOfLSTM,
     "class, no gradient of h": WithoutStateGradients,
+    "class, LSTM, no gradient of states": type("Guest", (LastLSTM,), {"gradients": ("weights", "x")}),
     "class, lengths": Ragged,
     "class, y read once": Readout,
 }
