@@ -3,6 +3,7 @@
 import copy
 import inspect
 from functools import lru_cache
+from itertools import zip_longest
 
 import numpy as np
 from cellcheck.cells.contract import Cell, Gradients
@@ -53,7 +54,7 @@ class Lifted:
     def __init__(self, guest, spec):
         """guest: an instance that honours one of the two contracts; spec: its description."""
         self.guest, self.spec = guest, spec
-        self._rows = 1
+        self._rows, self._leading = 1, ()
 
     def __deepcopy__(self, memo):
         """A copy with a guest of its own."""
@@ -70,13 +71,31 @@ class Lifted:
         """The new states, then the output if it is not a state; as a tuple of arrays. rest: further inputs, then the states."""
         spec, shape = self.spec, np.shape(x)
         self._rows = shape[spec.sequence] if len(shape) > spec.sequence else 1
+        self._leading = shape[: spec.sequence + 1]
         if spec.bounded:
             x, *rest = self._whole((x, *rest))
         if not spec.full:
             return (_numbers("forward", _called(self.guest.forward, x, *rest)),)
         outputs = _called(self.guest.apply, x, *rest, **options)
-        outputs = tuple(_numbers("apply", y) for y in (outputs if isinstance(outputs, (tuple, list)) else (outputs,)))
+        outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+        outputs = tuple(self._sized(y, _numbers("apply", y), a) for y, a in zip_longest(outputs, spec.outputs[: len(outputs)]))
         return tuple(_scaled(outputs, self._rows)) if self._mean_loss() else outputs
+
+    def _sized(self, value, array, spec):
+        """The array of a value; of an empty list in the wanted shape, since NumPy cannot know its number of columns."""
+        if spec is None or not isinstance(value, list) or array.shape != (0,):
+            return array
+        axis = self.spec.batch_axis(spec.name)
+        wanted = spec.shape if axis is None else (*self._leading[self.spec.sequence - axis :], *spec.shape)
+        return array.reshape(wanted) if 0 in wanted else array
+
+    def _gradients(self, part, specs):
+        """The gradients in a list or tuple as arrays; None stays."""
+        called = "vjp" if self.spec.full else "backward"
+        if not isinstance(part, (list, tuple)):
+            return _array(called, part)
+        made = [self._sized(g, _array(called, g), a) for g, a in zip_longest(part, specs[: len(part)])]
+        return made if isinstance(part, list) else tuple(made)
 
     def _whole(self, given):
         """What is given, with integers in the place of floats where the domain is one of whole numbers."""
@@ -102,23 +121,23 @@ class Lifted:
 
     def _vjp(self, *d_outputs):
         if not self.spec.full:
-            return Gradients(_called(self.guest.backward, d_outputs[0][()]), None, None)
+            return Gradients(self._gradients(_called(self.guest.backward, d_outputs[0][()]), self.spec.weights), None, None)
         found = _called(self.guest.vjp, *d_outputs)
         if not isinstance(found, tuple) or len(found) != 3:
-            raise TypeError(f"vjp returned a {type(found).__name__}; wanted a tuple (weights, x, state)")
-        weights, x, state = found
-        for part in found:
-            for gradient in part if isinstance(part, (list, tuple)) else [part]:
-                _numbers("vjp", 0 if gradient is None else gradient)
+            entries = f" of {len(found)}" if isinstance(found, (list, tuple)) else ""
+            raise Unwanted(f"vjp returned a {type(found).__name__}{entries}; wanted a tuple of three, (weights, x, state)")
+        weights, state = self._gradients(found[0], self.spec.weights), self._gradients(found[2], self.spec.states)
+        several = len(self.spec.inputs) > 1
+        x = self._gradients(found[1] if several else found[1:2], self.spec.inputs)
         state = (state,) if isinstance(state, np.ndarray) and len(self.spec.states) == 1 else state
-        return Gradients(weights, x, state) if len(self.spec.inputs) == 1 else Gradients(weights, *self._spread(x, state))
+        return Gradients(weights, *self._spread(x, state)) if several else Gradients(weights, x[0], state)
 
     def _spread(self, x, state):
         """The gradient of x, and those of further inputs and states behind each other."""
         names = [a.name for a in self.spec.inputs]
         x = (None,) * len(names) if x is None else x
         if not isinstance(x, (tuple, list)) or len(x) != len(names):
-            raise TypeError(f"vjp returned a {type(x).__name__} for the inputs; wanted a tuple, one each for {', '.join(names)}")
+            raise Unwanted(f"vjp returned a {type(x).__name__} for the inputs; wanted a tuple, one each for {', '.join(names)}")
         return x[0], (*x[1:], *(state or ()))
 
     def _averaged(self, gradients):
@@ -194,12 +213,30 @@ def _called(call, *arguments, **options):
         raise RuntimeError(f"the cell raised SystemExit: {ending}") from ending
 
 
+class Unwanted(TypeError):
+    """A guest returned what the contract does not allow, and raised nothing itself."""
+
+
+Unwanted.__name__ = "TypeError"  # as reports of laws call it
+
+
 def _numbers(called, value):
-    """The value as an array. Raises TypeError where it is not one of numbers."""
-    array = np.asarray(value)
+    """The value as an array. Raises Unwanted where it is not one of numbers."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        if not isinstance(value, (list, tuple)):
+            raise
+        raise Unwanted(f"{called} returned nested lists of unequal lengths; wanted arrays of numbers") from None
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"{called} returned {value if value is None else f'dtype {array.dtype}'}; wanted arrays of numbers")
+        raise Unwanted(f"{called} returned {value if value is None else f'dtype {array.dtype}'}; wanted arrays of numbers")
     return array
+
+
+def _array(called, gradient):
+    """A gradient as an array; None stays, and so does an array of a class of its own."""
+    array = None if gradient is None else _numbers(called, gradient)
+    return gradient if isinstance(gradient, np.ndarray) else array
 
 
 def describe(guest, features, state, declared):
@@ -224,9 +261,13 @@ def describe(guest, features, state, declared):
     names = tuple(names)
     shapes = shapes if isinstance(shapes, dict) else dict(zip(names, shapes))
     output, last = said("output", None), said("output_shape", None)
-    own = isinstance(output, str) or _is_shape(last)
+    final = isinstance(output, str) and output in names  # a state is the output, as without this, but a sequence has no ys
+    own = not final and (isinstance(output, str) or _is_shape(last))
     last = tuple(last) if _is_shape(last) else (state,) if own or not names else shapes.get(names[-1], (state,))
-    shown = [*_named(said("outputs", ()), ())] or (*names, *(["ys"] if sequence else [output or "y"] if own else []))
+    shown = [*_named(said("outputs", ()), ())] or (
+        *names,
+        *(["ys"] if sequence and not final else [output or "y"] if own else []),
+    )
     outputs = [
         (f"{name}'" if name in names or name in HIDDEN else name, shapes.get(name, (state,)) if name in names else last)
         for name in shown

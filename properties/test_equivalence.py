@@ -34,7 +34,7 @@ def test_gradients_equal_the_reference(Cell, problem):
     require(agree(Cell, p, lambda p: vjp(Cell, p), gradients, bound.size, lambda p: roundings(Cell, p, gradients)))
 
 
-@pytest.mark.needs("reference", "reference's states", "sequence", "finals", "splits")
+@pytest.mark.needs("reference", "reference's states", "sequence", "finals", "splits", "any time")
 @given(problem=problems())
 def test_the_reference_may_go_on(Cell, problem):
     """apply(x, s) = r(x[k:], apply(x[:k], s)) = apply(x[k:], r(x[:k], s)), where r is the reference's apply, ys one after the other."""

@@ -13,48 +13,49 @@ from cellcheck.strategies import problems
 from hypothesis import given
 
 
-@pytest.mark.needs("sequence", "finals", "single step", "same steps")
+@pytest.mark.needs("sequence", "finals", "single step", "same steps", "any time")
 @given(problem=problems())
 def test_a_sequence_is_its_steps(Cell, problem):
     """ys[t] = h'(t), where (..., h'(t)) = apply(x[t], apply(x[t-1], ... apply(x[0], s))); the final states are the last."""
 
     def one_by_one(p):
-        cell, state = p.build(Cell)[0], p.states
-        ys = [np.zeros((0, p.batch, *p.spec.outputs[-1].shape))]
+        cell = p.build(Cell)[0]
+        start = {} if p.steps else _run(cell, p, p.states)
+        start |= {f"{s.name}'": a for s, a in zip(p.spec.states, p.states)}
+        runs = [start | {y.name: np.zeros((0, p.batch, *y.shape)) for y in p.spec.outputs if y.name == "ys"}]
         for t in range(p.steps):
-            *state, y = _run(cell, p.span(slice(t, t + 1)), state)
-            ys.append(y if p.spec.own_output else state[-1][None])
-        return dict(zip(p.spec.output_names, (*state, np.concatenate(ys))))
+            found = _run(cell, p.span(slice(t, t + 1)), _finals(p, runs[-1]))
+            if "ys" in found and not p.spec.own_output:
+                found["ys"] = _finals(p, found)[-1][None]
+            runs.append(found)
+        return _one_after_another(runs)
 
     require(agree(Cell, problem, lambda p: apply(Cell, p), one_by_one, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals", "splits", "same steps")
+@pytest.mark.needs("sequence", "finals", "splits", "same steps", "any time")
 @given(problem=problems())
 def test_a_sequence_may_be_split(Cell, problem):
     """apply(x, s) = apply(x[k:], apply(x[:k], s)), its ys one after the other."""
 
     def split(p):
         cell, k = p.build(Cell)[0], p.cut()
-        *state, early = _run(cell, p.span(slice(k)), p.states)
-        *state, late = _run(cell, p.span(slice(k, None)), state)
-        return dict(zip(p.spec.output_names, (*state, np.concatenate([early, late]))))
+        early = _run(cell, p.span(slice(k)), p.states)
+        return _one_after_another([early, _run(cell, p.span(slice(k, None)), _finals(p, early))])
 
     require(agree(Cell, problem, lambda p: apply(Cell, p), split, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams", "splits", "same steps")
+@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams", "splits", "same steps", "any time")
 @given(problem=problems())
 def test_vjp_of_a_sequence_may_be_split(Cell, problem):
     """vjp over x = vjp over x[:k] of what vjp over x[k:] returns for the state between; dW is their sum."""
 
     def split(p):
         first, second, k, n = p.build(Cell)[0], p.build(Cell)[0], p.cut(), len(p.further)
-        *between, _ = _run(first, p.span(slice(k)), p.states)
-        _run(second, p.span(slice(k, None)), between)
-        *d_state, d_ys = p.given[0]
-        late = second.vjp(*d_state, d_ys[k:])
-        early = first.vjp(*_upstreams(p, late[2][n:]), d_ys[:k])
+        _run(second, p.span(slice(k, None)), _finals(p, _run(first, p.span(slice(k)), p.states)))
+        late = second.vjp(*p.span(slice(k, None)).given[0])
+        early = first.vjp(*_upstreams(p.span(slice(k)), late[2][n:]))
         whole = [(a, lambda a, b: a + b, b) for a, b in zip(early[0], late[0])]
         whole += [(a, lambda a, b: np.concatenate([a, b]), b) for a, b in zip((early[1], *early[2][:n]), (late[1], *late[2][:n]))]
         whole += [(a, lambda a, b: a, None) for a in early[2][n:]]
@@ -68,17 +69,17 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
 def test_no_steps_leave_the_state(Cell, problem):
     """apply(x[:0], s) = s and no ys, vjp(d, []).state = d."""
     p = problem.literal(Cell).span(slice(0))
-    cell = p.build(Cell)[0]
-    *new, ys = _run(cell, p, p.states)
-    *d_state, _ = p.given[0]
-    passed = claimed(cell, cell.vjp(*p.given[0]), ["state"])[-len(d_state) :]
+    cell, spec = p.build(Cell)[0], p.spec
+    new, d_state = _run(cell, p, p.states), _finals(p, dict(zip(spec.output_names, p.given[0])))
+    passed = claimed(cell, cell.vjp(*_upstreams(p, d_state)), ["state"])[-len(d_state) :]
+    shapes = [(np.shape(new[y.name]), (0, p.batch, *y.shape)) for y in spec.outputs if y.name == "ys"]
     require(
         [
-            *(within(name, y, s, _rounded(cell.spec, s)) for name, y, s in zip(cell.spec.output_names, new, p.states)),
-            identical("shape of ys", np.shape(ys), (0, p.batch, *p.spec.outputs[-1].shape)),
+            *(within(f"{name}'", y, s, _rounded(spec, s)) for name, y, s in zip(spec.state_names, _finals(p, new), p.states)),
+            *(identical("shape of ys", *pair) for pair in shapes),
             *(
-                within(name, d, u, _rounded(cell.spec, u))
-                for name, (d, offered), u in zip(cell.spec.state_names, passed, d_state)
+                within(name, d, u, _rounded(spec, u))
+                for name, (d, offered), u in zip(spec.state_names, passed, d_state)
                 if offered
             ),
         ]
@@ -91,8 +92,7 @@ def test_each_ragged_row_equals_its_solo_run(Cell, problem):
     """apply(X, S, lengths=l)[k] = apply(X[:l[k], k], S[k]) and its vjp, for each row k; dW is the sum over rows."""
 
     def together(p):
-        run = both(Cell, p, lengths=_lengths(p))
-        return {**run, "ys": _alive(p, run["ys"])}
+        return _of_the_living(Cell, p)
 
     def alone(p):
         runs = [both(Cell, p.rows([k]).span(slice(n))) for k, n in enumerate(_lengths(p))]
@@ -120,14 +120,14 @@ def test_padding_of_any_size_is_of_no_consequence(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("sequence", "lengths")
+@pytest.mark.needs("sequence", "lengths", "ys")
 @given(problem=problems())
 def test_outputs_of_padding_are_zero(Cell, problem):
     """apply(X, S, lengths=l): ys[t, k] = 0 for t >= l[k], and no upstream that is given for it has an effect."""
     p = problem.literal(Cell)
     lengths = _lengths(p)
     asked, unasked = both(Cell, p, lengths=lengths), both(Cell, _unasked(p), lengths=lengths)
-    require(unchanged(Cell, p, asked, {**unasked, "ys": _alive(p, unasked["ys"])}, lengths=lengths))
+    require(unchanged(Cell, p, asked, _without_padding(p, unasked), lengths=lengths))
 
 
 def _rounded(spec, a):
@@ -148,7 +148,12 @@ def _alive(p, a, padding=0):
 
 def _unasked(p):
     """The problem without upstreams of padding."""
-    return replace(p, given=[(*d_state, _alive(p, d_ys)) for *d_state, d_ys in p.given])
+    return replace(p, given=[tuple(_without_padding(p, dict(zip(p.spec.output_names, us))).values()) for us in p.given])
+
+
+def _without_padding(p, named):
+    """Outputs or upstreams by name, ys with zeros beyond the end of each row."""
+    return {name: _alive(p, a) if name == "ys" else a for name, a in named.items()}
 
 
 def _padded(a, steps):
@@ -165,15 +170,26 @@ def _padding_changes_nothing(Cell, p, padding):
 
 def _of_the_living(Cell, p):
     """The run of the problem with its lengths, the ys of padding left out."""
-    run = both(Cell, p, lengths=_lengths(p))
-    return {**run, "ys": _alive(p, run["ys"])}
+    return _without_padding(p, both(Cell, p, lengths=_lengths(p)))
 
 
 def _run(cell, p, state):
-    """Copies of the outputs of this instance on the inputs of the problem, from these states."""
-    return [np.array(y) for y in cell.apply(*map(np.copy, (p.x, *p.further, *state)))]
+    """Copies of the outputs by name of this instance on the inputs of the problem, from these states."""
+    return dict(zip(p.spec.output_names, map(np.array, cell.apply(*map(np.copy, (p.x, *p.further, *state))))))
+
+
+def _finals(p, run):
+    """The final states among outputs by name, in the order in which the cell takes them."""
+    return [run[f"{name}'"] for name in p.spec.state_names]
+
+
+def _one_after_another(runs):
+    """The outputs of the last run, but the ys of all of them."""
+    return {**runs[-1], **({"ys": np.concatenate([run["ys"] for run in runs])} if "ys" in runs[0] else {})}
 
 
 def _upstreams(p, gradients):
-    """Gradients of states as upstreams of the outputs before them: zeros where none is taken."""
-    return [g if y.differentiable else np.zeros_like(s) for g, y, s in zip(gradients, p.spec.outputs, p.states)]
+    """Gradients of states as upstreams of the final states; ys keeps its own, and the upstream of any other output is zero."""
+    finals = {f"{name}'": g for name, g in zip(p.spec.state_names, gradients)}
+    given = zip(p.spec.outputs, p.given[0])
+    return [d if y.name == "ys" else finals[y.name] if y.name in finals and y.differentiable else 0 * d for y, d in given]

@@ -118,7 +118,7 @@ BAD = {
         "guest.py:Guest",
         edit(GIST, "self.X.T @ dz", "dz.T @ self.X"),
     ),
-    "vjp returned a list; wanted a tuple (weights, x, state)": (
+    "vjp returned a list of 2; wanted a tuple of three, (weights, x, state)": (
         "guest.py:Guest",
         edit(FULL, ", dX[:, :F], (dX[:, F:],)", ""),
     ),

@@ -35,8 +35,9 @@ def adapt(
     the weights (`rate`), or there are none.
     weights: where the object keeps them: the names of attributes, or of one that holds a list or dict, as ".params".
     states: names in the contract's order, output last; found from forward, where they are called c and h. inputs: names, "x"
-    if there is no other. output: the name of what forward returns that is no state, "y"; for a sequence, "ys", or "h" if that
-    is the last h alone. Each of the three may also be a dict from the names to their axes, {"C": "batch heads d d"}.
+    if there is no other. output: the name of what forward returns that is no state, "y"; for a sequence, "ys", or "h" if there
+    are no ys and h is the last alone. Each of the three may also be a dict from the names to their axes,
+    {"C": "batch heads d d"}. An output that has an axis of steps there is called ys in reports, whatever its name.
     axes: the guest's order of axes, see cells/adapters/axes.py; those of all arrays that have none of their own, without the
     steps for states. features and state are the two sizes; the length of any other axis is given in `sizes`, as a number or as
     a function of the two, or it is an attribute of the guest. An output without axes of its own has the shape that the first
@@ -66,16 +67,20 @@ class Plan:
         self.dtype = options.pop("dtype", None)
         states, inputs, output = (name.split() if isinstance(name, str) else name for name in named)
         self.states = tuple(self._states() if states is None else states)
+        if isinstance(options.get("no_gradient"), str):
+            options["no_gradient"] = tuple(options["no_gradient"].split())
+        output = self._per_step(output, options) if isinstance(output, dict) else output
         self.inputs, self.output = tuple(inputs or ("x",)), next(iter(output or ()), None)
+        self.finals_alone = self.axes.sequence and self.output in self.states
+        if self.finals_alone:
+            self.output = None
         if self.output in self.states:
-            raise ValueError(f"output {self.output!r} is a state as well; name in output what is no state")
+            raise ValueError(f"output {self.output!r} is a state as well; name in output what forward returns but does not take")
         self.own = {n: Axes(text) for some in (states, inputs, output) if isinstance(some, dict) for n, text in some.items()}
         sizes = options.pop("sizes", {})
         self.lengths = {name: size for name, size in sizes.items() if name not in SIZES}
         if set(sizes) - set(self.lengths):
             options["sizes"] = {name: size for name, size in sizes.items() if name in SIZES}
-        if isinstance(options.get("no_gradient"), str):
-            options["no_gradient"] = tuple(options["no_gradient"].split())
         self.scalar = next((name for name in SCALARS if name in self.forward.given), None)
         self.updates = "rate" in self.backward.taken or rate is not None
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
@@ -90,6 +95,19 @@ class Plan:
             setattr(new, name, copy.deepcopy(getattr(self, name), memo))
         return new
 
+    def _per_step(self, output, options):
+        """The axes of the output by name. One with an axis of steps is called ys from here on, as in the contract."""
+        [(name, text)] = output.items()
+        if name == "ys" or not Axes(text).sequence:
+            return output
+        if name in self.states or not self.axes.sequence:
+            why = "but is a state as well; call it ys" if self.axes.sequence else "but x has none; name one in axes"
+            raise ValueError(f"output {name!r} has an axis of steps, {why}")
+        self.forward, self.backward = self.forward.exchanged(name, "ys"), self.backward.exchanged(name, "ys")
+        if name in options.get("no_gradient", ()):
+            options["no_gradient"] = tuple("ys" if blind == name else blind for blind in options["no_gradient"])
+        return {"ys": text}
+
     def _states(self):
         found = [name for name in ("c", "h") if name in self.forward.taken]
         return found
@@ -101,8 +119,9 @@ class Plan:
         """
         if self.scalar:
             return (self.scalar,), ()
-        given = [*self.states, *([self.output] if self.output else ["ys"] * self.axes.sequence)]
-        last = {*self.states[-1:]} if self.axes.sequence and not self.output else set()
+        ys = self.axes.sequence and not self.output and not self.finals_alone
+        given = [*self.states, *([self.output] if self.output else ["ys"] * ys)]
+        last = {*self.states[-1:]} if ys else set()
         here = {*self.forward.given, *(last if "ys" in self.forward.given else ())}
         taken = {name[1:] for name in self.backward.taken} if self.reverse else here
         if "ys" in taken:

@@ -52,6 +52,13 @@ class Signature:
         """The names on the right."""
         return [name for name, _ in self.gives]
 
+    def exchanged(self, one, other):
+        """The signature with these two names exchanged, and so are those of their gradients."""
+        forms = ("{}", "{}'", "d{}")
+        names = {form.format(a): form.format(b) for form in forms for a, b in ((one, other), (other, one))}
+        takes, gives = (tuple((names.get(name, name), place) for name, place in side) for side in (self.takes, self.gives))
+        return Signature(self.text, takes, gives)
+
     def call(self, function, subject, values):
         """What the function returns for `values`, by name. subject: the object that holds the attributes, or None."""
         positional, keywords = [], {}

@@ -113,6 +113,7 @@ NEEDS = {  # the first that is missing is the reason
         "its dropout depends on where in the batch a row is",
     ),
     "same steps": (lambda cell: "dropout" not in cell.spec.choices, "its dropout depends on which step it is"),
+    "any time": (lambda cell: not cell.spec.choices.get("time"), "what it does depends on the number of the step"),
     "undropped": (lambda cell: "dropout" not in cell.spec.choices, "declares dropout, which no kind has"),
     "unclipped": (
         lambda cell: "clip" not in cell.spec.choices or cell.spec.takes_upstream,
@@ -122,6 +123,7 @@ NEEDS = {  # the first that is missing is the reason
     "plain": (lambda cell: not cell.spec.variant, "declares a variant of its kind"),
     "bias": (_biased, "declares no bias of its gates"),
     "lengths": (lambda cell: cell.spec.lengths, "takes no lengths"),
+    "ys": (lambda cell: "ys" in cell.spec.output_names, "returns no output for each step"),
     "omitted": (_starts_from_zeros, "needs all states to be passed"),
     "float32": (lambda cell: {np.float32, np.float64} <= set(cell.spec.dtypes), "not both float32 and float64"),
     "copy": (_copies, "cannot be copied, and so not be given weights of another type"),

@@ -16,7 +16,7 @@ from itertools import product
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.cells.contract import Cell
-from cellcheck.cells.lift import DECLARED
+from cellcheck.cells.lift import DECLARED, Unwanted
 from cellcheck.cells.spec import SIZES as SPEC_SIZES
 from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
@@ -40,6 +40,7 @@ CHOICES = {  # what each may be
     "truncated": (lambda v: isinstance(v, int) and v >= 1, "a number of steps"),
     "float32": (lambda v: isinstance(v, bool), "True or False"),
     "dropout": (lambda v: v in ("elements", "units"), "'elements' (a mask for each row) or 'units' (one mask for all rows)"),
+    "time": (lambda v: isinstance(v, bool), "True or False"),
 }
 
 
@@ -344,8 +345,11 @@ def _check_gradients(cell, called, gradients, inputs):
 
 
 def _check_live(Cell, notes):
-    """Writing into each of `weights` must move the outputs; one that has no effect and a zero gradient is noted."""
-    probed, moved, claimed = 0, set(), set()
+    """Writing into each of `weights` must move the outputs; one that has no effect and a zero gradient is noted.
+
+    So is a state without an effect.
+    """
+    probed, moved, claimed, states = 0, set(), set(), set()
     for problem in PROBES:
         cell, x, s = problem.build(Cell)
         try:
@@ -359,6 +363,13 @@ def _check_live(Cell, notes):
                 after = cell.apply(x, *s)
                 moved |= {k} if not all(np.array_equal(a, b) for a, b in zip(outputs, after)) else set()
                 w[...] = before
+            n = len(s) - len(cell.spec.states)
+            for k, name in enumerate(cell.spec.state_names, n):
+                others = [0.5 * a if j == k else a for j, a in enumerate(s)]
+                others = cell.spec.folded([*cell.weights, x, *others])[len(cell.weights) + 1 :]
+                after = cell.apply(x, *others)
+                same = all(np.array_equal(a, b) for a, b in zip(outputs, after))
+                states |= {name} if not same or np.array_equal(others[k], s[k]) else set()
         except (Exception, SystemExit):  # the laws report it, with the smallest batch at which it fails
             continue
         probed += 1
@@ -373,6 +384,10 @@ def _check_live(Cell, notes):
             )
         if k not in moved:
             notes.append(f"{names[k]} has no effect on what it returns")
+    for name in cell.spec.state_names if probed else ():
+        if name not in states:
+            advice = f"if it is an output and no state, do not take it, and declare output = {name!r}"
+            notes.append(f"{name} has no effect on what it returns; {advice}")
 
 
 def _check_clip(Cell, notes):
@@ -469,7 +484,8 @@ def _constant(Cell):
         others = [np.array(y) for y in cell.apply(*spec.folded([*cell.weights, -x, *rest])[len(cell.weights) :])]
         outputs = [np.array(y) for y in cell.apply(x, *rest)]
         for k, name in enumerate(spec.state_names):
-            gradients = cell.vjp(*(np.full_like(y, j == k) for j, y in enumerate(outputs)))
+            ways = PROBES[0].directions(outputs)  # not all alike: the sum of a softmax is constant
+            gradients = cell.vjp(*(np.asarray(v * (j == k), y.dtype) for j, (v, y) in enumerate(zip(ways, outputs))))
             silent = not any(np.any(claim) for claim, _ in claimed(cell, gradients, spec.gradients) if claim is not None)
             if spec.outputs[k].differentiable and silent and not np.array_equal(outputs[k], others[k]):
                 found.append(name)
@@ -567,6 +583,8 @@ def _tried(doing, call, lacks=lambda error: ""):
         return call()
     except (Refusal, Hang):
         raise
+    except Unwanted as error:
+        raise Raised(str(error)) from None
     except (Exception, SystemExit) as error:
         said = (str(error).splitlines() or [""])[0]
         raise Raised(f"{doing} raised {type(error).__name__}{f': {said}' if said else ''}{lacks(error)}") from None

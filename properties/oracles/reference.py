@@ -57,8 +57,7 @@ def handed_over(p, own, then):
     rest = p.span(slice(k, None))
     states = tuple(np.asarray(before[f"{s.name}'"], p.x.dtype) for s in p.spec.states)
     after = (then or outputs)(replace(rest, state=(*rest.further, *states)))
-    ys = p.spec.output_names[-1]
-    return {**after, ys: np.concatenate([before[ys], after[ys]])}
+    return {name: np.concatenate([before[name], y]) if name == "ys" else y for name, y in after.items()}
 
 
 def roundings(Cell, p, part, own=True):
