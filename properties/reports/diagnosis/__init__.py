@@ -47,7 +47,7 @@ def diagnose(case, tried):
         with quiet(Tally(), draws=0):
             if told := tried(lambda: reference_faults(lift(case.Cell))):
                 return list(told), []
-    if not lift(case.Cell).spec().plain:  # the known mistakes are those of cells with x, c and h
+    if not simple(lift(case.Cell).spec()):
         return accepted(case), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
     own = replace(recipe, **SIZES)
@@ -82,6 +82,11 @@ def diagnose(case, tried):
     return list(told), list(shown)
 
 
+def simple(spec):
+    """Whether any of the known mistakes can be tried: x is the only input, has one axis of features, and may be any number."""
+    return len(spec.inputs) == 1 and len(spec.inputs[0].shape) == 1 and not spec.bounded
+
+
 def beyond(case):
     """Units from which on a large state is wrong."""
     recipe = getattr(case.problem, "recipe", case.problem)
@@ -96,7 +101,11 @@ def beyond(case):
 def accepted(case):
     """Of a law of errors: what was not refused."""
     blocks = case.error.blocks if isinstance(case.error, Violation) else []
-    return [f"{b.name} refuses nothing: it gives {b.got}" for b in blocks if b.expected == "an exception"][:2]
+    return [
+        f"{b.name} refuses nothing: it gives {b.got}"
+        for b in blocks
+        if isinstance(b.expected, str) and b.expected == "an exception"
+    ][:2]
 
 
 class Examined(NamedTuple):
@@ -118,16 +127,16 @@ def examined(Cell, problem):
 def _examined(g, tried, problem):
     if told := tried(lambda: conduct_faults(g)):
         return told, True
-    told, apart = tried(lambda: equation_faults(g), ((), ""))
+    told, apart = tried(lambda: equation_faults(g), ((), "")) if g.plain else ((), "")
     if told and not g.cell.spec.sequence:
         return told, True
-    if g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
+    if g.plain and g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
         return told, True
     numeric = tried(lambda: single(g)) or tried(lambda: numeric_faults(g))
     if apart and numeric:
         return numeric, True
     told, good = tried(lambda: gradient_faults(g), ((), True)) if g.cell.spec.gradients else ((), True)
-    if good and problem == PLAIN and g.cell.spec.sequence:
+    if good and problem == PLAIN and g.plain and g.cell.spec.sequence:
         told = told or tried(lambda: ragged_gradients(g))
     if told and apart:
         told = [apart, *told]

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, same, several
+from cellcheck.properties.reports.diagnosis.hidden_steps import hidden_steps
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.through_time import cut_off, through_time
 from cellcheck.properties.reports.diagnosis.within_gates import within_gates
@@ -23,12 +24,12 @@ def gradient_faults(g):
         return [f"the gradient of {several(lost)} is not finite: {n} of {size} entries of {lost[0]}, where all should be"], False
     told = all_at_once(g, claims, truth, wrong)
     if not told and g.cell.spec.sequence:
-        told = through_time(g, claims, truth) or cut_off(claims, truth)
+        told = (through_time(g, claims, truth) if g.plain else []) or hidden_steps(g.Cell) or cut_off(claims, truth)
     if told:
         return told, False
     singly = {name: one_array(g, name, claims[name], truth) for name in wrong}
     told = [s for said in singly.values() for s in said]
-    if not all(singly.values()) and g.kind and g.blocks and not g.gist:
+    if not all(singly.values()) and g.plain and g.kind and g.blocks and not g.gist:
         told = within_gates(g) or told
     right = [name for name in claims if name not in wrong]
     if told and right:
@@ -56,6 +57,7 @@ def everywhere(g, truth):
         yield Mistake(f"the gradients of {x} and {h} are cut from [d{x}, d{h}] as if it were [d{h}, d{x}]", lambda: cut)
     for sentence, upstream in upstreams(g):
         yield Mistake(sentence, partial(g.truth, upstream))
+    yield from both_ways(g, truth)
     rest = g.claims(g.masked(lambda k, u: 0.0))
     names = [name for name, r in rest.items() if np.any(r)]
     if names:
@@ -67,6 +69,21 @@ def everywhere(g, truth):
         else:
             said += "what it is added up in does not start from zero"
         yield Mistake(said, lambda: {name: truth[name] + rest[name] for name in rest})
+
+
+def both_ways(g, truth):
+    """Mistakes in turning around in time what belongs to one of the two halves of a wide ys."""
+    width, x = g.upstream[-1].shape[-1] if g.outputs == ["ys"] else 0, g.names[g.n]
+    for k, half in enumerate(("first", "second") if width == 2 * g.p.recipe.state else ()):
+        mine = (np.arange(width) // g.p.recipe.state == k) * g.upstream[0]
+        other = g.truth((g.upstream[0] - mine,))
+        for turned, words in ((mine[::-1], "the upstream and the gradient of x"), (mine, "the gradient of x")):
+            own = g.truth((turned,))
+            parts = {name: other[name] + (a[::-1] if name == x else a) for name, a in own.items()}
+            are = "is" if turned is mine else "are"
+            yield Mistake(f"{words} of the {half} half of ys {are} not turned around in time", lambda parts=parts: parts)
+        parts = {name: other[name] + a for name, a in g.truth((mine[::-1],)).items()}
+        yield Mistake(f"the upstream of the {half} half of ys is not turned around in time", lambda parts=parts: parts)
 
 
 def upstreams(g):

@@ -42,6 +42,7 @@ class Grown:
         self.kind, self.blocks, self.variant = self.cell.spec.kind, self.cell.spec.weight_blocks, self.cell.spec.variant
         self.single = np.float64 not in self.cell.spec.dtypes or "float32" in self.cell.spec.choices
         self.n, self.gist = len(self.cell.weights), bool(self.cell.spec.scalar)
+        self.plain = bool(self.cell.spec.plain)
 
     @cached_property
     def upstream(self):
