@@ -10,7 +10,7 @@ from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 
 def conduct_faults(g):
     """Sentences, [] if nothing is found: what changes that should not, from call to call, cell to cell, row to row."""
-    for look in (outputs, crashes, shapes, changed, repeated, cached, shared, averaged, rows):
+    for look in (outputs, crashes, shapes, changed, repeated, alike, cached, shared, averaged, rows):
         told = look(g)
         if told:
             return told
@@ -148,6 +148,19 @@ def repeated(g):
             return [
                 "a second vjp after the same apply returns another gradient "
                 f"of {name}, by {figure(np.max(np.abs(one[name] - two[name])))}"
+            ]
+    return []
+
+
+def alike(g):
+    """What differs between two cells of the same weights."""
+    one, two = g.ran(), g.ran()
+    for name, a in one.items():
+        if np.isfinite(a).all() and not same(a, two[name], 1e-6):
+            what = f"{name}" if name in g.outputs else f"gradients of {name}"
+            return [
+                f"two cells of the same weights return different {what}, by {figure(np.max(np.abs(a - two[name])))}: "
+                "something random that is none of the weights is kept when a cell is made"
             ]
     return []
 
