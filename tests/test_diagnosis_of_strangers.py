@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cellcheck.cells import lift
 from cellcheck.properties.intake import conventions
+from cellcheck.properties.mutants import CATALOGUE
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN
@@ -69,6 +70,13 @@ def test_what_other_numbers_do_not_confirm_is_not_said():
     """With one feature and two units the wrong gradient of x is right times some number."""
     Cell = met(rectified("mask"))
     assert not any("scaled by" in sentence for sentence in examined(Cell, LONG).sentences)
+
+
+def test_errors_too_small_to_count_end_no_look():
+    """Of gradients that are off by the roundings of float32."""
+    [Cell] = [mutant.cls for mutant in CATALOGUE if mutant.name == "Float32Gradients"]
+    sentences, wrong, faults = examined(Cell, replace(PLAIN, steps=1))
+    assert wrong and not faults and "has passed through float32" in sentences[0]
 
 
 @pytest.mark.parametrize("declared", [False, True])

@@ -70,7 +70,7 @@ def memory(mistake=None):
                     last = found["dco"]
                 dh = dh + dz @ p["B" + n].T
             dc = 0 * dc if mistake in ("c", "flow") else dc * a["f"]
-            dh = 0 * dh if mistake == "flow" else dh
+            dh = 0 * dh if mistake in ("h", "flow") else dh
         return found
 
     shapes = {"A": lambda F, S: (F, S), "B": lambda F, S: (S, S), "c": lambda F, S: (S,)}
@@ -182,6 +182,7 @@ MISTAKES = {
     memory: {
         "flow": "the gradient does not flow from step t + 1 to step t",
         "c": "the gradient of the cell state (dc) does not flow from step t + 1 to step t",
+        "h": "the gradient of h (dh) does not flow from step t + 1 to step t",
         "bias": "the gradient of co is that of step 3 alone",
     },
     both_ways: {

@@ -76,7 +76,14 @@ def diagnose(case, tried):
         if case.group == "errors" or case.name in ALONE:
             told = tried(promise) or accepted(case) or tried(lambda: repeated(grown(case.Cell, PLAIN)))
         else:
-            told = look(PLAIN) or next(filter(None, map(look, others())), ()) or tried(promise) or tried(lambda: beyond(case))
+            told = tried(promise) if case.group == "layout" else ()
+            told = (
+                told
+                or look(PLAIN)
+                or next(filter(None, map(look, others())), ())
+                or tried(promise)
+                or tried(lambda: beyond(case))
+            )
         if not told and "flag" in case.name:
             told = tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))
         if not told and not isinstance(case.error, Violation):
@@ -86,8 +93,9 @@ def diagnose(case, tried):
 
 
 def simple(spec):
-    """Whether any of the known mistakes can be tried: x is the only input, has one axis of features, and may be any number."""
-    return len(spec.inputs) == 1 and len(spec.inputs[0].shape) == 1 and not spec.bounded
+    """Whether any of the known mistakes can be tried: x is the only input, no array has two axes, and numbers may be any."""
+    arrays = (*spec.inputs, *spec.states, *spec.outputs)
+    return len(spec.inputs) == len(spec.inputs[0].shape) == 1 and all(len(a.shape) < 2 for a in arrays) and not spec.bounded
 
 
 def beyond(case):

@@ -56,7 +56,7 @@ def clipped(g, claims, truth, wrong):
     """A largest entry that no gradient exceeds."""
     claimed, right = (np.concatenate([np.ravel(side[name]) for name in wrong]) / unit(g) for side in (claims, truth))
     off = ~np.isclose(claimed, right, CLOSE, CLOSE * np.max(np.abs(right)))
-    c = float(f"{np.max(np.abs(claimed[off])):.6g}")
+    c = float(f"{np.max(np.abs(claimed[off]), initial=0.0):.6g}")
     alike = np.allclose(claimed[off], np.copysign(c, right[off]), 1e-6, 0)
     if not c or not alike or not (np.abs(right[off]) > c).all() or not (np.abs(right[~off]) <= c * (1 + 1e-6)).all():
         return []

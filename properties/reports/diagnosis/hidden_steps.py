@@ -41,8 +41,8 @@ def mistakes(steps):
     yield "the gradient of the recurrent weights multiplies h[t] at step t instead of h[t - 1]", true, after
     if (own := steps.own) is not None:
         yield "the gradient does not flow from step t + 1 to step t", own, before
-        if (delta := steps.through_h()) is not None:
-            yield "the gradient of the cell state (dc) does not flow from step t + 1 to step t, only that of h", delta, before
+        for kept, lost, delta in steps.through_one_state():
+            yield f"the gradient of {lost} does not flow from step t + 1 to step t, only that of {kept}", delta, before
     if steps.recurrent is None or steps.recurrent.shape[0] != steps.recurrent.shape[1]:
         return
     for word, slope in SLOPES.items():
@@ -175,15 +175,24 @@ class HiddenSteps:
     @cached_property
     def own(self):
         """(steps, pre-activations): what each step gets from its own output alone, None where there is no upstream for it."""
-        return np.array([self.delta(self.prefix(t + 1).truth(), t + 1)[t] for t in range(T)]) if self.ys else None
-
-    def through_h(self):
-        """Delta where nothing but h hands a gradient back; None where h is not what is put out."""
-        d_ys = self.g.upstream[self.ys[0]][:, 0]
-        if self.recurrent is None or d_ys.shape[1] != self.recurrent.shape[0] or self.own.shape[1] % d_ys.shape[1]:
+        if not self.ys or self.g.cell.spec.fewest_steps > 1:
             return None
-        gates = np.tile(d_ys, self.own.shape[1] // d_ys.shape[1])
-        return self.back(self.own, self.own / gates, gates.shape[1] // d_ys.shape[1])
+        return np.array([self.delta(self.prefix(t + 1).truth(), t + 1)[t] for t in range(T)])
+
+    def through_one_state(self):
+        """(state that hands its gradient back, the one that does not, delta of all steps), for an LSTM that puts out h."""
+        d_ys = self.g.upstream[self.ys[0]][:, 0]
+        gates, rest = divmod(self.own.shape[1], d_ys.shape[1])
+        if self.recurrent is None or d_ys.shape[1] != self.recurrent.shape[0] or rest:
+            return
+        slope, true = self.own / np.tile(d_ys, gates), self.delta(self.g.truth())
+        yield "h", "the cell state (dc)", self.back(self.own, slope, gates)
+        reached = true / slope  # the gradient of h that would give this delta without a cell state
+        share = (reached[:-1] - np.tile(d_ys[:-1] + true[1:] @ self.recurrent.T, gates)) / reached[1:]
+        lone = np.tile(d_ys, gates)
+        for t in range(T - 2, -1, -1):
+            lone[t] += share[t] * lone[t + 1]
+        yield "the cell state", "h (dh)", np.nan_to_num(slope * lone)
 
     def back(self, own, slope, gates=1, turned=False):
         """Delta by a reverse pass with this slope of each pre-activation."""
