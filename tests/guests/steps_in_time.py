@@ -183,7 +183,7 @@ MISTAKES = {
         "flow": "the gradient does not flow from step t + 1 to step t",
         "c": "the gradient of the cell state (dc) does not flow from step t + 1 to step t",
         "h": "the gradient of h (dh) does not flow from step t + 1 to step t",
-        "bias": "the gradient of co is that of step 3 alone",
+        "bias": "the gradient of co is that of step 2 alone",
     },
     both_ways: {
         "upstream": "the upstream and the gradient of x of the second half of ys are not turned around in time",

@@ -146,7 +146,7 @@ def _examined(g, tried, problem, gradients):
     numeric = tried(lambda: single(g)) or tried(lambda: numeric_faults(g))
     if apart and numeric:
         return numeric, True
-    told, good = tried(lambda: gradient_faults(g), ((), True)) if gradients and g.cell.spec.gradients else ((), True)
+    told, good = tried(lambda: gradient_faults(g, tried), ((), True)) if gradients and g.cell.spec.gradients else ((), True)
     if good and problem == PLAIN and g.plain and g.cell.spec.sequence:
         told = told or tried(lambda: ragged_gradients(g))
     if told and apart:

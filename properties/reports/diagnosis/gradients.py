@@ -16,8 +16,11 @@ NUMBER = re.compile(r"-?\d+\.\d+(e[-+]\d+)?")
 SINGLE = 1e-2  # how closely differences of a float32 cell agree with its derivatives
 
 
-def gradient_faults(g):
-    """Sentences about the gradients of a Grown, [] if they are right or match no mistake; and whether they are right."""
+def gradient_faults(g, tried):
+    """Sentences about the gradients of a Grown, [] if they are right or match no mistake; and whether they are right.
+
+    tried: the Attempts that keep the errors of Cellcheck.
+    """
     claims, truth = g.claims(), g.truth()
     wrong = [name for name, claim in claims.items() if not same(claim, truth[name], SINGLE if g.single else CLOSE)]
     if not wrong or not all(np.isfinite(t).all() for t in truth.values()):
@@ -27,7 +30,9 @@ def gradient_faults(g):
         return [f"the gradient of {several(lost)} is not finite: {n} of {size} entries of {lost[0]}, where all should be"], False
     told = all_at_once(g, claims, truth, wrong)
     if not told and g.cell.spec.sequence:
-        told = (through_time(g, claims, truth) if g.plain else []) or hidden_steps(g.Cell) or cut_off(claims, truth)
+        told = (
+            (through_time(g, claims, truth) if g.plain else []) or tried(lambda: hidden_steps(g.Cell)) or cut_off(claims, truth)
+        )
     if told:
         return told, False
     singly = {name: lasting(g, name, one_array(g, name, claims[name], truth)) for name in wrong}
