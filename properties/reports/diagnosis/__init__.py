@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from cellcheck.cells import lift
-from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, single
+from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, repeated, single
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, grown
@@ -20,6 +20,9 @@ from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.shrinking.shrinking import quiet
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.tally import Tally
+
+# Laws of stability that wrong gradients break. Other laws of stability and layout do not compare gradients with right ones.
+OF_GRADIENTS = ("gradients_are_finite", "derivatives_of_the_cell_keep_their_tails")
 
 
 class Attempts:
@@ -47,13 +50,13 @@ def diagnose(case, tried):
         with quiet(Tally(), draws=0):
             if told := tried(lambda: reference_faults(lift(case.Cell))):
                 return list(told), []
-    if not lift(case.Cell).spec().plain:  # the known mistakes are those of cells with x, c and h
+    if not simple(lift(case.Cell).spec()):
         return accepted(case), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
     own = replace(recipe, **SIZES)
 
     def look(problem):
-        found = examined(case.Cell, problem)
+        found = examined(case.Cell, problem, case.group not in ("layout", "stability") or case.name in OF_GRADIENTS)
         tried.faults += [fault for fault in found.faults if fault not in tried.faults]
         return found.sentences
 
@@ -71,15 +74,28 @@ def diagnose(case, tried):
 
     with quiet(Tally(), draws=0):
         if case.group == "errors" or case.name in ALONE:
-            told = tried(promise) or accepted(case)
+            told = tried(promise) or accepted(case) or tried(lambda: repeated(grown(case.Cell, PLAIN)))
         else:
-            told = look(PLAIN) or next(filter(None, map(look, others())), ()) or tried(promise) or tried(lambda: beyond(case))
+            told = tried(promise) if case.group == "layout" else ()
+            told = (
+                told
+                or look(PLAIN)
+                or next(filter(None, map(look, others())), ())
+                or tried(promise)
+                or tried(lambda: beyond(case))
+            )
         if not told and "flag" in case.name:
             told = tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))
         if not told and not isinstance(case.error, Violation):
             told = tried(lambda: crashes(grown(case.Cell, PLAIN)))
         shown = tried(lambda: panels(case, grown(case.Cell, PLAIN), grown(case.Cell, own)))
     return list(told), list(shown)
+
+
+def simple(spec):
+    """Whether any of the known mistakes can be tried: x is the only input, no array has two axes, and numbers may be any."""
+    arrays = (*spec.inputs, *spec.states, *spec.outputs)
+    return len(spec.inputs) == len(spec.inputs[0].shape) == 1 and all(len(a.shape) < 2 for a in arrays) and not spec.bounded
 
 
 def beyond(case):
@@ -96,7 +112,11 @@ def beyond(case):
 def accepted(case):
     """Of a law of errors: what was not refused."""
     blocks = case.error.blocks if isinstance(case.error, Violation) else []
-    return [f"{b.name} refuses nothing: it gives {b.got}" for b in blocks if b.expected == "an exception"][:2]
+    return [
+        f"{b.name} refuses nothing: it gives {b.got}"
+        for b in blocks
+        if isinstance(b.expected, str) and b.expected == "an exception"
+    ][:2]
 
 
 class Examined(NamedTuple):
@@ -108,26 +128,26 @@ class Examined(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def examined(Cell, problem):
-    """The Examined of a cell on one problem."""
+def examined(Cell, problem, gradients=True):
+    """The Examined of a cell on one problem. gradients: whether mistakes in gradients may be the cause."""
     tried = Attempts()
-    sentences, wrong = tried(lambda: _examined(grown(Cell, problem), tried, problem), ((), False))
+    sentences, wrong = tried(lambda: _examined(grown(Cell, problem), tried, problem, gradients), ((), False))
     return Examined(tuple(sentences), wrong, tuple(tried.faults))
 
 
-def _examined(g, tried, problem):
+def _examined(g, tried, problem, gradients):
     if told := tried(lambda: conduct_faults(g)):
         return told, True
-    told, apart = tried(lambda: equation_faults(g), ((), ""))
+    told, apart = tried(lambda: equation_faults(g), ((), "")) if g.plain else ((), "")
     if told and not g.cell.spec.sequence:
         return told, True
-    if g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
+    if g.plain and g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
         return told, True
     numeric = tried(lambda: single(g)) or tried(lambda: numeric_faults(g))
     if apart and numeric:
         return numeric, True
-    told, good = tried(lambda: gradient_faults(g), ((), True)) if g.cell.spec.gradients else ((), True)
-    if good and problem == PLAIN and g.cell.spec.sequence:
+    told, good = tried(lambda: gradient_faults(g, tried), ((), True)) if gradients and g.cell.spec.gradients else ((), True)
+    if good and problem == PLAIN and g.plain and g.cell.spec.sequence:
         told = told or tried(lambda: ragged_gradients(g))
     if told and apart:
         told = [apart, *told]

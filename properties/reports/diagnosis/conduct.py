@@ -10,7 +10,7 @@ from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 
 def conduct_faults(g):
     """Sentences, [] if nothing is found: what changes that should not, from call to call, cell to cell, row to row."""
-    for look in (outputs, crashes, shapes, changed, repeated, cached, shared, averaged, rows):
+    for look in (outputs, crashes, shapes, changed, repeated, alike, cached, shared, averaged, rows):
         told = look(g)
         if told:
             return told
@@ -29,7 +29,7 @@ def outputs(g):
     if "ys" not in found:
         return []
     ys = found["ys"]
-    wanted = (*x.shape[:2], g.p.recipe.state)
+    wanted = (*x.shape[:2], *next(y.shape for y in cell.spec.outputs if y.name == "ys"))
     if np.shape(ys) == wanted:
         return []
     said = f"ys has shape {np.shape(ys)} instead of {wanted}"
@@ -148,6 +148,20 @@ def repeated(g):
             return [
                 "a second vjp after the same apply returns another gradient "
                 f"of {name}, by {figure(np.max(np.abs(one[name] - two[name])))}"
+            ]
+    return []
+
+
+def alike(g):
+    """What differs between two cells of the same weights."""
+    cell = g.p.build(g.Cell)[0]
+    one, again, two = outcome(cell, g.p), outcome(cell, g.p), g.ran()
+    for name, a in one.items():
+        if np.isfinite(a).all() and same(a, again[name], 1e-6) and not same(a, two[name], 1e-6):
+            what = name if name in g.outputs else f"gradients of {name}"
+            return [
+                f"two cells of the same weights return different {what}, in {np.sum(a != two[name])} of {a.size} entries: "
+                "something random that is none of the weights is kept when a cell is made"
             ]
     return []
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
+from cellcheck.properties.intake.conventions import STATES
 from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.function import Function, rebound
 from cellcheck.properties.oracles.handshake import handshake
@@ -42,6 +43,9 @@ class Grown:
         self.kind, self.blocks, self.variant = self.cell.spec.kind, self.cell.spec.weight_blocks, self.cell.spec.variant
         self.single = np.float64 not in self.cell.spec.dtypes or "float32" in self.cell.spec.choices
         self.n, self.gist = len(self.cell.weights), bool(self.cell.spec.scalar)
+        self.plain = bool(self.cell.spec.plain)
+        if self.kind in STATES and len(self.p.state) != len(STATES[self.kind]):  # it hides a state: nothing can be recomputed
+            self.kind = None
 
     @cached_property
     def upstream(self):
@@ -127,8 +131,10 @@ def _slopes(cell, arrays, k, oracle):
     moved = [oracle.number(a.astype(complex)) if j == k else a for j, a in enumerate(arrays)]
     n = len(cell.weights)
     copied = rebound(cell, moved[:n])
+    own = k >= n or any(w is moved[k] for w in copied.weights)  # not so in torch, which copies what it is given
     for index in np.ndindex(arrays[k].shape):
         moved[k][index] += 1j * TINY_STEP
+        copied = copied if own else rebound(cell, moved[:n])
         yield [np.imag(np.asarray(y)) / TINY_STEP for y in copied.apply(moved[n], *moved[n + 1 :])]
         moved[k][index] = arrays[k][index]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cellcheck.properties.reports.diagnosis.grown import figure, gap, same
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, figure, gap, same
 
 
 class Mistake(NamedTuple):
@@ -13,14 +13,14 @@ class Mistake(NamedTuple):
     predicted: Callable
 
 
-def matched(mistakes, seen, right, what):
+def matched(mistakes, seen, right, what, tolerance=CLOSE):
     """The sentence of the first mistake that predicts what is seen, [] for none; never of one that predicts what is right.
 
-    seen, right: arrays by name; what: they are called.
+    seen, right: arrays by name; what: they are called; tolerance: relative.
     """
     for sentence, predicted in mistakes:
         told = predicted()
-        if all(same(seen[n], told[n]) for n in seen) and not all(same(right[n], told[n]) for n in seen):
+        if all(same(seen[n], told[n], tolerance) for n in seen) and not all(same(right[n], told[n], tolerance) for n in seen):
             to, off = (max(gap(seen[n], other[n]) for n in seen) for other in (told, right))
             return [f"{sentence}: this predicts {what} to {figure(to)}; the right numbers are {figure(off)} away"]
     return []

@@ -178,7 +178,7 @@ def omitted(g):
     """What the cell starts from where states are omitted."""
     cell = g.p.build(g.Cell)[0]
     found = [np.array(y) for y in cell.apply(g.p.x)]
-    for said, fill in (("ones", 1.0), ("0.5", 0.5)):
+    for said, fill in (("ones", 1.0), ("0.5", 0.5)) if g.p.state else ():
         states = tuple(np.full_like(s, fill) for s in g.p.state)
         if all(map(np.array_equal, found, list(g.ran(replace(g.p, state=states)).values())[: len(found)])):
             return [f"without states the cell starts from {said}, not from zeros: exactly the outputs of that"]

@@ -46,8 +46,8 @@ def walk(g, order, start=None, carried=True, kept=lambda k: True):
     states, ys = [tuple(start or g.p.state)], []
     for t in order:
         new = single(g, t, [s if carried and kept(k) else first for k, (s, first) in enumerate(zip(states[-1], states[0]))])
-        states.append(tuple(new[:-1]))
-        ys.append(new[-2])
+        states.append(tuple(new[: len(g.p.state)]))
+        ys.append(states[-1][-1])
     return states, np.array(ys)
 
 
@@ -124,7 +124,7 @@ def later(g):
 
 def ragged(g):
     """Rows that end early."""
-    if (lengths := lengths_of(g)) is None:
+    if (lengths := lengths_of(g)) is None or "ys" not in g.outputs:
         return []
     T, batch = len(g.p.x), g.batch
     try:
@@ -134,11 +134,11 @@ def ragged(g):
     finals = {}
     for n in range(T + 1):
         for r in range(batch):
-            finals[n, r] = single(g, 0, g.p.state, n)[:-1] if n else [np.array(s) for s in g.p.state]
+            finals[n, r] = single(g, 0, g.p.state, n)[: len(g.p.state)] if n else [np.array(s) for s in g.p.state]
             finals[n, r] = [s[r] for s in finals[n, r]]
     if any(same(a, b) for r in range(batch) for n in range(T) for m in range(n) for a, b in zip(finals[n, r], finals[m, r])):
         return []  # states that stand still tell nothing
-    padded = [single(g, 0, g.p.state, T, np.where(np.arange(T)[:, None, None] < lengths[:, None], g.p.x, 0))][0][:-1]
+    padded = [single(g, 0, g.p.state, T, np.where(np.arange(T)[:, None, None] < lengths[:, None], g.p.x, 0))][0][: len(g.p.state)]
     for name, y in zip(g.outputs, padded):
         if same(found[name], y) and not same(y, single(g, 0, g.p.state, T)[g.outputs.index(name)]):
             return [

@@ -65,12 +65,18 @@ class Row:
         self.claimed = {key: self._share(key, block) for key, block in claimed.items()}
         self.true = {key: self._share(key, block) for key, block in true.items()}
 
-    def given(self, source):
-        """What the weights of this source multiply."""
-        return {"x": self.x, "h": self.state[-1]}.get(source, np.ones(1))
+    def given(self, key):
+        """What the weights of this block multiply."""
+        known = {"x": self.x, "h": self.state[-1] * self.reset(key)}
+        return known.get(key[0], np.ones(1))
+
+    def reset(self, key):
+        """r where h is multiplied by it before it meets the weights of this block, else 1."""
+        before = key == ("h", "candidate") and self.g.variant.get("reset") == "before"
+        return self.tensors["r"] if before else 1.0
 
     def _share(self, key, block):
-        v = self.given(key[0])
+        v = self.given(key)
         i = int(np.argmax(np.abs(v)))
         return np.atleast_2d(block)[i] / v[i]
 
@@ -120,7 +126,7 @@ def _gates(rows, names):
 def _explained(rows, gate, true, claimed):
     """What the ratio of claim to truth says, or None."""
     if not np.any(claimed):
-        return "no gradient reaches it"
+        return f"no gradient flows through it: all {claimed.size} numbers are 0, where {figure(np.max(np.abs(true)))} is the largest right one"
     if np.array_equal(claimed, claimed.astype(np.float32)) and (off := gap(claimed, true)) < 1e-6:
         return f"its gradient has passed through float32: all {claimed.size} numbers are float32, {figure(off)} from right"
     with np.errstate(all="ignore"):
@@ -203,11 +209,12 @@ def _left(rows, key):
         found.append(v)
     found = np.array(found)
     for name in rows[0].tensors:
-        value = np.array([row.tensors[name] for row in rows])
-        if name != key[0] and close(found, value):
+        value, right = np.array([row.tensors[name] for row in rows]), np.array([row.given(key) for row in rows])
+        if close(found, value) and not close(value, right):
+            word = "r h" if np.ndim(rows[0].reset(key)) else key[0]
             return (
                 f"the gradient of its weights of {key[0]} multiplies {name} instead "
-                f"of {key[0]} ({found.size} entries of {len(rows)} rows agree)"
+                f"of {word} ({found.size} entries of {len(rows)} rows agree)"
             )
     return None
 
@@ -240,7 +247,11 @@ def _paths(g, rows, name, other=False):
     source = {"x": "x", g.names[-1]: "h"}.get(name)
     half = {"x": "h", "h": "x"}.get(source) if other else source
     gates = [gate for s, gate in rows[0].true if s == source and (half, gate) in rows[0].true]
-    return {gate: np.array([row.true[half, gate] @ row.gates[source, gate].T for row in rows]) for gate in gates}
+
+    def path(row, gate):
+        return row.true[half, gate] @ row.gates[source, gate].T * row.reset((source, gate))
+
+    return {gate: np.array([path(row, gate) for row in rows]) for gate in gates}
 
 
 def _of_state(g, rows, name, true):
@@ -251,11 +262,13 @@ def _of_state(g, rows, name, true):
     for gate, path in paths.items():
         yield f"drops the path through {the(gate)}", true - path
         yield f"counts the path through {the(gate)} twice", true + path
+    if name == g.names[-1] and (r := [row.reset(("h", "candidate")) for row in rows]) and np.ndim(r) > 1:
+        yield "is not multiplied by r on the path through the candidate", true + paths["candidate"] * (1 / np.array(r) - 1)
     if np.max(np.abs(direct)) > 1e-9 * np.max(np.abs(true)):
         yield f"drops the direct path (dh times what {name} is multiplied with)", through
         yield f"counts the direct path (dh times what {name} is multiplied with) twice", true + direct
     if name == g.names[-1] and paths:
-        turned = [[row.true["h", gate] @ row.gates["h", gate] for row in rows] for gate in paths]
+        turned = [[row.true["h", gate] @ row.gates["h", gate] * row.reset(("h", gate)) for row in rows] for gate in paths]
         yield "multiplies the weights of h without transposing them", direct + np.sum(turned, axis=0)
     if half and len(half) == len(paths):
         yield f"comes from the pre-activations of the half of {'h' if name == 'x' else 'x'}", direct + sum(half.values())

@@ -1,0 +1,100 @@
+"""Mistakes are named in guests that strangers write: of no declared kind, without states, with nothing but a loss."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cellcheck.cells import lift
+from cellcheck.properties.intake import conventions
+from cellcheck.properties.mutants import CATALOGUE
+from cellcheck.properties.reports import Case
+from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined
+from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN
+from cellcheck.properties.reports.diagnosis.hidden_steps import hidden_steps
+from cellcheck.properties.verdicts.blocks import Block, Violation
+
+from tests.guests import single_steps, steps_in_time
+from tests.guests.single_steps import gated, rectified
+from tests.guests.steps_in_time import both_ways
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
+MISTAKES = single_steps.MISTAKES | steps_in_time.MISTAKES
+PLANTED = [(guest, mistake) for guest, mistakes in MISTAKES.items() for mistake in mistakes]
+
+
+def met(Guest):
+    """The guest as the intake hands it on: with its kind and blocks, if those are recognised."""
+    found = conventions.search(lift(Guest))
+    return lift(Guest, **found.declared()) if found and found.difference < 1e-8 else lift(Guest)
+
+
+def told(Cell, law, group):
+    """The sentences of the diagnosis of this law of a cell."""
+    block, tried = Block("a", np.zeros((2, 3)), np.ones((2, 3)), 1.0, 0.0, "violated"), Attempts()
+    case = Case("a.py:B", law, group, "", None, Cell, PLAIN, Violation([block]))
+    sentences, _ = diagnose(case, tried)
+    assert not tried.faults and accepted(case) == []
+    return sentences
+
+
+@pytest.mark.parametrize(("guest", "mistake"), PLANTED, ids=lambda value: getattr(value, "__name__", value))
+def test_a_mistake_is_named(guest, mistake):
+    """With a number that speaks for it."""
+    (first, *_), wrong, faults = examined(met(guest(mistake)), PLAIN)
+    assert wrong and not faults
+    assert MISTAKES[guest][mistake] in first
+    assert any(character.isdigit() for character in first)
+
+
+@pytest.mark.parametrize("guest", MISTAKES)
+def test_nothing_is_said_of_a_right_guest(guest):
+    """On none of the problems, nor where the look at hidden steps is taken in any case."""
+    for problem in (PLAIN, LONG, replace(PLAIN, scale=30.0), replace(PLAIN, steps=1), replace(LONG, steps=9)):
+        assert examined(met(guest()), problem) == ((), False, ())
+    assert hidden_steps(guest()) == []
+
+
+def test_a_cell_of_other_shapes_is_diagnosed_too():
+    """Its ys is wider than a state; what a law compares may be an array, and no text."""
+    assert MISTAKES[both_ways]["x"] in told(both_ways("x"), "input_gradients", "gradients")[0]
+
+
+@pytest.mark.parametrize(("law", "group"), [("dtypes_are_kept", "layout"), ("no_flag_but_underflow", "stability")])
+def test_a_wrong_gradient_does_not_explain_laws_of_layout_and_stability(law, group):
+    """Which compare no gradient with the right one."""
+    assert "the reset gate" in told(met(gated("r")), "weight_gradients", "gradients")[0]
+    assert not told(met(gated("r")), law, group)
+
+
+def test_what_other_numbers_do_not_confirm_is_not_said():
+    """With one feature and two units the wrong gradient of x is right times some number."""
+    Cell = met(rectified("mask"))
+    assert not any("scaled by" in sentence for sentence in examined(Cell, LONG).sentences)
+
+
+def test_errors_too_small_to_count_end_no_look():
+    """Of gradients that are off by the roundings of float32."""
+    [Cell] = [mutant.cls for mutant in CATALOGUE if mutant.name == "Float32Gradients"]
+    sentences, wrong, faults = examined(Cell, replace(PLAIN, steps=1))
+    assert wrong and not faults and "has passed through float32" in sentences[0]
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_a_detached_gate_of_torch_is_named(declared):
+    """No gradient flows through it, with and without a kind."""
+    torch = pytest.importorskip("torch")
+    from cellcheck.cells.adapters import torch_module
+
+    class Module(torch.nn.Module):
+        def __init__(self, F, S):
+            super().__init__()
+            self.of_x, self.of_h = torch.nn.Linear(F, 3 * S), torch.nn.Linear(S, 3 * S)
+
+        def forward(self, x, h):
+            x, h3 = self.of_x(x).chunk(3, 1), self.of_h(h).chunk(3, 1)
+            r, z = torch.sigmoid(x[0] + h3[0]).detach(), torch.sigmoid(x[1] + h3[1])
+            return torch.lerp(torch.tanh(x[2] + r * h3[2]), h, z)
+
+    Cell = torch_module(Module, call=lambda module, x, h: (module(x, h),), states=("h",))
+    said = "the reset gate: no gradient flows through it" if declared else "is zero in gate 0 of its gates 0 to 2"
+    assert said in examined(met(Cell) if declared else lift(Cell), PLAIN).sentences[0]
