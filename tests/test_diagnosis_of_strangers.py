@@ -28,9 +28,9 @@ def met(Guest):
     return lift(Guest, **found.declared()) if found and found.difference < 1e-8 else lift(Guest)
 
 
-def told(Cell, law, group):
-    """The sentences of the diagnosis of this law of a cell."""
-    block, tried = Block("a", np.zeros((2, 3)), np.ones((2, 3)), 1.0, 0.0, "violated"), Attempts()
+def told(Cell, law, group, got=0.0):
+    """The sentences of the diagnosis of this law of a cell, whose worst block is `got` instead of 1."""
+    block, tried = Block("a", np.full((2, 3), got), np.ones((2, 3)), 1.0, 0.0, "violated", (0, 0)), Attempts()
     case = Case("a.py:B", law, group, "", None, Cell, PLAIN, Violation([block]))
     sentences, _ = diagnose(case, tried)
     assert not tried.faults and accepted(case) == []
@@ -64,6 +64,13 @@ def test_a_wrong_gradient_does_not_explain_laws_of_layout_and_stability(law, gro
     """Which compare no gradient with the right one."""
     assert "the reset gate" in told(met(gated("r")), "weight_gradients", "gradients")[0]
     assert not told(met(gated("r")), law, group)
+
+
+@pytest.mark.parametrize(("got", "explained"), [(0.5, True), (1 + 1e-9, False)])
+def test_a_wrong_gradient_explains_a_derivative_that_is_off_by_much(got, explained):
+    """A derivative that lacks its last digits has another cause."""
+    sentences = told(met(gated("r")), "derivatives_of_the_cell_keep_their_tails", "stability", got)
+    assert any("the reset gate" in sentence for sentence in sentences) == explained
 
 
 def test_what_other_numbers_do_not_confirm_is_not_said():
