@@ -179,7 +179,7 @@ NAMED = {
     "the gradient of W_h is transposed": lift(Transposed),
     "the gradient of b leaves out row 0 of the batch": returning("Gradients([X.T @ dz, dz[1:].sum(axis=0)], dx, (dh,))"),
     "the input and forget gates are exchanged": without_biases(("i, f, o, g = side", "f, i, o, g = side")),
-    "the input gate: no gradient reaches it": broken("LSTM", ("di = dc *", "di = 0 * dc *")),
+    "the input gate: no gradient flows through it": broken("LSTM", ("di = dc *", "di = 0 * dc *")),
     "the gradient of h multiplies the weights of h without transposing": broken("RNN", TURNED, gradients=("weights", "state")),
     "the input gate: its gradient uses tanh(i) where g belongs": broken(
         "UnrolledLSTM", ("di = dc * tanh(g)", "di = dc * tanh(i)"), file="lstm"
