@@ -234,7 +234,7 @@ def test_command_compares_and_its_script_knows_when_it_is_fixed(tmp_path):
     script = next((tmp_path / "reports").rglob("equals_the_reference.py"))
 
     def code():
-        return subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, timeout=60).returncode
+        return subprocess.run([sys.executable, "-B", script], cwd=tmp_path, capture_output=True, timeout=60).returncode
 
     assert code() == 1
     (tmp_path / "forms.py").write_text(text.replace('order = "ifog"', 'order = "ifgo"'))

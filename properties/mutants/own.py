@@ -86,7 +86,8 @@ class Power:
             return self.share, self.share
         n, p, z = self.tried, self.share, 1.96
         middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+        low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+        return min(low, p), max(high, p)  # at 0 and 1 one end is the share itself, but for rounding
 
     def as_dict(self):
         """Plain values, as the certificate has them."""
