@@ -143,7 +143,7 @@ def test_a_law_that_ends_its_worker_is_named(tmp_path):
     (status, screen, _), (worse, out, error) = at_once(tmp_path, alone, several)
     assert status == worse == 1 and not error
     assert "it was running the law weight_gradients of guest.py:Exits\n    with Problem(batch=" in screen
-    assert len(screen.splitlines()) <= 40
+    assert len(screen.splitlines()) <= 50
     for guest, how in {"Crashes": "took its worker down twice", "Waits": "took too long and could not be interrupted"}.items():
         assert f"of guest.py:{guest}\n    with Problem(batch=" in out
         assert f"[guest.py:{guest}] {how}" in out
