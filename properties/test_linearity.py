@@ -43,14 +43,15 @@ def test_vjp_scales_exactly(Cell, problem):
     """vjp(1024 u) = 1024 vjp(u), bit by bit where nothing underflows; vjp(u / 4) = vjp(u) / 4 in float16."""
     problem, lost = problem.literal(Cell), []
     limits = np.finfo(_arithmetic(problem.spec, problem.x))
-    factor = problem.x.dtype.type(1024 if limits.maxexp > 16 else 0.25)
+    narrow = limits.maxexp <= 16  # of the few numbers of float16, some underflow on the way, and another sum is rounded
+    factor = problem.x.dtype.type(0.25 if narrow else 1024)
     with np.errstate(under="call", call=lambda *flag: lost.append(flag)):
         one = vjp(Cell, problem, lambda u, v: u)
     large = vjp(Cell, problem, lambda u, v: tuple(factor * a for a in u))
     safe = {name: (np.abs(g) > limits.tiny**0.6) | ~np.isfinite(large[name]) for name, g in one.items()}
     pairs = [(name, np.where(safe[name], large[name], 0), np.where(safe[name], factor * g, 0)) for name, g in one.items()]
     ties = lost or problem.recipe.regime == "integers"  # one that is lost, or is not, decides how another is rounded
-    if problem.spec.deterministic:
+    if problem.spec.deterministic and not narrow:
         slack = {name: TIES * limits.eps * np.nan_to_num(np.abs(wanted), posinf=np.inf) for name, _, wanted in pairs}
         return require(within(*pair, slack[pair[0]]) if ties else identical(*pair) for pair in pairs)
     require(
