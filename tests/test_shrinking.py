@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cellcheck.cells import lift
+from cellcheck.cells import LSTM, lift
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import CATALOGUE, killed
 from cellcheck.properties.shrinking import shrinking
@@ -55,6 +55,20 @@ def test_case_is_small_and_still_fails_in_the_same_way(name):
     assert len(numbers(literal)) <= 6
     assert all(float(f"{v:.1e}") == v for v in numbers(literal))
     assert Failure(error).stands_for(original)
+
+
+@pytest.mark.parametrize("calls", range(2, 14))
+def test_a_failure_that_comes_and_goes_is_told_with_its_own_problem(calls):
+    """Of a law that holds again after so many calls: an error says where it was seen, and no other problem has that place."""
+    count = iter(range(10**9))
+
+    def law(Cell, problem):
+        literal = problem.literal(Cell)
+        if next(count) < calls:
+            raise Violation([Block("W", 1.0, 0.0, 1.0, verdict="violated", note=str(np.shape(literal.x)))])
+
+    found, error = smallest(law, lift(LSTM), Problem(5, 4, 3))
+    assert error is None or error.blocks[0].note == str(found.literal(lift(LSTM)).x.shape)
 
 
 def test_the_numbers_of_a_slow_cell_are_round():

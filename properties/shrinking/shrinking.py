@@ -147,11 +147,13 @@ def smallest(law, Cell, problem):
         literal = problem
     best = subject.failure(literal)
     if not (isinstance(literal, Literal) and best and best.stands_for(original)):
-        return problem, (subject.failure(problem) or original).error
+        again = subject.failure(problem)
+        return problem, again and again.error
     subject.grant(MINIMISE, slow)
-    literal = Minimiser(subject, literal, original).run()
+    small = Minimiser(subject, literal, original).run()
     subject.draws = subject.many
-    return literal, (subject.failure(literal) or best).error
+    failed = subject.failure(small)
+    return (small, failed.error) if failed else (literal, best.error)
 
 
 def reseeded(subject, problem, original):
