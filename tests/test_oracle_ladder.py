@@ -19,7 +19,7 @@ from cellcheck.properties.verdicts.blocks import Block
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import Problem
 
-from tests.guests.textbook import UNROLLED
+from tests.guests.textbook import STEPS, UNROLLED
 from tests.test_oracles import tampered
 
 PROBLEM = Problem(2, 3, 4, scale=1.0)
@@ -348,3 +348,30 @@ def test_long_and_chaotic_sequences_are_no_violations(name):
     with counting(Tally()) as tally:
         laws()[name].check(Cell=Sequence, problem=problem)
     assert tally.examples == 1 and tally.worst < 0.5
+
+
+HALF = {  # the law, the cell, the problem
+    "a gradient beyond the largest number": (
+        "weight_gradients",
+        UNROLLED[0],
+        Problem(4, 3, 3, 14, 1084276939, 386.48684642283126, "zeros", dtype=np.float16),
+    ),
+    "a sigmoid behind a tanh": (
+        "activations_of_the_cell",
+        STEPS[2],
+        Problem(2, 3, 3, 6, 1265519156, 0.008364633948343548, "one-hot", dtype=np.float16),
+    ),
+    "numbers that underflow on the way": (
+        "vjp_scales_exactly",
+        UNROLLED[1],
+        Problem(4, 2, 3, 10, 2044843121, 9.605174112944914e-06, "large upstream", dtype=np.float16),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HALF)
+@pytest.mark.filterwarnings("ignore")  # of overflow
+def test_the_few_numbers_of_float16_are_no_fault(case):
+    """What leaves them on the way is not held against a textbook cell."""
+    law, Textbook, problem = HALF[case]
+    laws()[law].check(Cell=lift(Textbook, dtypes=(np.float16,)), problem=problem)

@@ -24,6 +24,7 @@ EXTREME = 1e-200  # a claim below it, or above its inverse, gets a direction of 
 UNSHARP = 0.1  # an oracle whose own error is a larger share of the derivative than this declares no violation
 EVEN = 3  # gates of one array whose claims differ by at most 2^EVEN share a scale
 CHAIN = 3  # steps at most of a cell with states that vjp treats as constants
+FAR = 64  # below the largest number of a dtype, sums on the way may be infinite
 REACH = 40  # regions whose claims differ by less than 2^REACH share a direction
 
 
@@ -112,6 +113,7 @@ class Judge:
         self.arrays = [a.astype(float, copy=False) for a in arrays]
         self.spec, self.unit, self.certifies = spec, spec.unit(dtype), certifies(spec.unit(dtype))
         low = np.float64 not in spec.dtypes
+        self.largest = float(np.finfo(dtype).max) / FAR
         self.noise = 2.0**-53 if low and hand.wide else self.unit  # of what the oracles evaluate
         self.terms = spec.features + spec.state * bool(spec.states)
 
@@ -208,7 +210,8 @@ class Judge:
         if got == value == 0:
             return replace(block, verdict="trivial")
         if not np.isfinite(got):
-            return replace(block, verdict="violated")
+            beyond = abs(value) > self.largest
+            return replace(block, verdict="inconclusive" if beyond else "violated", note="overflow" if beyond else block.note)
         close = max(self.certifies, oracle.resolution)
         if block.error <= AGREES * close * abs(value):
             return block

@@ -14,10 +14,10 @@ HUGE = (6, 9, 20, 37, 100, 155, 299)  # powers of ten: where a square, or an int
 
 
 class Case(NamedTuple):
-    """One activation alone: an output is scale * activation(z), where z is the bias of `gate`, or the memory c.
+    """One activation alone: an output is activation(z), where z is the bias of `gate`, or the memory c.
 
-    parked: signs by gate; c: the memory; output: its index among the states; scale: the bias of the state's half of the
-    candidate, small enough that tanh passes it on: tanh(z) = z to 2^-60.
+    parked: signs by gate; c: the memory; output: its index among the states; passed: whether a tanh passes it on, so that the
+    output is scale * activation(z), see `_scale`.
     """
 
     activation: str
@@ -25,7 +25,7 @@ class Case(NamedTuple):
     parked: dict
     c: float = 0.0
     output: int = -1
-    scale: float = 1.0
+    passed: bool = False
 
 
 CASES = {
@@ -38,7 +38,7 @@ CASES = {
         Case("tanh", "memory", {"input": -1, "forget": 1, "output": 1}),
     ],
     "GRU": [
-        Case("sigmoid", "reset", {"update": 1}, scale=2.0**-30),
+        Case("sigmoid", "reset", {"update": 1}, passed=True),
         Case("sigmoid", "update", {"candidate": 1}),
         Case("tanh", "candidate", {"update": 1}),
     ],
@@ -79,7 +79,7 @@ def probes(Cell, problem):
     """A Probe of each activation that can be isolated in a cell of this kind; z is made from the biases of the problem."""
     for case in CASES[lift(Cell).spec().kind]:
         cell, x, state = problem.build(Cell)
-        if case.scale == 1 or _place(cell, "candidate", ("bias_h",)):
+        if not case.passed or _place(cell, "candidate", ("bias_h",)):
             yield _probe(case, cell, x, state)
 
 
@@ -87,28 +87,34 @@ def _probe(case, cell, x, state):
     """The probe of one case; the cell is parked in place."""
     k, index = _place(cell, "candidate" if case.gate == "memory" else case.gate)
     z = preactivations(np.reshape(cell.weights[k][index], -1))
-    if case.scale != 1:
-        reach = 1 + np.log(np.finfo(z.dtype).tiny / case.scale)  # beyond it, scale times the tails would be subnormal
+    scale = _scale(z.dtype) if case.passed else 1.0
+    if case.passed:
+        reach = 1 + np.log(np.finfo(z.dtype).tiny / z.dtype.type(scale))  # beyond it, scale times the tails would be subnormal
         z = z.clip(reach, -reach)
     states = [np.zeros((1, len(z)), z.dtype) for _ in state]
     if case.gate == "memory":
         states[0][...] = z
     elif case.c:
         states[0][...] = case.c
-    park(cell, case, z)
+    park(cell, case, z, scale)
     outputs = cell.apply(np.zeros((*(1,) * (x.ndim - 1), x.shape[-1]), z.dtype), *states)
     chosen = range(len(states))[case.output]
-    value = np.reshape(outputs[chosen], -1) / case.scale
+    value = np.reshape(outputs[chosen], -1) / scale
     weights, _, d_state = cell.vjp(*(np.full_like(y, j == chosen) for j, y in enumerate(outputs)))
     if case.gate == "memory":
         slope = None if d_state is None else np.reshape(d_state[0], -1)
     else:
-        slope = None if weights is None else np.reshape(weights[k][index], -1) / case.scale
-    return Probe(f"{case.activation} of {case.gate}", z, value, slope, case.scale, cell.spec.unit(z.dtype))
+        slope = None if weights is None else np.reshape(weights[k][index], -1) / scale
+    return Probe(f"{case.activation} of {case.gate}", z, value, slope, scale, cell.spec.unit(z.dtype))
 
 
-def park(cell, case, z):
-    """Write the case into the cell: no matrices, z in the gate under test, the others at +-PARK."""
+def _scale(dtype):
+    """The bias of the state's half of a candidate: so small that tanh(s) = s (1 - s^2 / 3 + ...) is s to 2 ulps; 2^-30 in float64."""
+    return 2.0 ** -(3 * (np.finfo(dtype).nmant - 1) // 5)
+
+
+def park(cell, case, z, scale):
+    """Write the case into the cell: no matrices, z in the gate under test, the others at +-PARK, scale where a tanh passes it on."""
     for w in cell.weights:
         w[...] = 0
     values = {gate: sign * PARK for gate, sign in case.parked.items()}
@@ -118,9 +124,9 @@ def park(cell, case, z):
         k, index = _place(cell, gate)
         shape = np.shape(cell.weights[k][index])
         cell.weights[k][index] = np.broadcast_to(value, z.shape).reshape(shape)
-    if case.scale != 1:
+    if case.passed:
         k, index = _place(cell, "candidate", ("bias_h",))
-        cell.weights[k][index] = case.scale
+        cell.weights[k][index] = scale
 
 
 def preactivations(entries):

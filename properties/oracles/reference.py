@@ -7,12 +7,12 @@ from cellcheck.cells import lift
 from cellcheck.cells.spec import fit
 from cellcheck.properties.oracles.equations import STATES
 from cellcheck.properties.oracles.function import rebound
+from cellcheck.properties.oracles.gradients import FAR
 from cellcheck.properties.oracles.noisy import noisy, spread
 from cellcheck.properties.verdicts.run import joined, outcome
 from cellcheck.strategies.problem import with_weights
 from hypothesis import reject
 
-FAR = 64.0  # below the largest number of a dtype
 LOW = 2.0**-24  # the unit from which on rounding is measured by random roundings
 
 
