@@ -48,6 +48,7 @@ LARGE = 130  # beyond a block of 128 units
 FEATURES, STATES = SIZES * 2 + (33, LARGE), (*SIZES, 33, LARGE)
 POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
 GIVEN = 3  # of so many problems one has the given weights, if there are any
+NORM = 3  # by so much a recurrent matrix of scale 1 may enlarge a state, in each step
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ class Problem:
         # no product over the steps overflows, and half of the digits of a pre-activation are right
         regime, info = _within(REGIMES[self.regime], dtype), np.finfo(dtype)
         steps = max(min(self._bordering(spec.chunk), spec.most_steps or LONGEST), spec.fewest_steps)
-        scale = min(self.scale, info.max ** (0.8 / (max(self.steps, steps * spec.sequence) + 3)), info.eps**-0.5)
+        most = info.max ** (0.8 / (max(self.steps, steps * spec.sequence) + 3))
+        scale = min(self.scale, most / NORM if spec.sequence else most, info.eps**-0.5)
         if spec.scalar == "loss":  # probabilities below 1e-308 have no digits left
             scale = min(scale, SCALES[0])
         weights = [self._weight(rng, w.shape, scale).astype(dtype) for w in spec.weights]

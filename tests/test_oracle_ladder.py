@@ -356,6 +356,11 @@ HALF = {  # the law, the cell, the problem
         UNROLLED[0],
         Problem(4, 3, 3, 14, 1084276939, 386.48684642283126, "zeros", dtype=np.float16),
     ),
+    "a state that grows in each step": (
+        "gradients_are_finite",
+        UNROLLED[0],
+        Problem(1, 2, 1, 12, 1310261725, 30.0, "zeros", "first", dtype=np.float16),
+    ),
     "a sigmoid behind a tanh": (
         "activations_of_the_cell",
         STEPS[2],
