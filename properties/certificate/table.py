@@ -58,7 +58,8 @@ def sentence(results):
         for verdict in VERDICTS.values()
         if count[verdict]
     )
-    return f"{said}; {rest}" if rest else said
+    free = ", its equations among them" if whole == "held" and all(_free(ours) for ours in of_cell.values()) else ""
+    return f"{said}; {rest}{free}" if rest else said
 
 
 def short_names(cells):
@@ -126,12 +127,22 @@ def notes(results, names):
 
 
 def _absent(results):
-    """Which gradients were verified and which were not, where that is not all of them."""
+    """Which gradients were not verified, and whether the equations were not."""
     verdict = {PARTS[r["law"]]: r["verdict"] for r in results if r["law"] in PARTS}
     absent = [part for part, v in verdict.items() if v == "not verified"]
     if absent:
         kept = [f"{part} {v}" for part, v in verdict.items() if v != "not verified"]
         yield f"gradients of {' and '.join(absent)} NOT verified" + f"; of {', '.join(kept)}" * bool(kept)
+
+
+    if _free(results):
+        yield "its equations are NOT verified: they are of no known kind, and it has no --reference"
+
+
+def _free(results):
+    """Whether no law knows what the cell should compute."""
+    verdicts = {r["law"]: r["verdict"] for r in results}
+    return verdicts.get("equations_of_the_kind") == "not verified" and verdicts.get("equals_the_reference") != "held"
 
 
 def _reasons(results):
