@@ -13,11 +13,11 @@ from cellcheck.properties.certificate import table
 from cellcheck.properties.intake import expected
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import GROUPS, Law, laws
+from cellcheck.properties.intake.raised import internal
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.mutants.own import measured
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
-from cellcheck.properties.reports.raised import internal
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.running import ENDINGS, TOGETHER, Run, observed
 from cellcheck.subjects import Subject

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from cellcheck.cells import LSTM, RNN, lift
 from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.intake.raised import internal, last_frames, place
 from cellcheck.properties.reports import Case, overview, pages, reported
 from cellcheck.properties.reports.diagnosis.grown import PLAIN
 from cellcheck.properties.reports.origin import source
-from cellcheck.properties.reports.raised import internal, last_frames, place
 from cellcheck.properties.shrinking.shrinking import Subject
 from cellcheck.properties.verdicts.blocks import Block, identical
 from cellcheck.properties.verdicts.tally import require

@@ -50,7 +50,12 @@ BAD = {
     "Guest is a int; name a class or a function (features, state) -> cell": ("guest.py:Guest", "Guest = 3"),
     # the import
     "guest.py, line 2: '(' was never closed": ("guest.py:Guest", "import numpy\nclass Guest(\n"),
-    "importing guest.py raised ZeroDivisionError: division by zero": ("guest.py:Guest", "1 / 0"),
+    "importing guest.py raised ZeroDivisionError: division by zero, at guest.py:1": ("guest.py:Guest", "1 / 0"),
+    "guest.py: source code string cannot contain null bytes": ("guest.py:Guest", "x = 1\0"),
+    "raised AssertionError: rows first, at ": (
+        "guest.py:Guest",
+        edit(GIST, "self.X = ", "assert len(x) > 9, 'rows first'\n        self.X = "),
+    ),
     "importing guest.py raised SystemExit: usage: train.py DATA": (
         "guest.py:Guest",
         "import sys\nsys.exit('usage: train.py DATA')",

@@ -134,7 +134,6 @@ def _absent(results):
         kept = [f"{part} {v}" for part, v in verdict.items() if v != "not verified"]
         yield f"gradients of {' and '.join(absent)} NOT verified" + f"; of {', '.join(kept)}" * bool(kept)
 
-
     if _free(results):
         yield "its equations are NOT verified: they are of no known kind, and it has no --reference"
 

@@ -6,6 +6,8 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from cellcheck.properties.intake.raised import complaint
+
 HOME = Path(__file__).resolve().parents[2]  # where `cellcheck` is found: a checkout, or the package itself
 
 
@@ -26,10 +28,10 @@ def load(text, directory):
     try:
         module = _from_file(file, directory) if file else _from_name(place, directory)
     except SyntaxError as error:
-        raise GuestError(f"--cell {text}: {error.filename}, line {error.lineno}: {error.msg}") from None
+        at = f"{error.filename}, line {error.lineno}" if error.filename else place
+        raise GuestError(f"--cell {text}: {at}: {error.msg}") from None
     except (Exception, SystemExit) as error:
-        message = (str(error).splitlines() or [""])[0]
-        raise GuestError(f"--cell {text}: importing {place} raised {type(error).__name__}: {message}") from None
+        raise GuestError(f"--cell {text}: importing {place} raised {complaint(error, directory)}") from None
     if not hasattr(module, name):
         own = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_") and _home(v) == module.__name__]
         raise GuestError(f"--cell {text}: {place} has no {name}; it has {', '.join(own) or 'no classes or functions'}")

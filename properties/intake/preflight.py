@@ -12,6 +12,7 @@ import random
 import warnings
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from cellcheck.cells import lift
@@ -22,6 +23,7 @@ from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
 from cellcheck.properties.intake.capabilities import MODERN
 from cellcheck.properties.intake.loading import GuestError
+from cellcheck.properties.intake.raised import complaint
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.run import claimed, outcome
@@ -87,7 +89,7 @@ def allowed(text, doing, limit):
     except (Exception, KeyboardInterrupt):
         raise
     except BaseException as error:  # such as pytest's skip at import
-        raise GuestError(f"--cell {text}: {doing} raised {type(error).__name__}: {error}".splitlines()[0]) from None
+        raise GuestError(f"--cell {text}: {doing} raised {complaint(error, Path.cwd())}") from None
 
 
 class Refusal(Exception):
@@ -586,8 +588,7 @@ def _tried(doing, call, lacks=lambda error: ""):
     except Unwanted as error:
         raise Raised(str(error)) from None
     except (Exception, SystemExit) as error:
-        said = (str(error).splitlines() or [""])[0]
-        raise Raised(f"{doing} raised {type(error).__name__}{f': {said}' if said else ''}{lacks(error)}") from None
+        raise Raised(f"{doing} raised {complaint(error, Path.cwd())}{lacks(error)}") from None
 
 
 @contextlib.contextmanager

@@ -1,10 +1,10 @@
 """A broken law told: in the terminal, as Markdown, as a script that reproduces it alone, as a picture."""
 
+from cellcheck.properties.intake.raised import shown
 from cellcheck.properties.reports.case import Case
 from cellcheck.properties.reports.diagnosis import Attempts, diagnose
 from cellcheck.properties.reports.located import located
 from cellcheck.properties.reports.pages import write
-from cellcheck.properties.reports.raised import shown
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.reports.short import short
 

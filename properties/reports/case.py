@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from cellcheck.cells import CELLS
-from cellcheck.properties.reports.raised import named, place
+from cellcheck.properties.intake.raised import named, place
 from cellcheck.properties.shrinking.shrinking import entry, kind
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.writing.text import line

@@ -5,9 +5,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
+from cellcheck.properties.intake.raised import last_frames
 from cellcheck.properties.reports.case import digits
 from cellcheck.properties.reports.origin import source
-from cellcheck.properties.reports.raised import last_frames
 from cellcheck.properties.shrinking.shrinking import entry, kind
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.writing.text import code, prose

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cellcheck.properties.intake.catalogue import rank
+from cellcheck.properties.intake.raised import shown
 from cellcheck.properties.reports.pages import folder, forget
-from cellcheck.properties.reports.raised import shown
 from cellcheck.properties.writing.files import whole
 from cellcheck.properties.writing.text import line, prose
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from cellcheck.cells import lift
+from cellcheck.properties.intake.raised import internal
 from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, repeated, single
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
@@ -15,7 +16,6 @@ from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
 from cellcheck.properties.reports.diagnosis.reference import reference_faults
 from cellcheck.properties.reports.diagnosis.sequence import ragged_gradients, sequence_faults
-from cellcheck.properties.reports.raised import internal
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.shrinking.shrinking import VISIBLE, entry, quiet
 from cellcheck.properties.verdicts.blocks import Violation

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
+from cellcheck.properties.intake.raised import named
 from cellcheck.properties.reports.diagnosis.grown import close, figure, gap, same, several
-from cellcheck.properties.reports.raised import named
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 
 

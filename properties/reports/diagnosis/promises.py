@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+from cellcheck.properties.intake.raised import named
 from cellcheck.properties.reports.diagnosis.grown import figure, several
 from cellcheck.properties.reports.diagnosis.numerics import textbook
-from cellcheck.properties.reports.raised import named
 from cellcheck.properties.verdicts.run import differentiated, outcome
 from cellcheck.strategies.problem import with_weights
 

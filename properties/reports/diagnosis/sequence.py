@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 from cellcheck.properties.intake.capabilities import missing
+from cellcheck.properties.intake.raised import named
 from cellcheck.properties.oracles.equations import equations
 from cellcheck.properties.reports.diagnosis.grown import figure, gap, same, several
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
-from cellcheck.properties.reports.raised import named
 from cellcheck.properties.verdicts.run import outcome
 
 

@@ -38,6 +38,12 @@ def place(error, home=Path()):
     return _place(own[-1], home) if own else ""
 
 
+def complaint(error, home=Path()):
+    """ValueError: its first line, at guest.py:12: what a guest raised, and where."""
+    message, at = (str(error).splitlines() or [""])[0], place(error, home)
+    return type(error).__name__ + f": {message}" * bool(message) + f", at {at}" * bool(at)
+
+
 def last_frames(error, home=Path(), most=4):
     """A line for each of the guest's innermost frames, the outermost first: place, function, source."""
     own = [frame for side, frame in _frames(error) if side == "guest"]
