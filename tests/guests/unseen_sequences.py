@@ -297,13 +297,38 @@ def listed(mistake=None):
     )
 
 
-PLANTED = {
-    simple_unit: ["slope", "new c", "carry", "highway"],
-    state_space: ["new h", "skip", "chain"],
-    jordan: ["slope", "new y", "feedback"],
-    clockwork: ["mask", "rest"],
-    summed_ways: ["shared", "same"],
-    stacked: ["below", "carried", "early"],
-    softmaxed: ["target", "old h", "carried"],
-    listed: ["new h", "no r", "direct"],
+MISTAKES = {
+    simple_unit: {
+        "slope": "the derivative of `np.tanh(f[t] * cs[-1] + (1 - f[t]) * n[t])` is missing",
+        "new c": "the gradient of `f[t]` in `f[t] * cs[-1]` uses `cs[-1]` of the step after where `cs[-1]` belongs",
+        "carry": "the gradient of `cs[-1]` in `f[t] * cs[-1]` uses `1 - f[t]` where `f[t]` belongs",
+        "highway": "no gradient flows back to `x` through `x @ Q`",
+    },
+    state_space: {
+        "new h": "the gradient of `_sigmoid(log)` in `_sigmoid(log) * hs[-1]` uses `hs[-1]` of the step after",
+        "skip": "no gradient flows back to `x` through `x @ D`",
+        "chain": "the derivative of `_sigmoid(log)` is missing",
+    },
+    jordan: {
+        "slope": "the derivative of `_sigmoid(zs[-1] @ p['U'] + p['c'])` is missing",
+        "new y": "the gradient of `V` in `ys[-1] @ p['V']` uses `ys[-1]` of the step after where `ys[-1]` belongs",
+        "feedback": "the state gradient is not carried from step to step",
+    },
+    clockwork: {"mask": None, "rest": "no gradient flows back to `hs[-1]` through `np.where(moves(t, len(b))"},
+    summed_ways: {"shared": None, "same": "the gradient of V is that of U"},
+    stacked: {
+        "below": "no gradient flows back to `gs[-1]` through `gs[-1] @ C`",
+        "carried": "the upstream of g' has no effect",
+        "early": "the gradient of `C` in `gs[-1] @ C` uses `gs[-1]` of the step before where `gs[-1]` belongs",
+    },
+    softmaxed: {
+        "target": "no gradient flows back to `e` through `e / e.sum()`",
+        "old h": "the gradient of `Wy` in `Wy @ hs[-1]` uses `hs[-1]` of the step before where `hs[-1]` belongs",
+        "carried": "no gradient flows back to `hs[-1]` through `Wh @ hs[-1]`",
+    },
+    listed: {
+        "new h": "the gradient of `r` in `r * h` uses `h` of the step after where `h` belongs",
+        "no r": "the gradient of `Wn` in `np.hstack([x_t, r * h]) @ Wn` uses `a` where `np.hstack([x_t, r * h])` belongs",
+        "direct": "no gradient flows back to `h` through `z * h`",
+    },
 }

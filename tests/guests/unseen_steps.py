@@ -327,19 +327,62 @@ def projected(mistake=None):
     )
 
 
-PLANTED = {
-    peephole: ["through o", "old c", "none for i", "back to c"],
-    minimal: ["sign", "inner", "direct", "ungated"],
-    normed: ["gain", "mean", "deviation", "constant"],
-    chaosfree: ["no tanh", "candidate", "slope", "through enter"],
-    elu: ["slope"],
-    leaky: ["slope"],
-    swish: ["slope"],
-    softsign: ["slope"],
-    mingru: ["slope", "candidate", "old"],
-    independent: ["new h", "no u"],
-    leaking: ["rate", "whole", "direct"],
-    multiplicative: ["transpose", "factor", "through m"],
-    deep: ["through t", "slope", "skip"],
-    projected: ["transpose", "no gate", "dropped"],
+MISTAKES = {
+    peephole: {
+        "through o": "no gradient flows back to `new` through `p[2] * new`",
+        "old c": "the gradient of `p[2]` in `p[2] * new` uses `c` where `new` belongs",
+        "none for i": "no gradient flows back to `p` through `p[1]`",
+        "back to c": "no gradient flows back to `c` through `p[1] * c`",
+    },
+    minimal: {
+        "sign": "the gradients of `f` through `1 - f` and `f * n` have the wrong sign",
+        "inner": "no gradient flows back to `f` through `f * h`",
+        "direct": "no gradient flows back to `h` through `(1 - f) * h`",
+        "ungated": "the gradient of `Un` in `Un @ (f * h)` uses `h` where `f * h` belongs",
+    },
+    normed: {
+        "gain": "the gradient of `n` in `gain * n` lacks the factor `gain`",
+        "mean": "no gradient flows back to `z` through `z.mean(1, keepdims=True)`",
+        "deviation": "no gradient flows back to `z` through `z - z.mean(1, keepdims=True)`",
+        "constant": "the gradients of `z` through `z - z.mean(1, keepdims=True)` and `z.mean(1, keepdims=True)` are missing",
+    },
+    chaosfree: {
+        "no tanh": "the gradient of `keep` in `keep * np.tanh(h)` uses `h` where `np.tanh(h)` belongs",
+        "candidate": "the derivative of `np.tanh(x @ E)` is missing",
+        "slope": "the derivative of `np.tanh(h)` is missing",
+        "through enter": "no gradient flows back to `h` through `h @ D`",
+    },
+    elu: {"slope": "the derivative of `f(z)` is taken as 1 where z > 0, else its output"},
+    leaky: {"slope": "no gradient flows back to `z` through `0.1 * z`"},
+    swish: {"slope": "the derivative of `f(z)` is taken as that of a sigmoid"},
+    softsign: {"slope": "no gradient flows back to `z * z` through `np.sqrt(z * z)`"},
+    mingru: {
+        "slope": "the derivative of `_sigmoid(x @ P + p)` is missing",
+        "candidate": "the gradient of `x @ Q + q` is multiplied by the derivative of tanh, which is not there",
+        "old": "no gradient flows back to `z` through `1 - z`",
+    },
+    independent: {
+        "new h": "the gradient of `u` in `u * h` uses `np.tanh(x @ W + u * h + b)` where `h` belongs",
+        "no u": "the gradient of `h` in `u * h` lacks the factor `u`",
+    },
+    leaking: {
+        "rate": "the gradient of `y` in `a * y` lacks the factor `a`",
+        "whole": "the gradient of `h` in `(1 - a) * h` lacks the factor `1 - a`",
+        "direct": "no gradient flows back to `h` through `(1 - a) * h`",
+    },
+    multiplicative: {
+        "transpose": "the gradient of `p * q` in `p * q @ U` multiplies `U` without transposing it",
+        "factor": "the gradient of `p` in `p * q` uses `p` where `q` belongs",
+        "through m": "no gradient flows back to `x` through `x @ P`",
+    },
+    deep: {
+        "through t": "no gradient flows back to `a` through `a @ T`",
+        "slope": "the derivative of `np.tanh(x @ W + h @ U)` is missing",
+        "skip": "the gradients of `h` through `n - h` and `h + t * (n - h)` are missing",
+    },
+    projected: {
+        "transpose": "the gradient of `r` in `P @ r` multiplies `P` without transposing it",
+        "no gate": "the gradient of `P` in `P @ r` uses `np.tanh(new)` where `r` belongs",
+        "dropped": "the upstream of c' is ignored",
+    },
 }
