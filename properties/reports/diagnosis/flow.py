@@ -11,19 +11,20 @@ import numpy as np
 from cellcheck.cells.activations import d_sigmoid, d_tanh
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
-from cellcheck.properties.reports.diagnosis.tape import TINY, Tape, expression
+from cellcheck.properties.reports.diagnosis.tape import TINY, Tape, Untold, expression
 
 MOST = 500  # operations of a tape that is looked at
 
 
 def flow_faults(g, claims, truth):
     """Sentences about gradients that are wrong in one place of the cell's own source, or []."""
+    if all(same(claims[name], truth[name]) for name in claims):
+        return []
     try:
         flow = Flow(g)
-    except KeyError:
-        return []
-    right = all(same(claims[name], truth[name]) for name in claims)
-    if right or len(flow.order) > MOST or not all(same(flow.straight[name], truth[name]) for name in claims):
+        if len(flow.order) > MOST or not all(same(flow.straight[name], truth[name]) for name in claims):
+            return []
+    except Untold:
         return []
     with np.errstate(all="ignore"):
         tried = (Mistake(sentence, partial(flow.back, edits)) for sentence, edits in mistakes(flow))
@@ -51,7 +52,7 @@ class Flow:
     """The operations of a Grown, and gradients through them."""
 
     def __init__(self, g):
-        """g: a Grown of a cell that is written in NumPy; KeyError if it is not."""
+        """g: a Grown of a cell that is written in NumPy; Untold if it is not."""
         self.g, self.tape, self.constant, self.upstream = g, Tape(g), {}, g.upstream
         needed = set(map(id, self.tape.outputs.values()))
         for node in reversed(self.tape.nodes):
@@ -122,6 +123,8 @@ class Flow:
 
     def like(self, arrays, text):
         """(text, values) of the tensors that may stand for these arrays, which are called `text`."""
+        if len(arrays) > 1:
+            yield f"`{shown(text)}` of the step before", [np.zeros_like(arrays[0]), *arrays[:-1]]
         for other, values in self.tensors:
             if len(values) != len(arrays) or any(v.shape != a.shape for v, a in zip(values, arrays)):
                 continue
@@ -264,6 +267,7 @@ def derivatives(flow, pairs):
     tried.append(("is taken at its output", [slope_at(n, h, y) for (n, h), y in zip(pairs, ys)]))
     formulas = {
         "1 - y^2, with its output y": lambda y, z: 1 - y * y,
+        "1 - y, with its output y": lambda y, z: 1 - y,
         "y (1 - y), with its output y": lambda y, z: y * (1 - y),
         "1 - z^2, with its argument z": lambda y, z: 1 - z * z,
         "z (1 - z), with its argument z": lambda y, z: z * (1 - z),

@@ -13,7 +13,16 @@ from cellcheck.properties.reports.raised import GUESTS, LIBRARIES, WRAPPERS
 
 TINY = 2.0**-100
 FORMS = {"np.tanh": np.tanh, "sigmoid": sigmoid, "1 -": lambda a: 1 - a}  # of what is computed where no tape sees it
+CONTINUED = {  # functions that lose the derivative, or raise, if they are given complex numbers
+    "absolute": lambda a: np.sign(np.real(a)) * a,
+    "fabs": lambda a: np.sign(np.real(a)) * a,
+    "sign": lambda a: np.sign(np.real(a)),
+}
 METHODS = ["sum", "mean", "reshape", "transpose", "dot", "ravel", "squeeze", "swapaxes", "max", "clip", "repeat", "std", "var"]
+
+
+class Untold(Exception):
+    """What a cell computes cannot be followed."""
 
 
 class Node:
@@ -54,7 +63,10 @@ class Node:
             for index in np.ndindex(base.shape):
                 moved = base.copy()
                 moved[index] += 1j * TINY
-                y = self.call(*arrays[:k], moved, *arrays[k + 1 :])
+                try:
+                    y = self.call(*arrays[:k], moved, *arrays[k + 1 :])
+                except TypeError as error:
+                    raise Untold(f"{self.text} takes no complex numbers") from error
                 rows.append(np.imag(y).ravel() / TINY)
             found = np.array(rows).T.reshape(np.size(self.value), base.size)
             self._slopes[k, other, id(array)] = array, found  # the array is kept, and so is its id
@@ -65,7 +77,7 @@ class Tape:
     """nodes: in the order in which they were computed; leaves: of weights, x and states by name; outputs: by name."""
 
     def __init__(self, g):
-        """g: a Grown. Raises KeyError where an output is no node."""
+        """g: a Grown. Raises Untold where an output is no node."""
         self.nodes, self.known = [], {}
         cell, x, state = g.p.build(g.Cell)
         given = [self.add(Node(np.array(a, float), name)) for name, a in zip(g.names, (*cell.weights, x, *state))]
@@ -139,13 +151,12 @@ class Tape:
     def _output(self, y):
         node = self.find(y)
         if node is None:
-            raise KeyError("an output is not computed by NumPy from what is given")
+            raise Untold("an output is not computed by NumPy from what is given")
         return node
 
     def record(self, name, function, args, kwargs):
         """The value of function(*args, **kwargs), as a Traced; other results as they are."""
-        if name == "absolute":
-            function = _absolute
+        function = CONTINUED.get(name, function)
         arrays = list(_arrays(args))
         parents = {k: node for k, a in enumerate(arrays) if (node := self.find(a)) is not None}
         plain = [np.asarray(a) for a in arrays]
@@ -216,18 +227,13 @@ class Traced(np.ndarray):
 
 def _method(name):
     def method(self, *args, **kwargs):
-        return self.tape.record(f".{name}", lambda a: getattr(a, name)(*args, **kwargs), (self,), {})
+        return self.tape.record(f".{name}", lambda a, *args, **kwargs: getattr(a, name)(*args, **kwargs), (self, *args), kwargs)
 
     return method
 
 
 for _name in METHODS:
     setattr(Traced, _name, _method(_name))
-
-
-def _absolute(a):
-    """|a|, which has a derivative for complex numbers, too."""
-    return np.sign(np.real(a)) * a
 
 
 def _bytes(array):
