@@ -13,12 +13,15 @@ from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose,
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN
 from cellcheck.properties.verdicts.blocks import Block, Violation
 
-from tests.guests import single_steps, steps_in_time, unseen_sequences, unseen_steps
+from tests.guests import single_steps, steps_in_time, unseen_later, unseen_sequences, unseen_steps
 from tests.guests.single_steps import gated, rectified
 from tests.guests.steps_in_time import both_ways
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
-MISTAKES = single_steps.MISTAKES | steps_in_time.MISTAKES | unseen_steps.MISTAKES | unseen_sequences.MISTAKES
+SEEN = single_steps.MISTAKES | steps_in_time.MISTAKES
+UNSEEN = unseen_steps.MISTAKES | unseen_sequences.MISTAKES  # written before the diagnosis followed cells of any kind
+LATER = unseen_later.MISTAKES  # written after it
+MISTAKES = SEEN | UNSEEN | LATER
 PLANTED = [(guest, mistake) for guest, mistakes in MISTAKES.items() for mistake, said in mistakes.items() if said]
 SILENT = [(guest, mistake) for guest, mistakes in MISTAKES.items() for mistake, said in mistakes.items() if not said]
 

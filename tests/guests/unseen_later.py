@@ -9,7 +9,9 @@ def _sigmoid(z):
 
 
 def _matrices(**shapes):
-    return lambda F, S: {name: np.zeros([{"F": F, "S": S, "2S": 2 * S, "1": 1}[n] for n in of.split()]) for name, of in shapes.items()}
+    return lambda F, S: {
+        name: np.zeros([{"F": F, "S": S, "2S": 2 * S, "1": 1}[n] for n in of.split()]) for name, of in shapes.items()
+    }
 
 
 def update_gate(mistake=None):
@@ -239,7 +241,11 @@ def squared(mistake=None):
             for t in range(len(self.es) - 1, -1, -1):
                 dh = np.dot(self.C.T, self.es[t]) + later
                 dz = dh * (1 - self.hs[t if mistake else t + 1] ** 2)
-                dA, dB, dC = dA + np.dot(dz, self.xs[t].T), dB + np.dot(dz, self.hs[t].T), dC + np.dot(self.es[t], self.hs[t + 1].T)
+                dA, dB, dC = (
+                    dA + np.dot(dz, self.xs[t].T),
+                    dB + np.dot(dz, self.hs[t].T),
+                    dC + np.dot(self.es[t], self.hs[t + 1].T),
+                )
                 later = np.dot(self.B.T, dz)
             return dA, dB, dC
 
@@ -281,14 +287,14 @@ def added(mistake=None):
 
 
 MISTAKES = {
-    update_gate: {"gate": ""},
-    antisymmetric: {"turned": ""},
-    oscillator: {"through z": ""},
-    fast: {"k": ""},
-    mixture: {"diagonal": ""},
-    light: {"mask": ""},
-    quasi: {"last x": ""},
-    delta: {"b": ""},
-    squared: {"old h": ""},
-    added: {"one of two": ""},
+    update_gate: {"gate": "the gradient of `c` in `(1 - g) * c` uses `g` where `1 - g` belongs"},
+    antisymmetric: {"turned": "no gradient flows back to `W` through `W.T`"},
+    oscillator: {"through z": "no gradient flows back to `z` through `e * z`"},
+    fast: {"k": "no gradient flows back to `z` through `1 - z`"},
+    mixture: {"diagonal": "the gradient of `x @ A + h @ B` is wrong, and what follows from it right"},
+    light: {"mask": "the derivative of `np.maximum(x @ p['C'] + h @ p['D'], 0)` is missing"},
+    quasi: {"last x": "no gradient flows back to `last` through `last @ B`"},
+    delta: {"b": "no gradient flows back to `w` through `b * w`"},
+    squared: {"old h": "is taken as 1 - y^2 with `np.tanh(np.dot(A, x) + np.dot(B, hs[-1]))` of the step before as y"},
+    added: {"one of two": "no gradient flows back to `z` through `-z` in `_sigmoid(a)`"},
 }

@@ -22,7 +22,7 @@ def flow_faults(g, claims, truth):
         return []
     try:
         flow = Flow(g)
-        if len(flow.order) > MOST or not all(same(flow.straight[name], truth[name]) for name in claims):
+        if not all(same(flow.straight[name], truth[name]) for name in claims):
             return []
     except Untold:
         return []
@@ -59,6 +59,8 @@ class Flow:
             if id(node) in needed:
                 needed |= set(map(id, node.parents.values()))
         self.order = [node for node in self.tape.nodes if id(node) in needed]
+        if len(self.order) > MOST:
+            raise Untold(f"{len(self.order)} operations are too many")
         largest = {(node, k): 0.0 for node in self.order for k in node.parents if node.own.strip(".") in ("max", "amax")}
         self.constant = {}  # what is subtracted for numerical stability alone: its gradients cancel
         if largest and all(same(a, self.straight[name]) for name, a in self.back(largest).items()):
@@ -70,13 +72,18 @@ class Flow:
         return self.back({})
 
     def back(self, edits):
-        """Gradients by name; edits: node -> factor of its gradient; (node, position) -> another slope, or a factor of the right one."""
+        """Gradients by name; edits: (node, position) -> another slope, or a factor of the right one; node -> factor of its gradient,
+        or (head, slope of the node by this array).
+        """
         edits, grads = {**self.constant, **edits}, {id(node): np.zeros(node.value.size) for node in self.order}
         for name, u in zip(self.g.outputs, self.upstream):
             grads[id(self.tape.outputs[name])] += np.ravel(u)
         for node in reversed(self.order):
-            if node in edits:
-                grads[id(node)] *= np.ravel(edits[node])
+            change = edits.get(node, 1.0)
+            if isinstance(change, tuple):
+                grads[id(change[0])] += grads[id(node)] * np.ravel(change[1])
+                continue
+            grads[id(node)] *= np.ravel(change)
             for k, parent in node.parents.items():
                 slope = edits.get((node, k), 1.0)
                 grads[id(parent)] += grads[id(node)] @ (slope * node.slope(k) if np.ndim(slope) == 0 else slope)
@@ -188,17 +195,16 @@ def mistakes(flow):
         yield "the gradient does not flow from step t + 1 to step t", dict.fromkeys(flow.carried, 0.0)
     for edges in flow.edges:
         node, k = edges[-1]
-        through, place = f"`{shown(node.text)}`", line(node)
-        arg = shown(argument(node, k))
-        yield f"no gradient flows back to `{arg}` through {through}{place}", dict.fromkeys(edges, 0.0)
-        yield f"the gradient that flows back to `{arg}` through {through}{place} has the wrong sign", dict.fromkeys(edges, -1.0)
-        yield f"the gradient that flows back to `{arg}` through {through}{place} is counted twice", dict.fromkeys(edges, 2.0)
+        arg, through = words(node, k)
+        yield f"no gradient flows back to {arg} through {through}", dict.fromkeys(edges, 0.0)
+        yield f"the gradient that flows back to {arg} through {through} has the wrong sign", dict.fromkeys(edges, -1.0)
+        yield f"the gradient that flows back to {arg} through {through} is counted twice", dict.fromkeys(edges, 2.0)
         if 0 < len(kept := [edge for edge in edges if edge not in flow.carried]) < len(edges):
-            said = f"no gradient flows back to `{arg}` through {through}{place} from one step to the one before"
+            said = f"no gradient flows back to {arg} through {through} from one step to the one before"
             yield said, {edge: 0.0 for edge in edges if edge not in kept}
         if node.parents[k].weight and len(edges) > 1:
             for which, kept in (("first", 0), ("last", -1)):
-                said = f"the gradient of `{arg}` is that of the {which} of {len(edges)} steps alone: it is assigned, not added up"
+                said = f"the gradient of {arg} is that of the {which} of {len(edges)} steps alone: it is assigned, not added up"
                 yield said, {edge: 0.0 for edge in edges if edge != edges[kept]}
     for edges in flow.edges:
         yield from substitutions(flow, edges)
@@ -211,8 +217,11 @@ def mistakes(flow):
 def substitutions(flow, edges):
     """One tensor in the place of another."""
     node, k = edges[-1]
-    where = f"the gradient of `{shown(argument(node, k))}` in `{shown(node.text)}`{line(node)}"
+    arg, through = words(node, k)
+    where, activation = f"the gradient of {arg} in {through}", any(node is n for pairs in flow.regions for n, _ in pairs)
     for j in range(len(node.arrays)):
+        if j == k and activation:
+            continue  # its derivative, which is tried apart
         if not all(len(n.arrays) > j and np.asarray(n.arrays[j]).dtype.kind == "f" for n, _ in edges):
             continue
         arrays, right = [np.asarray(n.arrays[j]) for n, _ in edges], shown(argument(node, j))
@@ -224,8 +233,8 @@ def substitutions(flow, edges):
             *joined(flow, edges, j),
             *turned(arrays, right),
         ]
-        for words, values in tried:
-            yield f"{where} {words}", {(n, i): n.slope(i, j, v) for (n, i), v in zip(edges, values)}
+        for said, values in tried:
+            yield f"{where} {said}", {(n, i): n.slope(i, j, v) for (n, i), v in zip(edges, values)}
     if node.own == "where" and _diagonal(node, k):
         yield f"{where} is not masked", {edge: np.eye(node.value.size) for edge in edges}
 
@@ -261,8 +270,7 @@ def derivatives(flow, pairs):
     right = [slope_at(n, h, z) for (n, h), z in zip(pairs, zs)]
     if all(np.ptp(slope) <= 1e-12 for slope in right):
         return  # linear
-    text, at = applied(node, head)
-    name = f"the derivative of `{shown(text)}` (line {at.line})"
+    text, name = node.text, f"the derivative of `{shown(node.text)}`{line(node)}"
     tried = [("is missing", [np.ones_like(z) for z in zs]), ("is applied twice", [s * s for s in right])]
     tried.append(("is taken at its output", [slope_at(n, h, y) for (n, h), y in zip(pairs, ys)]))
     formulas = {
@@ -287,12 +295,7 @@ def derivatives(flow, pairs):
         tried.append((f"is taken at {other} instead of its argument", [slope_at(n, h, v) for (n, h), v in zip(pairs, values)]))
         tried.append((f"is replaced by {other}", values))
     for words, slopes in tried:
-        yield f"{name} {words}", instead(pairs, slopes)
-
-
-def instead(pairs, slopes):
-    """Edits by which activations have these slopes."""
-    return {node: slope / slope_at(node, head, head.value) for (node, head), slope in zip(pairs, slopes)}
+        yield f"{name} {words}", {n: (h, slope) for (n, h), slope in zip(pairs, slopes)}
 
 
 def together(flow):
@@ -303,13 +306,13 @@ def together(flow):
         into.setdefault(node.parents[k].key, []).append(edges)
     for found in into.values():
         for one, two in itertools.combinations(found, 2):
-            (node, k), (other, _) = one[-1], two[-1]
-            said = f"of `{shown(argument(node, k))}` through `{shown(node.text)}` and `{shown(other.text)}`{line(node)}"
+            (arg, through), (_, other) = words(*one[-1]), words(*two[-1])
+            said = f"of {arg} through {through} and {other}"
             yield f"the gradients {said} have the wrong sign", {edge: -1.0 for edge in one + two}
             yield f"the gradients {said} are missing", {edge: 0.0 for edge in one + two}
     for one, two in itertools.combinations(flow.edges if flow.g.p.x.ndim == 2 else (), 2):
-        said = " and ".join(f"to `{shown(argument(n, k))}` through `{shown(n.text)}`" for n, k in (one[-1], two[-1]))
-        yield f"no gradient flows back {said}{line(one[-1][0])}", {edge: 0.0 for edge in one + two}
+        said = " and ".join("to {} through {}".format(*words(*edges[-1])) for edges in (one, two))
+        yield f"no gradient flows back {said}", {edge: 0.0 for edge in one + two}
 
 
 def factors(flow):
@@ -337,7 +340,7 @@ def solved(flow, claims, truth):
         factor = 1 + float((seen - right) @ path / (path @ path)) if gap(right, right - path) > CLOSE else 1.0
         if abs(factor - 1) > CLOSE and close(right + (factor - 1) * path, seen):
             return [
-                f"the gradient that flows back to `{shown(argument(node, k))}` through `{shown(node.text)}`{line(node)} is scaled by "
+                f"the gradient that flows back to {words(node, k)[0]} through {words(node, k)[1]} is scaled by "
                 f"{factor:.8g}: this predicts all gradients to {figure(gap(seen, right + (factor - 1) * path))}"
             ]
     keys = [node.key for node in flow.order]
@@ -358,27 +361,28 @@ def solved(flow, claims, truth):
     return []
 
 
-def applied(node, head):
-    """The text of the call by which the node is made of its head, and where it stands."""
-    if node.name:
-        return node.name, node.frames[0]
-    home = head.frames[0].code if head.frames else node.frames[-1].code
-    at = next((at for at in node.frames if at.code is home), node.frames[-1])
-    return expression(at.code, at.place) or node.text, at
+def words(node, k):
+    """(an argument of an operation, the operation with its line) in a sentence."""
+    place = f"`{shown(node.text)}`{line(node)}"
+    if node.inner:
+        place = f"`{shown(expression(node.frames[0].code, node.frames[0].place))}` in {place}"
+    return f"`{shown(argument(node, k))}`", place
 
 
 def argument(node, k):
-    """The text of an argument of an operation."""
+    """The text of an argument of an operation, where that is computed."""
     parent = node.parents.get(k)
     if parent is not None and parent.name and not parent.frames:
         return parent.name
     try:
-        tree = ast.parse(node.text, mode="eval").body
+        tree = ast.parse(expression(node.frames[0].code, node.frames[0].place), mode="eval").body
     except SyntaxError:
         tree = None
     parts = []
     if isinstance(tree, ast.BinOp):
         parts = [tree.left, tree.right]
+    elif isinstance(tree, ast.UnaryOp):
+        parts = [tree.operand]
     elif isinstance(tree, ast.Call) and node.own.startswith("."):
         parts = [tree.func.value]
     elif isinstance(tree, ast.Call):
@@ -396,4 +400,4 @@ def shown(text, most=44):
 
 def line(node):
     """Where it stands in the source."""
-    return f" (line {node.frames[0].line})" if node.frames else ""
+    return f" (line {node.seen.line})" if node.seen else ""

@@ -28,7 +28,7 @@ class Untold(Exception):
 class Node:
     """An array: given by its name, or computed. value; parents: by position among `arrays`, those that are nodes themselves.
 
-    call(*arrays): computes it again; key: the place in the source, the same at every step; tag: the nearest weight, by which gates in a loop are told apart.
+    call(*arrays): computes it again; key: the place in the source, the same at every step; seen: in the function that holds most of the cell; tag: the nearest weight, by which gates in a loop are told apart.
     """
 
     def __init__(self, value, name="", call=None, arrays=(), parents=None, frames=(), own=""):
@@ -46,12 +46,17 @@ class Node:
             own,
             (tuple((at.code, at.place) for at in frames), self.tag if frames else name, own, np.shape(value)),
         )
-        self._slopes = {}
+        self.seen, self._slopes = frames[0] if frames else None, {}
+
+    @property
+    def inner(self):
+        """Whether it is computed in a function that the cell calls, such as its sigmoid."""
+        return bool(self.frames) and self.seen is not self.frames[0]
 
     @property
     def text(self):
-        """The expression in the source, or the name."""
-        return self.name or next((text for at in self.frames if (text := expression(at.code, at.place))), "")
+        """The expression in the cell's own source, or the name."""
+        return self.name or (expression(self.seen.code, self.seen.place) if self.seen else "")
 
     def slope(self, k, other=None, array=None):
         """d value / d arrays[k], (entries of value, of arrays[k]); with `array` in place of arrays[other], where that is given."""
@@ -92,6 +97,12 @@ class Tape:
         with np.errstate(all="ignore"):
             outputs = rebound(cell, traced[: g.n]).apply(*traced[g.n :])
             self.outputs = {name: self._output(y) for name, y in zip(g.outputs, outputs)}
+        places = {}
+        for code, place, _ in dict.fromkeys(at for node in self.nodes for at in node.frames):
+            places.setdefault(code, set()).add(place)
+        home = max(places, key=lambda code: len(places[code]), default=None)
+        for node in self.nodes:
+            node.seen = next((at for at in node.frames if at.code is home), node.seen)
 
     def add(self, node):
         """The node, remembered by what it holds."""
