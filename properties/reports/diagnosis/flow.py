@@ -299,7 +299,7 @@ def derivatives(flow, pairs):
 
 
 def together(flow):
-    """Two contributions to the gradient of one array, or two arrays that are taken as constants."""
+    """Two contributions to the gradient of one array."""
     into = {}
     for edges in flow.edges:
         node, k = edges[-1]
@@ -310,9 +310,6 @@ def together(flow):
             said = f"of {arg} through {through} and {other}"
             yield f"the gradients {said} have the wrong sign", {edge: -1.0 for edge in one + two}
             yield f"the gradients {said} are missing", {edge: 0.0 for edge in one + two}
-    for one, two in itertools.combinations(flow.edges if flow.g.p.x.ndim == 2 else (), 2):
-        said = " and ".join("to {} through {}".format(*words(*edges[-1])) for edges in (one, two))
-        yield f"no gradient flows back {said}", {edge: 0.0 for edge in one + two}
 
 
 def factors(flow):
