@@ -187,6 +187,7 @@ def quasi(mistake=None):
         forward=("x h A B C -> h ys cache", forward),
         backward=("dh dys cache A B C -> dx dh dA dB dC", backward),
         axes="steps batch features",
+        choices={"time": True},
     )
 
 

@@ -36,10 +36,11 @@ def simple_unit(mistake=None):
 
     return adapt(
         make=lambda F, S: {name: np.zeros(S if name == "v" else (F, S)) for name in "WVvRQ"},
-        forward=("x c W V v R Q -> c ys cache", forward),
-        backward=("dc dys cache W V R Q -> dx dc dW dV dv dR dQ", backward),
+        forward=("x c W V v R Q -> c y cache", forward),
+        backward=("dc dy cache W V R Q -> dx dc dW dV dv dR dQ", backward),
         states="c",
         axes="steps batch features",
+        output={"y": "steps batch state"},
     )
 
 
@@ -66,9 +67,10 @@ def state_space(mistake=None):
 
     return adapt(
         make=lambda F, S: {"log": np.zeros(S), "B": np.zeros((F, S)), "C": np.zeros((S, S)), "D": np.zeros((F, S))},
-        forward=("x h log B C D -> h ys cache", forward),
-        backward=("dh dys cache log B C D -> dx dh dlog dB dC dD", backward),
+        forward=("x h log B C D -> h y cache", forward),
+        backward=("dh dy cache log B C D -> dx dh dlog dB dC dD", backward),
         axes="steps batch features",
+        output={"y": "steps batch state"},
     )
 
 
@@ -144,7 +146,7 @@ def clockwork(mistake=None):
         forward=("x h W U b -> h ys cache", forward),
         backward=("dh dys cache W U b -> dx dh dW dU db", backward),
         axes="steps batch features",
-        choices={"clock": True},
+        choices={"time": True},
     )
 
 
@@ -180,7 +182,7 @@ def summed_ways(mistake=None):
         backward=("dys cache W U V -> dx dW dU dV", backward),
         axes="steps batch features",
         output={"ys": "steps batch state"},
-        choices={"fewest_steps": 1},
+        fewest_steps=1,
     )
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.flow import flow_faults
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, grown, same, several
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, PLAIN, close, figure, gap, grown, same, several
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.through_time import cut_off, through_time
 from cellcheck.properties.reports.diagnosis.within_gates import within_gates
@@ -150,16 +150,20 @@ def upstreams(g):
 
 def lasting(g, name, told):
     """What is said of the gradient of one array, [] where that is a coincidence: with other numbers, other things are wrong."""
-    others = (grown(g.Cell, replace(g.p.recipe, seed=g.p.recipe.seed + k)) for k in range(1, 5 if told else 1))
-    pairs = ((other, other.claims()[name], other.truth()) for other in others)
-    found = next((pair for pair in pairs if not same(pair[1], pair[2][name], SINGLE if g.single else CLOSE)), None)
+    seeds = [grown(g.Cell, replace(g.p.recipe, seed=g.p.recipe.seed + k)) for k in range(1, 5 if told else 1)]
+    pairs = [(other, other.claims()[name], other.truth()) for other in seeds]
+    found = [pair for pair in pairs if not same(pair[1], pair[2][name], SINGLE if g.single else CLOSE)][:1]
     if not found:
         return [sentence for sentence in told if not sentence.startswith("only ")]
+    if g.cell.spec.sequence and g.p.steps == 1 and any("is scaled by" in sentence for sentence in told):
+        longer = grown(g.Cell, PLAIN)
+        found.append((longer, longer.claims()[name], longer.truth()))
     stem = re.compile(r"( \(factor|: |, but).*")
-    here, there = (
-        [NUMBER.sub(_rounded, stem.sub("", s)) for s in some] for some in (told, one_array(found[0], name, *found[1:]))
+    here, *there = (
+        [NUMBER.sub(_rounded, stem.sub("", s)) for s in some]
+        for some in (told, *(one_array(o, name, *rest) for o, *rest in found))
     )
-    return told if here == there else []
+    return told if all(other == here for other in there) else []
 
 
 def _rounded(number):
