@@ -150,7 +150,9 @@ def unflagged(run):
 def _worst(name, got, expected, error, bound, note):
     """The violated block at its worst entry; NaN counts as the worst."""
     with np.errstate(all="ignore"):
-        excess = np.where((error <= bound) | (error == 0), 0.0, np.where(bound > 0, error / np.where(bound > 0, bound, 1), np.inf))
+        excess = np.where(
+            (error <= bound) | (error == 0), 0.0, np.where(bound > 0, error / np.where(bound > 0, bound, 1), np.inf)
+        )
     excess = np.where(np.isnan(error), np.inf, excess)
     k = tuple(int(i) for i in np.unravel_index(np.argmax(excess), excess.shape))
     return Block(name, got, expected, float(error[k]), float(bound[k]), "violated", k, note)
