@@ -94,6 +94,7 @@ NAMED = {
     "DerivativeLostInTheTail": "the derivative of tanh is wrong from z = 8 on",
     "CellClipped": "c' is clipped at 20",
     "SigmoidHalfBeyond88": "sigmoid is wrong from z = 88 on",
+    "DerivativeHasAFloor": "the derivative of sigmoid is wrong everywhere",
     "Float32Gradients": "has passed through float32",
     "OutputOffByAConstant": "h' is off by a constant",
     "GradientClipped": "the gradient of W_input is clipped at 1",

@@ -16,8 +16,8 @@ from cellcheck.properties.reports.diagnosis.tape import TINY, Tape, Untold, expr
 MOST = 500  # operations of a tape that is looked at
 
 
-def flow_faults(g, claims, truth):
-    """Sentences about gradients that are wrong in one place of the cell's own source, or []."""
+def flow_faults(g, claims, truth, last=False):
+    """Sentences about gradients that are wrong in one place of the cell's own source, or []; last: only where that place is."""
     if all(same(claims[name], truth[name]) for name in claims):
         return []
     try:
@@ -28,7 +28,7 @@ def flow_faults(g, claims, truth):
         return []
     with np.errstate(all="ignore"):
         tried = (Mistake(sentence, partial(flow.back, edits)) for sentence, edits in mistakes(flow))
-        return matched(tried, claims, truth, "all gradients") or solved(flow, claims, truth) or of_one_output(flow)
+        return solved(flow, claims, truth) if last else matched(tried, claims, truth, "all gradients") or of_one_output(flow)
 
 
 def of_one_output(flow):
@@ -343,7 +343,7 @@ def solved(flow, claims, truth):
     keys = [node.key for node in flow.order]
     for node in flow.order:
         size = node.value.size
-        if not node.frames or keys.count(node.key) > 1 or size > 64:
+        if not node.text or node.name or keys.count(node.key) > 1 or size > 64:
             continue
         none = flat(flow.back({node: np.zeros(size)}))
         columns = np.array([flat(flow.back({node: row})) - none for row in np.eye(size)]).T

@@ -49,7 +49,7 @@ def gradient_faults(g, tried):
     told = [s for said in singly.values() for s in said]
     if not all(singly.values()) and g.plain and g.kind and g.blocks and not g.gist:
         told = within_gates(g) or told
-    told = told or tried(lambda: flow_faults(g, claims, truth))
+    told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind))
     right = [name for name in claims if name not in wrong]
     if told and right:
         told[0] += f" ({several(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong, {several(right)} right)"
