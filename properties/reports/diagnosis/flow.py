@@ -97,7 +97,7 @@ class Flow:
         for node in self.order:
             for k, parent in node.parents.items():
                 if (
-                    node.frames and sum(parent is other for other in node.parents.values()) == 1
+                    node.text and sum(parent is other for other in node.parents.values()) == 1
                 ):  # z * z is left to what is said of z
                     found.setdefault((node.key, k), []).append((node, k))
                     coarse.setdefault((node.key[0], k), []).append((node, k))  # of all gates in a loop
@@ -154,7 +154,7 @@ class Flow:
         for node in self.order:
             head = self._head(node)
             if (
-                node.frames
+                node.text
                 and head is not node
                 and any(self._head(user) is not head for user in users.get(id(node), [self.order[0]]))
             ):
@@ -320,7 +320,7 @@ def factors(flow):
     for nodes in runs.values():
         name = f"the gradient of `{shown(nodes[-1].text)}`{line(nodes[-1])}"
         for act, slope in (("tanh", lambda y: 1 - y * y), ("a sigmoid", lambda y: y * (1 - y))):
-            if nodes[-1].frames:
+            if nodes[-1].text and nodes[-1].frames:
                 yield f"{name} is multiplied by the derivative of {act}, which is not there", {n: slope(n.value) for n in nodes}
 
 

@@ -41,7 +41,7 @@ def gradient_faults(g, tried):
             or tried(lambda: flow_faults(g, claims, truth))
             or cut_off(claims, truth)
         )
-    elif not told and not g.kind:
+    elif not told and not g.kind and any(np.any(claims[name]) for name in wrong):
         told = tried(lambda: flow_faults(g, claims, truth))
     if told:
         return told, False
