@@ -10,6 +10,7 @@ from cellcheck.options import Options
 from cellcheck.properties.certificate import table
 from cellcheck.properties.intake import expected
 from cellcheck.properties.mutants.own import Power
+from cellcheck.properties.writing.text import folded
 from cellcheck.subjects import held, subject
 
 
@@ -44,7 +45,7 @@ class Result:
         return [r["reason"] for r in self.results if r["verdict"] == "broken"]
 
     def _table(self):
-        return "\n".join(table.wrapped(self.notes) + table.lines(self.results))
+        return "\n".join(folded(self.notes) + table.lines(self.results))
 
     def __str__(self):
         """The reports of broken laws, the table and the verdict."""

@@ -17,6 +17,7 @@ from cellcheck.properties.certificate import Collector, certificate, described, 
 from cellcheck.properties.intake import expected
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.reports import overview
+from cellcheck.properties.writing.text import folded
 from cellcheck.subjects import SECONDS, held, named, shipped, subject
 
 
@@ -60,7 +61,7 @@ class Session:
         self.told |= {cell.label for cell in self.cells}
         strict = "promises are hazards" if self.guests and not self.options.strict else "strict"
         head = f"cellcheck: {', '.join(cell.label for cell in self.cells)}; {self.options.examples} examples a law; {strict}"
-        return [head, *(f"{cell.label}: {note}" for cell in self.guests for note in cell.notes)]
+        return folded([head, *(f"{cell.label}: {note}" for cell in self.guests for note in cell.notes)])
 
     def parametrize(self, metafunc, mark):
         """Give a law every cell; or, for a function that `laws_of` marks, give it every law of its cells."""
@@ -127,7 +128,7 @@ class Session:
         elif result["verdict"] in ("broken", "incomplete"):
             report.outcome = "failed"
             if self.config.get_verbosity() < 2 or not report.longrepr:
-                report.longrepr = result["reason"]
+                report.longrepr = "\n".join(folded(result["reason"].splitlines()))
         elif result["verdict"] in ("expected", "hazard") and report.passed:
             report.outcome, report.wasxfail = "skipped", result["reason"].partition("\n")[0]
         if hasattr(self.config, "workerinput"):
@@ -171,7 +172,7 @@ class Session:
         if powers:
             terminalreporter.section("edits of the cells' own code")
             terminalreporter.write_line("\n\n".join(map(str, powers.values())))
-        said = [*table.wrapped(self._notes()), *(table.lines(results) if results else ()), *unwritten]
+        said = [*folded(self._notes()), *(table.lines(results) if results else ()), *unwritten]
         said += self._certified(results, powers)
         if said and not self.config.option.collectonly:
             terminalreporter.section("cellcheck")

@@ -4,18 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cellcheck.cells import CELLS
+from cellcheck.cells import CELLS, GRU, LSTM, RNN, Unroll
 from cellcheck.cells.lift import lift
+from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import CATALOGUE
 from cellcheck.properties.mutants.lookalikes import LOOKALIKES
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, diagnose, examined
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
 from cellcheck.properties.reports.diagnosis.promises import promise_faults
+from cellcheck.properties.reports.diagnosis.sequence import later
 from cellcheck.properties.verdicts.blocks import Block, Violation
 from cellcheck.strategies import Problem
 
 from tests.guests.hidden_memory import MISTAKES, guest
+from tests.guests.lasts import PaddingRuns, Ragged
 from tests.guests.textbook import STEPS, UNROLLED
 
 NAMED = {
@@ -91,6 +94,7 @@ NAMED = {
     "DerivativeLostInTheTail": "the derivative of tanh is wrong from z = 8 on",
     "CellClipped": "c' is clipped at 20",
     "SigmoidHalfBeyond88": "sigmoid is wrong from z = 88 on",
+    "DerivativeHasAFloor": "the derivative of sigmoid is wrong everywhere",
     "Float32Gradients": "has passed through float32",
     "OutputOffByAConstant": "h' is off by a constant",
     "GradientClipped": "the gradient of W_input is clipped at 1",
@@ -144,9 +148,9 @@ def test_nothing_is_said_where_no_mistake_matches(name):
     assert examined(MUTANTS[name].cls, PLAIN)[0] == ()
 
 
-@pytest.mark.parametrize("Correct", [*CELLS[:4], *STEPS, UNROLLED[0], lift(guest())])
+@pytest.mark.parametrize("Correct", [*CELLS, *STEPS, UNROLLED[0], lift(guest())])
 def test_nothing_is_said_of_correct_cells(Correct):
-    """Neither shipped cells nor textbook ones."""
+    """Neither shipped cells, which are what mutants are made of, nor textbook ones."""
     assert examined(Correct, PLAIN) == ((), False, ())
 
 
@@ -176,6 +180,71 @@ def test_mistakes_through_time_are_named_without_the_memory(mistake):
     tried = Attempts()
     told, _ = diagnose(Case("a.py:B", "input_gradients", "gradients", "", None, Cell, case, Violation([block])), tried)
     assert not tried.faults and MISTAKES[mistake] in told[0]
+
+
+def outputs_alone(Base, sequence):
+    """A cell of known kind that offers no gradients, and whose last output is a little wrong."""
+
+    class Outputs:
+        kind = Base.kind
+
+        def __init__(self, features, state):
+            self.inner = (Unroll(Base) if sequence else Base)(features, state, rng=0)
+            self.weights, self.weight_blocks, self.state_names = (
+                self.inner.weights,
+                self.inner.weight_blocks,
+                self.inner.state_names,
+            )
+
+        def apply(self, x, *state, **options):
+            """As the cell inside, but for the last output."""
+            *finals, last = self.inner.apply(x, *state, **options)
+            return (*finals, last + 0.01 + 0.001 * np.abs(last))
+
+    Outputs.sequence = sequence
+    if sequence:
+        Outputs.outputs = (*Base(1, 1, rng=0).state_names, "ys")
+    return lift(Outputs)
+
+
+@pytest.mark.parametrize("sequence", [False, True])
+@pytest.mark.parametrize("Base", [RNN, LSTM, GRU])
+def test_a_cell_without_gradients_is_diagnosed_without_errors_of_ours(Base, sequence):
+    """Whichever of its laws breaks."""
+    Cell, tried = outputs_alone(Base, sequence), Attempts()
+    assert not Cell.spec().gradients
+    for law in laws().values():
+        if law.applies(Cell):
+            block = Block("a", np.zeros((2, 3)), np.ones((2, 3)), 1.0, 0.0, "violated", (0, 0))
+            diagnose(Case("a.py:B", law.name, law.group, "", law.check, Cell, PLAIN, Violation([block])), tried)
+    assert not tried.faults
+
+
+@pytest.mark.parametrize(("most", "said"), [(4, "steps beyond 4 are dropped: 9 steps end in the same c' as 4"), (9, None)])
+def test_dropped_steps_are_named_among_the_declared_numbers_of_steps(most, said):
+    """A cell that takes 2, 4 or 9 steps."""
+
+    class Fixed:
+        sequence, sizes = True, {"steps": (2, 4, 9)}
+
+        def __init__(self, features, state):
+            self.inner = Unroll(LSTM)(features, state, rng=0)
+            self.weights, self.state_names, self.outputs = self.inner.weights, ("c", "h"), ("c", "h")
+
+        def apply(self, x, c, h):
+            """The last c and h."""
+            assert len(x) in (2, 4, 9)
+            return self.inner.apply(x[:most], c, h)[:2]
+
+    told = later(grown(lift(Fixed), PLAIN))
+    assert told == ([said] if said else [])
+
+
+@pytest.mark.parametrize(("Guest", "said"), [(Ragged, None), (PaddingRuns, "the rows of h' end as after [4, 4, 4] steps")])
+def test_lengths_of_a_sequence_that_returns_its_last_state_alone(Guest, said):
+    """Are told as those of one that returns ys."""
+    sentences = examined(lift(Guest), PLAIN).sentences
+    assert (said in sentences[0]) if said else not sentences
 
 
 def test_an_accepted_mistake_is_told_by_its_law():

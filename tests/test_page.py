@@ -1,6 +1,7 @@
 """The page of a certificate: several cells, what broke and where its report is, what is folded away."""
 
 import os
+import re
 
 import pytest
 from cellcheck.cells import GRU, LSTM, lift
@@ -8,6 +9,7 @@ from cellcheck.properties.certificate import certificate, described
 from cellcheck.properties.certificate.data import expected_blocks
 from cellcheck.properties.certificate.page import page
 from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.intake.references import referred
 
 from tests.test_certificate import SCHEMA, faults
 
@@ -54,6 +56,67 @@ def test_a_broken_law_links_to_its_report(tmp_path):
     text = page(whole, tmp_path / "pages")
     assert f'<a href="{os.path.join("..", "reports", "a.md")}">report</a>' in text
     assert "<pre>W[0]: got 1, expected &lt; 2</pre>" in text and whole["status"] == "broken"
+
+
+WRONG = {
+    "verdict": "broken",
+    "reason": "Wrong breaks the law weight_gradients: a = b\n  W[0]: got 1, expected 2\n  report: reports/a.md",
+}
+
+
+def test_a_broken_cell_claims_no_agreement():
+    """Neither at the head, nor beside its name, nor for a gradient that was wrong in some example."""
+    blocks = {"W input gate": AGREED, "W forget gate": {**AGREED, "violated": 3}}
+    whole = certified({"Wrong": LSTM, "GRU": GRU}, {})
+    assert "worst agreement of a certified gradient" in page(whole, ".")
+    rows = [r for r in results("Wrong", LSTM, {"weight_gradients": {**WRONG, "power": blocks}})]
+    for r in rows:
+        r["power"] = {**r["power"], **blocks}
+    whole = certificate({"Wrong": described(LSTM)}, rows, RUN)
+    text = page(whole, ".")
+    assert "worst agreement of a certified gradient" not in text
+    assert "1 of 11 gradients is wrong: W forget gate." in text and "wrong in 3 of the examples" in text
+    both = {**whole, "cells": [*whole["cells"], *certified({"GRU": GRU})["cells"]]}
+    row = page(both, ".").partition('<a href="#cell-0">Wrong</a>')[2].partition("</tr>")[0]
+    assert ">10 of 11</span>" in row and row.endswith('<td class="number">–</td>')
+
+
+def test_a_broken_law_is_told_once():
+    """Its name and equation are the heading, its report the link."""
+    text = page(certified({"Wrong": LSTM}, {"weight_gradients": WRONG}), ".")
+    assert "<pre>W[0]: got 1, expected 2</pre>" in text and "breaks the law" not in text and "reports/a.md" not in text
+
+
+def test_what_a_cell_takes_and_its_reference_are_shown():
+    """Shapes, declared sizes, choices and precision; the reference and how weights were matched."""
+    Cell = lift(LSTM, sizes={"state": (3, 8)}, choices={"clip": 5}, precision=2.0**-24, deterministic=False)
+    text = page(certified({"LSTM": referred(Cell, "cellcheck:LSTM", lift(LSTM))}), ".")
+    for name, value in {
+        "weights": "W (5, 12), b (12)",
+        "only state": "3, 8",
+        "choices": "clip 5",
+        "precision": "6.0e-08",
+        "sums": "in any order",
+    }.items():
+        assert f"<tr><td>{name}</td><td>{value}</td></tr>" in text
+    assert "<tr><td>reference</td><td>cellcheck:LSTM; " in text and "<details open" in text
+
+
+def test_charts_fill_a_narrow_page():
+    """Each has a view box that scales, and the style asks for the width of the page, or more where the chart is wider."""
+    text = page(certified({"LSTM": LSTM}, regimes={"batch": {"1": 3}}), ".")
+    charts = re.findall(
+        r'<svg width="(\d+)" height="(\d+)" viewBox="0 0 (\d+) (\d+)" role="img" class="chart" style="--width: (\d+)px"', text
+    )
+    assert len(charts) == 3
+    assert all((w, h) == (across, down) and w == least for w, h, across, down, least in charts)
+    assert "svg.chart { width: max(100%, var(--width)); height: auto }" in text
+
+
+def test_code_wraps():
+    """No line of a report or equation makes a narrow page scroll."""
+    rules = dict(re.findall(r"^([^{}@]+?) \{ ([^}]*?) \}", page(certified({"LSTM": LSTM}), "."), re.MULTILINE))
+    assert "white-space: pre-wrap" in rules["pre"] and "overflow-wrap: anywhere" in rules["code, pre"]
 
 
 LESSER = [({"verdict": "hazard", "reason": "raised"}, "hazard"), ({"reason": "vacuous: of 10 examples certified W 0"}, "vacuous")]

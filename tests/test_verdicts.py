@@ -23,6 +23,13 @@ def test_what_is_no_array_of_that_shape_is_violated_before_any_value(compare, go
     assert (block.verdict, block.note, block.got, block.severity) == ("violated", note, said, np.inf)
 
 
+def test_an_entry_that_is_nan_on_both_sides_is_never_the_worst():
+    """Even if its bound is NaN as well."""
+    bound = np.array([1e-9, np.nan])
+    assert within("W", NAN, NAN, bound).verdict == "inconclusive"
+    assert within("W", NAN, NAN + 1, bound).index == (0,)
+
+
 @pytest.mark.parametrize("compare", [identical, lambda name, got, wanted: within(name, got, wanted, 1.0)])
 def test_nan_on_both_sides_proves_nothing_and_on_one_is_a_difference(compare):
     """The stability laws judge the first."""

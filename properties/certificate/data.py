@@ -58,7 +58,7 @@ def described(Cell, notes=()):
         (name, part, "has none, as declared" if name in without else missing(Cell, (part,)))
         for name, part in expected_blocks(spec)
     ]
-    return {"capabilities": _capabilities(cell), "notes": list(notes), "blocks": blocks, "sizes": sizes}
+    return {"capabilities": _capabilities(cell), "spec": _spec(spec), "notes": list(notes), "blocks": blocks, "sizes": sizes}
 
 
 def _cell(label, card, results, known):
@@ -71,6 +71,7 @@ def _cell(label, card, results, known):
         "source": label if ":" in label else None,
         "status": status_of_cell(results),
         "capabilities": card["capabilities"],
+        "spec": card["spec"],
         "notes": card["notes"],
         "verdicts": {verdict: count[verdict] for verdict in VERDICTS},
         "examples": sum(row["examples"] for row in rows),
@@ -184,6 +185,27 @@ def _capabilities(cell):
         "choices": {key: str(value) for key, value in cell.spec.choices.items()},
         "variant": {key: str(value) for key, value in cell.spec.variant.items()},
         "offers": offers,
+    }
+
+
+def _spec(spec):
+    """What a cell takes and returns, with the shapes that arrays have at its smallest usual sizes, and what it must equal."""
+
+    def shapes(arrays):
+        return {array.name: list(array.shape) for array in arrays}
+
+    same_as = spec.reference and {"name": spec.reference.label, "weights": spec.reference.matched}
+    return {
+        "features": spec.features,
+        "state": spec.state,
+        "inputs": shapes(spec.inputs),
+        "states": shapes(spec.states),
+        "outputs": shapes(spec.outputs),
+        "weights": shapes(spec.weights),
+        "sizes": {name: [str(size) for size in some] for name, some in spec.sizes.items()},
+        "precision": spec.precision,
+        "deterministic": spec.deterministic,
+        "reference": same_as or None,
     }
 
 

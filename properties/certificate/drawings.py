@@ -25,7 +25,12 @@ def heat_map(cells):
         for k, cell in enumerate(cells):
             parts += _square(cell["name"], cell["laws"][row], LAW + k * SQUARE, y)
         y += 17
-    return svg.picture(LAW + len(cells) * SQUARE, y + 4, parts, "Verdict of each law on each cell")
+    return _chart(LAW + len(cells) * SQUARE, y + 4, parts, "Verdict of each law on each cell")
+
+
+def _chart(width, height, parts, title):
+    """A picture that is at least as wide as a narrow page."""
+    return svg.picture(width, height, parts, title, class_="chart", style_=f"--width: {width:g}px")
 
 
 def _square(name, law, x, y):
@@ -68,14 +73,15 @@ def power(rows):
     parts += [svg.text("worst", right + 46, 12, "small", "end"), svg.text("certified", right + 102, 12, "small", "end")]
     for k, row in enumerate(rows):
         parts += _power_row(row, 19 + k * ROW, left, right, bins)
-    return svg.picture(right + 104, 24 + ROW * len(rows), parts, "How closely each gradient agreed")
+    return _chart(right + 104, 24 + ROW * len(rows), parts, "How closely each gradient agreed")
 
 
 def _power_row(row, y, left, right, bins):
     name = row["block"]
     yield svg.text(name, 0, y + 13)
-    if row["reason"] or not row["certified"]:
+    if not agreed(row):
         said = f"not verified: {row['reason']}" if row["reason"] else "certified in no example"
+        said = f"wrong in {row['violated']} of the examples" if row["violated"] else said
         yield svg.text(said, left, y + 13, "absent", data_block=name)
         return
     total, seen = sum(row["decades"].values()), dict.fromkeys(bins, 0)
@@ -88,6 +94,11 @@ def _power_row(row, y, left, right, bins):
         yield svg.box("bar" if n else "none", left + j * BIN, y, BIN - 1, ROW - 4, said, **shade)
     yield svg.text(figure(row["worst"]), right + 46, y + 13, "worst", "end", data_block=name)
     yield svg.text(f"{row['certified']:,}", right + 102, y + 13, "count", "end", data_block=name)
+
+
+def agreed(row):
+    """Whether a gradient was certified, and wrong in no example."""
+    return not row["reason"] and row["certified"] > 0 and not row["violated"]
 
 
 def figure(value):
@@ -104,4 +115,4 @@ def reached(dimension, counts):
         parts.append(svg.text(value, label - 6, y + 10, None if n else "absent", "end"))
         parts.append(svg.box("bar", label, y + 1, long, 10))
         parts.append(svg.text(f"{n:,}" if n else "never", label + long + 4 * bool(n), y + 10, "small"))
-    return svg.picture(width, 24 + 15 * len(counts), parts, f"Examples by {dimension}")
+    return _chart(width, 24 + 15 * len(counts), parts, f"Examples by {dimension}")

@@ -70,8 +70,9 @@ def _cells(cells):
     """One line for each cell, which leads to its section."""
     rows = [_row("th", "cell", "", Number("gradients certified"), Number("worst agreement"))]
     for k, cell in enumerate(cells):
-        certified = sum(not row["reason"] and row["certified"] > 0 for row in cell["power"])
-        worst = max((row["worst"] for row in cell["power"] if row["worst"] is not None), default=None)
+        certified = sum(map(drawings.agreed, cell["power"]))
+        agreed = [row["worst"] for row in cell["power"] if row["worst"] is not None and cell["status"] != "broken"]
+        worst = max(agreed, default=None)
         share = tag("span", f"{certified} of {len(cell['power'])}", class_="t-broken" if certified < len(cell["power"]) else None)
         sharp = "–" if worst is None else drawings.figure(worst)
         rows.append(_row("td", tag("a", cell["name"], href=f"#cell-{k}"), _status(cell["status"]), Number(share), Number(sharp)))
@@ -108,7 +109,7 @@ def _figures(cells):
     shown = [(names.get(v, v), f"{total[v]:,}") for v in order if total[v] or v in ("held", "broken", "not verified")]
     shown.append(("examples", f"{sum(cell['examples'] for cell in cells):,}"))
     worst = [row["worst"] for cell in cells for row in cell["power"] if row["worst"] is not None]
-    if worst:
+    if worst and not total["broken"]:
         shown.append(("worst agreement of a certified gradient", drawings.figure(max(worst))))
     return tag("div", *(tag("div", tag("b", value), name) for name, value in shown), class_="figures")
 
@@ -124,6 +125,7 @@ def _cell(k, cell, folder, alone=False):
         None if alone else _figures([cell]),
         _absent(cell["power"]),
         *(_failure(law, folder) for law in cell["laws"] if law["verdict"] in ("broken", "incomplete")),
+        _spec(cell["spec"], cell["capabilities"]),
         _lesser([law for law in cell["laws"] if law["verdict"] in ("hazard", "expected", "vacuous")], folder),
         _reasons(cell["laws"]),
         tag("h3", "Power: how closely each gradient agreed with its oracle"),
@@ -161,16 +163,42 @@ def _about(offers, rows):
 
 def _absent(rows):
     """Plain words for gradients that nobody looked at."""
-    absent = [row["block"] for row in rows if row["reason"] or not row["certified"]]
-    said = f"{len(absent)} of {len(rows)} gradients are not verified: {', '.join(absent)}."
-    return tag("p", said, class_="t-broken") if absent else None
+    return joined([tag("p", f"{said}: {', '.join(names)}.", class_="t-broken") for said, names in _lacking(rows)])
+
+
+def _lacking(rows):
+    """(3 of 11 gradients are wrong, their names), and the same of those that are not verified."""
+    wrong = [row["block"] for row in rows if row["violated"]]
+    absent = [row["block"] for row in rows if not row["violated"] and not drawings.agreed(row)]
+    for word, names in (("wrong", wrong), ("not verified", absent)):
+        if names:
+            yield f"{len(names)} of {len(rows)} gradients {'is' if len(names) == 1 else 'are'} {word}", names
 
 
 def _gaps(cells):
     """The same of all cells, for the head of the page."""
-    rows = [row for cell in cells for row in cell["power"]]
-    absent = sum(bool(row["reason"]) or not row["certified"] for row in rows)
-    return tag("span", f" {absent} of {len(rows)} gradients are not verified.", class_="t-broken") if absent else None
+    said = "".join(f" {said}." for said, _ in _lacking([row for cell in cells for row in cell["power"]]))
+    return tag("span", said, class_="t-broken") if said else None
+
+
+def _spec(spec, offers):
+    """What the cell takes and returns, what it declares, and the reference, folded away."""
+
+    def shapes(arrays):
+        return ", ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in arrays.items())
+
+    rows = {part: shapes(spec[part]) for part in ("inputs", "states", "outputs", "weights")}
+    rows |= {f"only {name}": ", ".join(some) for name, some in spec["sizes"].items()}
+    rows |= {name: ", ".join(f"{key} {value}" for key, value in offers[name].items()) for name in ("choices", "variant")}
+    rows |= {
+        "precision": f"{spec['precision']:.1e}" if spec["precision"] else "",
+        "sums": "" if spec["deterministic"] else "in any order",
+    }
+    if spec["reference"]:
+        rows["reference"] = f"{spec['reference']['name']}; {spec['reference']['weights']}"
+    table = tag("table", *(_row("td", name, value) for name, value in rows.items() if value))
+    said = f"What it takes and returns, in shapes at {spec['features']} features and {spec['state']} units"
+    return tag("details", tag("summary", said), tag("div", table, class_="scroll"), open="" if spec["reference"] else None)
 
 
 def _failure(law, folder):
@@ -179,7 +207,10 @@ def _failure(law, folder):
     if law["report"]:
         link = " · ", tag("a", "report", href=os.path.relpath(law["report"], folder.resolve()).replace(os.sep, "/"))
     head = tag("h3", _verdict(law["verdict"]), f": {law['law'].replace('_', ' ')}", *link)
-    return joined([head, tag("p", tag("code", law["equation"])), tag("pre", law["reason"])])
+    lines = law["reason"].splitlines()
+    if f" breaks the law {law['law']}" in lines[0]:  # the heading and the link say so
+        lines = [line.removeprefix("  ") for line in lines[1:] if not line.startswith("  report: ")]
+    return joined([head, tag("p", tag("code", law["equation"])), tag("pre", "\n".join(lines))])
 
 
 def _lesser(laws, folder):

@@ -1,12 +1,11 @@
 """The table that ends every run, the short form of the certificate: cell by group, what held, on how many examples."""
 
 from collections import Counter
-from textwrap import wrap
 
 from cellcheck.properties.certificate.data import PARTS, status, status_of_cell, uncertified, verdict_of
 from cellcheck.properties.intake.catalogue import grouped, rank
+from cellcheck.properties.writing.text import WIDTH, folded
 
-WIDTH = 80
 VERDICTS = {  # heading of the column: what is counted there; those in ALWAYS have theirs even when it is empty
     "held": "held",
     "vacuous": "vacuous",
@@ -33,7 +32,7 @@ def lines(results):
         for group in sorted({r["group"] for r in ours}, key=rank):
             rows.append({"": f"  {group}", **_figures([r for r in ours if r["group"] == group])})
     table = _laid_out(rows, heads)
-    return [*sources(names), *table, *notes(results, names), *thin(results, names), *wrapped([sentence(results)])]
+    return [*sources(names), *table, *notes(results, names), *thin(results, names), *folded([sentence(results)])]
 
 
 def sentence(results):
@@ -69,18 +68,13 @@ def short_names(cells):
     return {cell: name if count[name] == 1 else cell for cell, name in last.items()}
 
 
-def wrapped(paragraphs):
-    """The lines of these paragraphs, each at most WIDTH wide."""
-    return [line for text in paragraphs for line in wrap(text, WIDTH, subsequent_indent="    ", break_long_words=False)]
-
-
 def sources(names):
     """Where the guests are from: a line for each file."""
     files = {}
     for cell, name in names.items():
         if cell != name:
             files.setdefault(cell.rpartition(":")[0], []).append(name)
-    return wrapped(f"{file}: {', '.join(ours)}" for file, ours in files.items())
+    return folded(f"{file}: {', '.join(ours)}" for file, ours in files.items())
 
 
 def _laid_out(rows, heads):
@@ -123,7 +117,7 @@ def notes(results, names):
         ours = [r for r in results if r["cell"] == cell]
         for text in (*_absent(ours), *_reasons(ours)):
             said.setdefault(text, []).append(name)
-    return wrapped(f"{', '.join(cells)}: {text}" for text, cells in said.items())
+    return folded(f"{', '.join(cells)}: {text}" for text, cells in said.items())
 
 
 def _absent(results):
@@ -166,4 +160,4 @@ def thin(results, names):
         meant = [r for r in results if r["cell"] == cell and r["reason"] != "a step cell"]
         ran = sum(r["verdict"] not in ("not verified", "incomplete") for r in meant)
         if 2 * ran < len(meant):
-            yield from wrapped([f"{name}: warning: only {ran} of {len(meant)} laws could be checked"])
+            yield from folded([f"{name}: warning: only {ran} of {len(meant)} laws could be checked"])

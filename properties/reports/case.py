@@ -123,7 +123,8 @@ def compared(block):
     got, expected = entry(block.got, block.index), entry(block.expected, block.index)
     if kind(block) == "shape":
         return "no gradient, expected " + str(expected) if got is None else f"got {got}, expected {expected}"
-    bound = f"bound {block.bound:.1e}" if block.bound else "exactly" if kind(block) == "value" else ""
+    bound = "" if kind(block) != "value" or not np.isfinite(block.bound) else "exactly"
+    bound = f"bound {block.bound:.1e}" if block.bound and np.isfinite(block.bound) else bound
     n = 12 if number(got) != number(expected) else 17
     return ", ".join(filter(None, [f"got {number(got, n)}", f"expected {number(expected, n)}", bound]))
 

@@ -6,7 +6,7 @@ from cellcheck.properties.intake.catalogue import rank
 from cellcheck.properties.intake.raised import shown
 from cellcheck.properties.reports.pages import folder, forget
 from cellcheck.properties.writing.files import whole
-from cellcheck.properties.writing.text import line, prose
+from cellcheck.properties.writing.text import folded, line, prose
 
 
 def findings(results):
@@ -35,7 +35,7 @@ def told(terminalreporter, results):
     said = list(lines(results))
     if said:
         terminalreporter.section("broken laws" if any(r["verdict"] == "broken" for r in results) else "hazards")
-        terminalreporter.write_line("\n".join(said))
+        terminalreporter.write_line("\n".join(folded(said)))
         if terminalreporter.config.get_verbosity() < 1:
             shortened(terminalreporter.stats.get("failed", []), results)
 
@@ -82,7 +82,8 @@ def shortened(reports, results):
         for key, value in getattr(report, "user_properties", ()):
             if key == "cellcheck" and value.get("finding") and id(value) not in first:
                 page = value["finding"]["page"]
-                report.longrepr = f"{value['law']}: {value['finding']['blame']}" + f"\nreport: {page}" * bool(page)
+                said = [f"{value['law']}: {value['finding']['blame']}", *([f"report: {page}"] if page else [])]
+                report.longrepr = "\n".join(folded(said))
 
 
 def settle(results, directory, home):

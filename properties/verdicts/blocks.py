@@ -111,7 +111,7 @@ def within(name, got, expected, bound, note="", unit=0.0):
     if not (error <= bound).all() or not np.isfinite(got).all():  # also if there are infinities or NaNs
         error = np.where((got == expected) | _both_nan(got, expected), 0.0, error)
         error = np.where(np.isinf(got) & np.isfinite(expected), np.nan, error)
-        if not (error <= bound).all():
+        if not ((error <= bound) | (error == 0)).all():  # where both are NaN, so is a bound
             return _worst(name, got, expected, error, np.broadcast_to(bound, error.shape), note)
         if _both_nan(got, expected).any():
             return Block(name, got, expected, verdict="inconclusive", note=LOST)
@@ -150,7 +150,9 @@ def unflagged(run):
 def _worst(name, got, expected, error, bound, note):
     """The violated block at its worst entry; NaN counts as the worst."""
     with np.errstate(all="ignore"):
-        excess = np.where(error <= bound, 0.0, np.where(bound > 0, error / np.where(bound > 0, bound, 1), np.inf))
+        excess = np.where(
+            (error <= bound) | (error == 0), 0.0, np.where(bound > 0, error / np.where(bound > 0, bound, 1), np.inf)
+        )
     excess = np.where(np.isnan(error), np.inf, excess)
     k = tuple(int(i) for i in np.unravel_index(np.argmax(excess), excess.shape))
     return Block(name, got, expected, float(error[k]), float(bound[k]), "violated", k, note)

@@ -10,11 +10,11 @@ text { font: 11px system-ui, sans-serif; fill: #24292f } .title { font-size: 14p
 """
 
 
-def picture(width, height, parts, title, style=None):
+def picture(width, height, parts, title, style=None, **attributes):
     """The whole picture as Markup: a file of its own with a `style`, else part of a page that has one."""
     size = {"width": width, "height": height, "viewBox": f"0 0 {width:g} {height:g}", "role": "img"}
     if style is None:
-        return tag("svg", *parts, **size, aria_label=title)
+        return tag("svg", *parts, **size, **attributes, aria_label=title)
     head = tag("title", title), tag("style", Markup(STYLE + style))
     return Markup(tag("svg", "\n", joined([*head, *parts], "\n"), "\n", xmlns="http://www.w3.org/2000/svg", **size) + "\n")
 

@@ -1,8 +1,10 @@
 """Words of a guest (names, messages, paths) made safe for one line of a terminal or of Markdown."""
 
 import re
+from textwrap import wrap
 
 LONG = 160  # characters of one message
+WIDTH = 80  # columns of what is printed
 
 
 def line(text, most=LONG):
@@ -10,6 +12,23 @@ def line(text, most=LONG):
     text = " ".join(str(text).split())[: most + 1]
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def folded(lines):
+    """The same lines, each in as many as it takes to fit WIDTH columns; those that follow are indented by four more.
+
+    A command stays in one line, so that it can be copied.
+    """
+    found = []
+    for text in lines:
+        indent = " " * (len(text) - len(text.lstrip()) + 4)
+        command = text.lstrip().startswith("rerun:")
+        found += (
+            [text]
+            if command
+            else wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]
+        )
+    return found
 
 
 def prose(text, most=4 * LONG):

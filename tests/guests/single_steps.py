@@ -93,7 +93,7 @@ MISTAKES = {
         "U": "the gradient of its weights of h multiplies h instead of r h",
     },
     rectified: {
-        "mask": "the gradient passes where h > 0 instead of where h' > 0",
+        "mask": "the derivative of `np.maximum(z, 0)` is taken at `h` instead of its argument",
         "copy": "two cells of the same weights return different gradients of h",
         "clip": "the gradient of A, B and c is clipped at 0.5; if that is meant, declare choices = {'clip': 0.5}",
         "norm": "each gradient of A, B and c is clipped to a norm of 0.25",

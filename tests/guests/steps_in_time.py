@@ -173,17 +173,17 @@ def every_other(mistake=None):
 
 MISTAKES = {
     predictor: {
-        "flow": "the gradient does not flow from step t + 1 to step t",
-        "state": "multiplies h[t] at step t instead of h[t - 1]",
-        "slope": "the derivative of sigmoid at step t is taken at h[t - 1] instead of h[t]",
-        "bias": "the gradient of k is that of step 0 alone",
-        "transposed": "the recurrent weights are not transposed on the way back in time",
+        "flow": "no gradient flows back to `cats[-1]` through `K @ cats[-1]`",
+        "state": "the gradient of `K` in `K @ cats[-1]` uses `hs[-1]` of the step after where `hs[-1]` belongs",
+        "slope": "is taken as y (1 - y) with `_sigmoid(K @ cats[-1] + k)` of the step before as y, not its output",
+        "bias": "the gradient of `k` is that of the first of 4 steps alone",
+        "transposed": "multiplies the square part of `K` without transposing it",
     },
     memory: {
         "flow": "the gradient does not flow from step t + 1 to step t",
-        "c": "the gradient of the cell state (dc) does not flow from step t + 1 to step t",
-        "h": "the gradient of h (dh) does not flow from step t + 1 to step t",
-        "bias": "the gradient of co is that of step 2 alone",
+        "c": "no gradient flows back to `c` through `a['f'] * c`",
+        "h": "no gradient flows back to `h` through `h @ p['B' + n]`",
+        "bias": "the gradient of `co` is that of the last of 4 steps alone",
     },
     both_ways: {
         "upstream": "the upstream and the gradient of x of the second half of ys are not turned around in time",

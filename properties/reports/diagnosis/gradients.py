@@ -5,14 +5,15 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, grown, same, several
-from cellcheck.properties.reports.diagnosis.hidden_steps import hidden_steps
+from cellcheck.properties.reports.diagnosis.flow import flow_faults
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, PLAIN, close, figure, gap, grown, same, several
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.through_time import cut_off, through_time
 from cellcheck.properties.reports.diagnosis.within_gates import within_gates
 from cellcheck.properties.shrinking.shrinking import VISIBLE
 
 NUMBER = re.compile(r"-?\d+\.\d+(e[-+]\d+)?")
+LOST = 1e-13  # of the largest gradient: what 1 - t^2 has lost where it is saturated, in right cells, too
 SINGLE = 1e-2  # how closely differences of a float32 cell agree with its derivatives
 
 
@@ -22,7 +23,12 @@ def gradient_faults(g, tried):
     tried: the Attempts that keep the errors of Cellcheck.
     """
     claims, truth = g.claims(), g.truth()
-    wrong = [name for name, claim in claims.items() if not same(claim, truth[name], SINGLE if g.single else CLOSE)]
+    floor = LOST * max(np.max(np.abs(truth[name]), initial=0.0) for name in claims)
+    wrong = [
+        name
+        for name, claim in claims.items()
+        if not same(claim, truth[name], SINGLE if g.single else CLOSE) and not np.max(np.abs(claim - truth[name])) <= floor
+    ]
     if not wrong or not all(np.isfinite(t).all() for t in truth.values()):
         return [], not wrong
     if lost := [name for name in wrong if not np.isfinite(claims[name]).all()]:
@@ -31,14 +37,19 @@ def gradient_faults(g, tried):
     told = all_at_once(g, claims, truth, wrong)
     if not told and g.cell.spec.sequence:
         told = (
-            (through_time(g, claims, truth) if g.plain else []) or tried(lambda: hidden_steps(g.Cell)) or cut_off(claims, truth)
+            (through_time(g, claims, truth) if g.plain else [])
+            or tried(lambda: flow_faults(g, claims, truth))
+            or cut_off(claims, truth)
         )
+    elif not told and not g.kind and any(np.any(claims[name]) for name in wrong):
+        told = tried(lambda: flow_faults(g, claims, truth))
     if told:
         return told, False
     singly = {name: lasting(g, name, one_array(g, name, claims[name], truth)) for name in wrong}
     told = [s for said in singly.values() for s in said]
     if not all(singly.values()) and g.plain and g.kind and g.blocks and not g.gist:
         told = within_gates(g) or told
+    told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind))
     right = [name for name in claims if name not in wrong]
     if told and right:
         told[0] += f" ({several(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong, {several(right)} right)"
@@ -54,7 +65,7 @@ def all_at_once(g, claims, truth, wrong):
     whole = len(wrong) == len(claims)
     if (whole or len(wrong) > 1) and (k := ratio(claimed, right)) is not None:
         return [f"{'every gradient' if whole else f'each gradient of {several(wrong)}'} is {factor(g, k, claimed)}"]
-    return clipped(g, claims, truth, wrong) or matched(everywhere(g, truth), claims, truth, "all gradients") or masks(g)
+    return clipped(g, claims, truth, wrong) or matched(everywhere(g, truth), claims, truth, "all gradients")
 
 
 def clipped(g, claims, truth, wrong):
@@ -77,25 +88,6 @@ def clipped(g, claims, truth, wrong):
 def unit(g):
     """What a cell that gives a single number multiplies its own gradients with."""
     return abs(float(g.upstream[0])) if g.gist else 1.0
-
-
-def masks(g):
-    """The mask of a relu that is made from the wrong array."""
-    y, u = g.ran()[g.outputs[-1]], g.upstream[-1]
-    arrays = {f"{name} > 0": a > 0 for name, a in zip(g.names[g.n :], (g.p.x, *g.p.state)) if a.shape == y.shape}
-    arrays |= {f"{g.outputs[-1]} = 0": y == 0, "": y == y}
-    for name, w in zip(g.names, g.p.weights) if g.by_rows and y.ndim == 2 and len(g.outputs) == 1 else ():
-        if w.shape != y.shape[1:]:
-            continue
-        true, claim = (np.array([side(g.of_row(r))[name] for r in range(g.batch)]) for side in (g.truth, g.claims))
-        for words, mask in arrays.items() if same(true, u * (y > 0)) else ():
-            if same(claim, u * mask):
-                said = f"the gradient passes {f'where {words}' if words else 'everywhere'} instead of where {g.outputs[-1]} > 0"
-                to = f"this predicts that of {name} to {figure(gap(claim, u * mask))}"
-                return [
-                    f"{said}, as if the relu had another mask: {to} in {y.size} units; the right numbers are {figure(gap(claim, true))} away"
-                ]
-    return []
 
 
 def everywhere(g, truth):
@@ -158,16 +150,20 @@ def upstreams(g):
 
 def lasting(g, name, told):
     """What is said of the gradient of one array, [] where that is a coincidence: with other numbers, other things are wrong."""
-    others = (grown(g.Cell, replace(g.p.recipe, seed=g.p.recipe.seed + k)) for k in range(1, 5 if told else 1))
-    pairs = ((other, other.claims()[name], other.truth()) for other in others)
-    found = next((pair for pair in pairs if not same(pair[1], pair[2][name], SINGLE if g.single else CLOSE)), None)
+    seeds = [grown(g.Cell, replace(g.p.recipe, seed=g.p.recipe.seed + k)) for k in range(1, 5 if told else 1)]
+    pairs = [(other, other.claims()[name], other.truth()) for other in seeds]
+    found = [pair for pair in pairs if not same(pair[1], pair[2][name], SINGLE if g.single else CLOSE)][:1]
     if not found:
         return [sentence for sentence in told if not sentence.startswith("only ")]
+    if g.cell.spec.sequence and g.p.steps == 1 and any("is scaled by" in sentence for sentence in told):
+        longer = grown(g.Cell, PLAIN)
+        found.append((longer, longer.claims()[name], longer.truth()))
     stem = re.compile(r"( \(factor|: |, but).*")
-    here, there = (
-        [NUMBER.sub(_rounded, stem.sub("", s)) for s in some] for some in (told, one_array(found[0], name, *found[1:]))
+    here, *there = (
+        [NUMBER.sub(_rounded, stem.sub("", s)) for s in some]
+        for some in (told, *(one_array(o, name, *rest) for o, *rest in found))
     )
-    return told if here == there else []
+    return told if all(other == here for other in there) else []
 
 
 def _rounded(number):

@@ -21,7 +21,7 @@ def numeric_faults(g, flagged=False):
     keys = {key for blocks in g.blocks or () for key in blocks}
     if not g.kind or not g.blocks or cell.spec.variant or not any(s.startswith("bias") for s, _ in keys):
         return []
-    read = () if missing(g.Cell, ["finals"]) else (forward, derivative)
+    read = () if missing(g.Cell, ["finals"]) else (forward, derivative) if "weights" in cell.spec.gradients else (forward,)
     told = []
     if read and (clipped := clipped_state(g)):  # through which the activations are read
         return clipped
@@ -49,6 +49,7 @@ class Probe:
         self.word = "tanh" if gate == "candidate" else "sigmoid"
         cell = lift(Cell)(1, 1)
         self.single = np.float64 not in cell.spec.dtypes or "float32" in cell.spec.choices
+        self.gradients = cell.spec.gradients
 
     def build(self, z):
         """(cell, inputs, index of the output): that output is act(z), its derivative by the bias act'(z)."""
@@ -143,7 +144,7 @@ def flags(probe):
         for z in GRID:
             try:
                 with np.errstate(over="raise", invalid="raise", divide="raise", under="ignore"):
-                    probe.gradient(sign * z)
+                    (probe.gradient if "weights" in probe.gradients else probe.value)(sign * z)
             except FloatingPointError as flag:
                 return f"{flag} on the way to a right value, at z = {sign * z:g}"
     return None
@@ -152,7 +153,7 @@ def flags(probe):
 def textbook(g):
     """A derivative that is made of the value of the activation, and so has no digits left where that is 1."""
     told = {}
-    for gate in READ[g.kind]:
+    for gate in READ[g.kind] if "weights" in g.cell.spec.gradients else ():
         probe = Probe(g.Cell, g.kind, gate)
         number, z = (np.float32, 6.0) if probe.single else (np.float64, 12.0)
         z = z if probe.word == "tanh" else 2 * z

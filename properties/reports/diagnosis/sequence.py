@@ -38,7 +38,8 @@ def single(g, t, state, steps=1, x=None):
     x = g.p.x[t : t + steps] if x is None else x
     if g.kind and g.blocks:
         return list(equations(cell, x, tuple(state)))
-    return [np.array(y) for y in cell.apply(x.copy(), *(np.array(s) for s in state))]
+    found = [np.array(y) for y in cell.apply(x.copy(), *(np.array(s) for s in state))]
+    return found if "ys" in g.outputs else [*found, found[-1][None]]
 
 
 def walk(g, order, start=None, carried=True, kept=lambda k: True):
@@ -114,17 +115,16 @@ def later(g):
     if g.cell.spec.most_steps:
         return []
     p = replace(g.p.recipe, steps=12).literal(g.Cell)
-    whole = g.ran(p)
-    for k in range(12):
-        cut = g.ran(p.span(slice(k))) if k else None
-        if cut and same(cut[g.outputs[0]], whole[g.outputs[0]]) and k < 11:
-            return [f"steps beyond {k} are dropped: 12 steps end in the same {g.outputs[0]} as {k}"]
+    whole, T, name = g.ran(p), len(p.x), g.outputs[0]  # of declared sizes, there may be fewer steps
+    for k in range(1, T - 1):
+        if g.cell.spec.takes("steps", k) and same(g.ran(p.span(slice(k)))[name], whole[name]):
+            return [f"steps beyond {k} are dropped: {T} steps end in the same {name} as {k}"]
     return []
 
 
 def ragged(g):
     """Rows that end early."""
-    if (lengths := lengths_of(g)) is None or "ys" not in g.outputs:
+    if (lengths := lengths_of(g)) is None:
         return []
     T, batch = len(g.p.x), g.batch
     try:
@@ -144,7 +144,7 @@ def ragged(g):
             return [
                 f"padding updates {name}: rows of lengths {lengths.tolist()} end as if x were 0 for the rest of the {T} steps"
             ]
-    for k, name in enumerate(g.outputs[:-1]):
+    for k, name in enumerate(name for name in g.outputs if name != "ys"):
         taken = [next((n for n in range(T + 1) if same(found[name][r], finals[n, r][k])), None) for r in range(batch)]
         if taken == lengths.tolist():
             continue
@@ -155,8 +155,9 @@ def ragged(g):
         if reset:
             return [f"{name} is zero in rows {off} of lengths {lengths[off].tolist()}: their state is lost"]
         return []
-    alive = np.arange(T)[:, None, None] < lengths[:, None]
-    ys = found[g.outputs[-1]]
+    if "ys" not in g.outputs:
+        return []
+    alive, ys = np.arange(T)[:, None, None] < lengths[:, None], found["ys"]
     if np.any(np.where(alive, 0, ys)):
         return [
             f"ys holds up to {figure(np.max(np.abs(np.where(alive, 0, ys))))} "

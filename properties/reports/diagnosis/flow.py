@@ -1,0 +1,400 @@
+"""Mistakes in how gradients flow through a cell of any kind: its own operations are differentiated again, with one mistake at a time.
+
+The operations are those that a Tape recorded. A mistake is named by the expressions of the source between which the gradient is wrong.
+"""
+
+import ast
+import itertools
+from functools import cached_property, partial
+
+import numpy as np
+from cellcheck.cells.activations import d_sigmoid, d_tanh
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, same
+from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
+from cellcheck.properties.reports.diagnosis.tape import TINY, Tape, Untold, expression
+
+MOST = 500  # operations of a tape that is looked at
+
+
+def flow_faults(g, claims, truth, last=False):
+    """Sentences about gradients that are wrong in one place of the cell's own source, or []; last: only where that place is."""
+    if all(same(claims[name], truth[name]) for name in claims):
+        return []
+    try:
+        flow = Flow(g)
+        if not all(same(flow.straight[name], truth[name]) for name in claims):
+            return []
+    except Untold:
+        return []
+    with np.errstate(all="ignore"):
+        tried = (Mistake(sentence, partial(flow.back, edits)) for sentence, edits in mistakes(flow))
+        return solved(flow, claims, truth) if last else matched(tried, claims, truth, "all gradients") or of_one_output(flow)
+
+
+def of_one_output(flow):
+    """The same for the upstream of a single output, on which a fault on one path shows plainly."""
+    g = flow.g
+    for k, name in enumerate(g.outputs if len(g.outputs) > 1 else ()):
+        flow.upstream = g.masked(lambda j, u, k=k: float(j == k))
+        claims, truth = g.claims(flow.upstream), g.truth(flow.upstream)
+        if not any(np.any(truth[n]) for n in claims):
+            continue
+        if not any(map(np.any, claims.values())):
+            return [f"the upstream of {name} has no effect: with it alone every gradient is 0, of {len(claims)} arrays"]
+        if not all(same(claims[n], truth[n]) for n in claims):
+            tried = (Mistake(sentence, partial(flow.back, edits)) for sentence, edits in mistakes(flow))
+            if told := matched(tried, claims, truth, f"all gradients for an upstream of {name} alone"):
+                return told
+    return []
+
+
+class Flow:
+    """The operations of a Grown, and gradients through them."""
+
+    def __init__(self, g):
+        """g: a Grown of a cell that is written in NumPy; Untold if it is not."""
+        self.g, self.tape, self.constant, self.upstream = g, Tape(g), {}, g.upstream
+        needed = set(map(id, self.tape.outputs.values()))
+        for node in reversed(self.tape.nodes):
+            if id(node) in needed:
+                needed |= set(map(id, node.parents.values()))
+        self.order = [node for node in self.tape.nodes if id(node) in needed]
+        if len(self.order) > MOST:
+            raise Untold(f"{len(self.order)} operations are too many")
+        largest = {(node, k): 0.0 for node in self.order for k in node.parents if node.own.strip(".") in ("max", "amax")}
+        self.constant = {}  # what is subtracted for numerical stability alone: its gradients cancel
+        if largest and all(same(a, self.straight[name]) for name, a in self.back(largest).items()):
+            self.constant = largest
+
+    @cached_property
+    def straight(self):
+        """The right gradients by name."""
+        return self.back({})
+
+    def back(self, edits):
+        """Gradients by name; edits: (node, position) -> another slope, or a factor of the right one; node -> factor of its gradient,
+        or (head, slope of the node by this array).
+        """
+        edits, grads = {**self.constant, **edits}, {id(node): np.zeros(node.value.size) for node in self.order}
+        for name, u in zip(self.g.outputs, self.upstream):
+            grads[id(self.tape.outputs[name])] += np.ravel(u)
+        for node in reversed(self.order):
+            change = edits.get(node, 1.0)
+            if isinstance(change, tuple):
+                grads[id(change[0])] += grads[id(node)] * np.ravel(change[1])
+                continue
+            grads[id(node)] *= np.ravel(change)
+            for k, parent in node.parents.items():
+                slope = edits.get((node, k), 1.0)
+                grads[id(parent)] += grads[id(node)] @ (slope * node.slope(k) if np.ndim(slope) == 0 else slope)
+        found = {name: grads.get(id(leaf), np.zeros(leaf.value.size)) for name, leaf in self.tape.leaves.items()}
+        return {name: found[name].reshape(leaf.value.shape) for name, leaf in self.tape.leaves.items()}
+
+    @cached_property
+    def edges(self):
+        """What a position of the source hands back: [(node, position), one for each time that it is run]."""
+        found, coarse = {}, {}
+        for node in self.order:
+            for k, parent in node.parents.items():
+                if (
+                    node.text and sum(parent is other for other in node.parents.values()) == 1
+                ):  # z * z is left to what is said of z
+                    found.setdefault((node.key, k), []).append((node, k))
+                    coarse.setdefault((node.key[0], k), []).append((node, k))  # of all gates in a loop
+        return [*found.values(), *(edges for edges in coarse.values() if edges not in found.values())]
+
+    @cached_property
+    def carried(self):
+        """The edges by which a step hands on its gradient to the step before."""
+        runs, found = {}, []
+        for node in self.order:
+            node.run = runs[node.key] = runs.get(node.key, -1) + 1
+            found += [(node, k) for k, parent in node.parents.items() if parent.frames and parent.run == node.run - 1]
+        return found
+
+    @cached_property
+    def tensors(self):
+        """(text, values): what the source computes or uses, once for each time that it is run; no two alike."""
+        found = {}
+        for node in self.order:
+            found.setdefault(node.key, (node.text, []))[1].append(node.value)
+        for edges in self.edges:
+            node, k = edges[-1]
+            found[node.key, k] = argument(node, k), [np.asarray(n.arrays[j]) for n, j in edges]
+        alike = {}
+        for text, values in found.values():
+            key = tuple((np.shape(v), v.tobytes()) for v in values)
+            if text and (key not in alike or len(text) < len(alike[key][0])):
+                alike[key] = text, values
+        return list(alike.values())
+
+    def like(self, arrays, text):
+        """(text, values) of the tensors that may stand for these arrays, which are called `text`."""
+        if len(arrays) > 1:
+            yield f"`{shown(text)}` of the step before", [np.zeros_like(arrays[0]), *arrays[:-1]]
+        for other, values in self.tensors:
+            if len(values) != len(arrays) or any(v.shape != a.shape for v, a in zip(values, arrays)):
+                continue
+            if all(same(v, a) for v, a in zip(values, arrays)):
+                continue
+            for words, one, two in (("before", values[1:], arrays[:-1]), ("after", values[:-1], arrays[1:])):
+                if len(arrays) > 1 and all(same(v, a) for v, a in zip(one, two)):
+                    yield f"`{shown(text)}` of the step {words}", values
+                    break
+            else:
+                yield f"`{shown(other)}`", values
+
+    @cached_property
+    def regions(self):
+        """[(node, head)]: activations, each a function of `head` entry by entry, by position in the source."""
+        found, users = {}, {}
+        for node in self.order:
+            for parent in node.parents.values():
+                users.setdefault(id(parent), []).append(node)
+        for node in self.order:
+            head = self._head(node)
+            if (
+                node.text
+                and head is not node
+                and any(self._head(user) is not head for user in users.get(id(node), [self.order[0]]))
+            ):
+                found.setdefault(node.key, []).append((node, head))
+        return list(found.values())
+
+    def _head(self, node):
+        """The array of which the node is a function entry by entry; the node itself if there is not just one."""
+        if not hasattr(node, "head"):
+            heads = {id(head): head for head in map(self._head, node.parents.values())}
+            entrywise = len(heads) == 1 and all(_diagonal(node, k) for k in node.parents)
+            node.head = next(iter(heads.values())) if entrywise else node
+        return node.head
+
+
+def _diagonal(node, k):
+    slope = node.slope(k)
+    square = np.shape(node.arrays[k]) == np.shape(node.value)
+    return square and slope.shape[0] > 1 and not np.any(slope - np.diag(np.diag(slope)))
+
+
+def redone(node, head, value):
+    """The node as a function of its head, at another value."""
+    if node is head:
+        return value
+    parents = {k: redone(parent, head, value) for k, parent in node.parents.items()}
+    return node.call(*(parents.get(k, a) for k, a in enumerate(node.arrays)))
+
+
+def slope_at(node, head, value):
+    """The derivative of the node by its head at some value of the head, entry by entry."""
+    return np.imag(redone(node, head, value + 1j * TINY)) / TINY
+
+
+def mistakes(flow):
+    """(sentence, edits) of everything that is tried."""
+    if flow.carried:
+        yield "the gradient does not flow from step t + 1 to step t", dict.fromkeys(flow.carried, 0.0)
+    for edges in flow.edges:
+        node, k = edges[-1]
+        arg, through = words(node, k)
+        yield f"no gradient flows back to {arg} through {through}", dict.fromkeys(edges, 0.0)
+        yield f"the gradient that flows back to {arg} through {through} has the wrong sign", dict.fromkeys(edges, -1.0)
+        yield f"the gradient that flows back to {arg} through {through} is counted twice", dict.fromkeys(edges, 2.0)
+        if 0 < len(kept := [edge for edge in edges if edge not in flow.carried]) < len(edges):
+            said = f"no gradient flows back to {arg} through {through} from one step to the one before"
+            yield said, {edge: 0.0 for edge in edges if edge not in kept}
+        if node.parents[k].weight and len(edges) > 1:
+            for which, kept in (("first", 0), ("last", -1)):
+                said = f"the gradient of {arg} is that of the {which} of {len(edges)} steps alone: it is assigned, not added up"
+                yield said, {edge: 0.0 for edge in edges if edge != edges[kept]}
+    for edges in flow.edges:
+        yield from substitutions(flow, edges)
+    for pairs in flow.regions:
+        yield from derivatives(flow, pairs)
+    yield from factors(flow)
+    yield from together(flow)
+
+
+def substitutions(flow, edges):
+    """One tensor in the place of another."""
+    node, k = edges[-1]
+    arg, through = words(node, k)
+    where, activation = f"the gradient of {arg} in {through}", any(node is n for pairs in flow.regions for n, _ in pairs)
+    for j in range(len(node.arrays)):
+        if j == k and activation:
+            continue  # its derivative, which is tried apart
+        if not all(len(n.arrays) > j and np.asarray(n.arrays[j]).dtype.kind == "f" for n, _ in edges):
+            continue
+        arrays, right = [np.asarray(n.arrays[j]) for n, _ in edges], shown(argument(node, j))
+        if same(node.slope(k), node.slope(k, j, 1 + arrays[-1] ** 2)):
+            continue  # it does not depend on this array
+        tried = [(f"uses {text} where `{right}` belongs", values) for text, values in flow.like(arrays, argument(node, j))]
+        tried += [
+            (f"lacks the factor `{right}`", [np.ones_like(a) for a in arrays]),
+            *joined(flow, edges, j),
+            *turned(arrays, right),
+        ]
+        for said, values in tried:
+            yield f"{where} {said}", {(n, i): n.slope(i, j, v) for (n, i), v in zip(edges, values)}
+    if node.own == "where" and _diagonal(node, k):
+        yield f"{where} is not masked", {edge: np.eye(node.value.size) for edge in edges}
+
+
+def joined(flow, edges, j):
+    """(words, values): another part in what is put together of several arrays, as [h, x] is."""
+    whole = [node.parents.get(j) for node, _ in edges]
+    if None in whole or not all(node.own in ("concatenate", "hstack", "vstack") for node in whole):
+        return
+    for i in range(len(whole[0].arrays)):
+        text = argument(whole[-1], i)
+        for words, values in flow.like([node.arrays[i] for node in whole], text):
+            parts = [[v if n == i else a for n, a in enumerate(node.arrays)] for node, v in zip(whole, values)]
+            yield f"uses {words} where `{shown(text)}` belongs", [node.call(*some) for node, some in zip(whole, parts)]
+
+
+def turned(arrays, name):
+    """(words, values): a matrix, or the square part of it that belongs to h, without its transpose."""
+    short, long = sorted(arrays[0].shape) if arrays[0].ndim == 2 else (0, 0)
+    for start in {0, long - short} if short > 1 else ():
+        part = slice(start, start + short)
+        where, found = (part, slice(None)) if arrays[0].shape[0] == long else (slice(None), part), [a.copy() for a in arrays]
+        for a in found:
+            a[where] = a[where].T.copy()
+        words = f"`{name}`" if short == long else f"the square part of `{name}`"
+        yield f"multiplies {words} without transposing it", found
+
+
+def derivatives(flow, pairs):
+    """Another derivative of an activation."""
+    node, head = pairs[-1]
+    ys, zs = [n.value for n, _ in pairs], [h.value for _, h in pairs]
+    right = [slope_at(n, h, z) for (n, h), z in zip(pairs, zs)]
+    if all(np.ptp(slope) <= 1e-12 for slope in right):
+        return  # linear
+    text, name = node.text, f"the derivative of `{shown(node.text)}`{line(node)}"
+    tried = [("is missing", [np.ones_like(z) for z in zs]), ("is applied twice", [s * s for s in right])]
+    tried.append(("is taken at its output", [slope_at(n, h, y) for (n, h), y in zip(pairs, ys)]))
+    formulas = {
+        "1 - y^2, with its output y": lambda y, z: 1 - y * y,
+        "1 - y, with its output y": lambda y, z: 1 - y,
+        "y (1 - y), with its output y": lambda y, z: y * (1 - y),
+        "1 - z^2, with its argument z": lambda y, z: 1 - z * z,
+        "z (1 - z), with its argument z": lambda y, z: z * (1 - z),
+        "that of tanh": lambda y, z: d_tanh(z),
+        "that of a sigmoid": lambda y, z: d_sigmoid(z),
+        "its output y": lambda y, z: y,
+        "its argument z": lambda y, z: z,
+        "y / z, its output by its argument": lambda y, z: y / z,
+        "1 where z > 0, else 0": lambda y, z: 1.0 * (z > 0),
+        "1 where z > 0, else its output": lambda y, z: np.where(z > 0, 1, y),
+    }
+    tried += [(f"is taken as {words}", [f(y, z) for y, z in zip(ys, zs)]) for words, f in formulas.items()]
+    for other, values in flow.like(ys, text):
+        tried.append((f"is taken as 1 - y^2 with {other} as y, not its output", [1 - v * v for v in values]))
+        tried.append((f"is taken as y (1 - y) with {other} as y, not its output", [v * (1 - v) for v in values]))
+    for other, values in flow.like(zs, head.text):
+        tried.append((f"is taken at {other} instead of its argument", [slope_at(n, h, v) for (n, h), v in zip(pairs, values)]))
+        tried.append((f"is replaced by {other}", values))
+    for words, slopes in tried:
+        yield f"{name} {words}", {n: (h, slope) for (n, h), slope in zip(pairs, slopes)}
+
+
+def together(flow):
+    """Two contributions to the gradient of one array."""
+    into = {}
+    for edges in flow.edges:
+        node, k = edges[-1]
+        into.setdefault(node.parents[k].key, []).append(edges)
+    for found in into.values():
+        for one, two in itertools.combinations(found, 2):
+            (arg, through), (_, other) = words(*one[-1]), words(*two[-1])
+            said = f"of {arg} through {through} and {other}"
+            yield f"the gradients {said} have the wrong sign", {edge: -1.0 for edge in one + two}
+            yield f"the gradients {said} are missing", {edge: 0.0 for edge in one + two}
+
+
+def factors(flow):
+    """The derivative of an activation that is not there."""
+    runs = {}
+    for node in flow.order:
+        runs.setdefault(node.key, []).append(node)
+    for nodes in runs.values():
+        name = f"the gradient of `{shown(nodes[-1].text)}`{line(nodes[-1])}"
+        for act, slope in (("tanh", lambda y: 1 - y * y), ("a sigmoid", lambda y: y * (1 - y))):
+            if nodes[-1].text and nodes[-1].frames:
+                yield f"{name} is multiplied by the derivative of {act}, which is not there", {n: slope(n.value) for n in nodes}
+
+
+def solved(flow, claims, truth):
+    """Where the right gradients turn wrong: a factor, or numbers that are solved for, at one place that is run once."""
+
+    def flat(grads):
+        return np.concatenate([np.ravel(grads[name]) for name in claims])
+
+    right, seen = flat(truth), flat(claims)
+    for edges in flow.edges if not any(len(edges) > 1 for edges in flow.edges) else ():
+        node, k = edges[0]
+        path = right - flat(flow.back({edges[0]: 0.0}))
+        factor = 1 + float((seen - right) @ path / (path @ path)) if gap(right, right - path) > CLOSE else 1.0
+        if abs(factor - 1) > CLOSE and close(right + (factor - 1) * path, seen):
+            return [
+                f"the gradient that flows back to {words(node, k)[0]} through {words(node, k)[1]} is scaled by "
+                f"{factor:.8g}: this predicts all gradients to {figure(gap(seen, right + (factor - 1) * path))}"
+            ]
+    keys = [node.key for node in flow.order]
+    for node in flow.order:
+        size = node.value.size
+        if not node.text or node.name or keys.count(node.key) > 1 or size > 64:
+            continue
+        none = flat(flow.back({node: np.zeros(size)}))
+        columns = np.array([flat(flow.back({node: row})) - none for row in np.eye(size)]).T
+        reached = columns.any(axis=1).sum()
+        found, _, rank, _ = np.linalg.lstsq(columns, seen - none, rcond=None)
+        predicted = none + columns @ found
+        if rank == size and reached >= 2 * size and close(predicted, seen):
+            return [
+                f"the gradient of `{shown(node.text)}`{line(node)} is wrong, and what follows from it right: with entries that are "
+                f"{figure(found.min())} to {figure(found.max())} times the right ones, this predicts all gradients to {figure(gap(seen, predicted))}"
+            ]
+    return []
+
+
+def words(node, k):
+    """(an argument of an operation, the operation with its line) in a sentence."""
+    place = f"`{shown(node.text)}`{line(node)}"
+    if node.inner:
+        place = f"`{shown(expression(node.frames[0].code, node.frames[0].place))}` in {place}"
+    return f"`{shown(argument(node, k))}`", place
+
+
+def argument(node, k):
+    """The text of an argument of an operation, where that is computed."""
+    parent = node.parents.get(k)
+    if parent is not None and parent.name and not parent.frames:
+        return parent.name
+    try:
+        tree = ast.parse(expression(node.frames[0].code, node.frames[0].place), mode="eval").body
+    except SyntaxError:
+        tree = None
+    parts = []
+    if isinstance(tree, ast.BinOp):
+        parts = [tree.left, tree.right]
+    elif isinstance(tree, ast.UnaryOp):
+        parts = [tree.operand]
+    elif isinstance(tree, ast.Call) and node.own.startswith("."):
+        parts = [tree.func.value]
+    elif isinstance(tree, ast.Call):
+        parts = [part for arg in tree.args for part in (arg.elts if isinstance(arg, (ast.List, ast.Tuple)) else [arg])]
+    if len(parts) == len(node.arrays):
+        return ast.unparse(parts[k])
+    return parent.text if parent is not None and parent.text else "its argument"
+
+
+def shown(text, most=44):
+    """An expression, cut if it is long."""
+    text = text.replace("self.", "")
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def line(node):
+    """Where it stands in the source."""
+    return f" (line {node.seen.line})" if node.seen else ""

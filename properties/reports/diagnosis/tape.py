@@ -1,0 +1,306 @@
+"""What a cell written in NumPy computes, operation by operation, with the text of each in its source."""
+
+import ast
+import linecache
+import sys
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from cellcheck.cells.activations import sigmoid
+from cellcheck.properties.oracles.function import rebound
+from cellcheck.properties.reports.raised import GUESTS, LIBRARIES, WRAPPERS
+
+TINY = 2.0**-100
+FORMS = {"np.tanh": np.tanh, "sigmoid": sigmoid, "1 -": lambda a: 1 - a}  # of what is computed where no tape sees it
+CONTINUED = {  # functions that lose the derivative, or raise, if they are given complex numbers
+    "absolute": lambda a: np.sign(np.real(a)) * a,
+    "fabs": lambda a: np.sign(np.real(a)) * a,
+    "sign": lambda a: np.sign(np.real(a)),
+}
+METHODS = ["sum", "mean", "reshape", "transpose", "dot", "ravel", "squeeze", "swapaxes", "max", "clip", "repeat", "std", "var"]
+
+
+class Untold(Exception):
+    """What a cell computes cannot be followed."""
+
+
+class Node:
+    """An array: given by its name, or computed. value; parents: by position among `arrays`, those that are nodes themselves.
+
+    call(*arrays): computes it again; key: the place in the source, the same at every step; seen: in the function that holds most of the cell; tag: the nearest weight, by which gates in a loop are told apart.
+    """
+
+    def __init__(self, value, name="", call=None, arrays=(), parents=None, frames=(), own=""):
+        self.value, self.name, self.call, self.arrays, self.parents, self.frames = (
+            value,
+            name,
+            call,
+            arrays,
+            parents or {},
+            frames,
+        )
+        near = sorted(self.parents.values(), key=lambda parent: not parent.weight)
+        self.weight, self.tag = False, next((parent.tag for parent in near if parent.tag), "")
+        self.own, self.key = (
+            own,
+            (tuple((at.code, at.place) for at in frames), self.tag if frames else name, own, np.shape(value)),
+        )
+        self.seen, self._slopes = frames[0] if frames else None, {}
+
+    @property
+    def inner(self):
+        """Whether it is computed in a function that the cell calls, such as its sigmoid."""
+        return bool(self.frames) and self.seen is not self.frames[0]
+
+    @property
+    def text(self):
+        """The expression in the cell's own source, or the name."""
+        return self.name or (expression(self.seen.code, self.seen.place) if self.seen else "")
+
+    def slope(self, k, other=None, array=None):
+        """d value / d arrays[k], (entries of value, of arrays[k]); with `array` in place of arrays[other], where that is given."""
+        if (k, other, id(array)) not in self._slopes:
+            arrays = [np.asarray(a) for a in self.arrays]
+            if other is not None:
+                arrays[other] = np.broadcast_to(array, np.shape(arrays[other]))
+            rows, base = [], arrays[k].astype(complex)
+            for index in np.ndindex(base.shape):
+                moved = base.copy()
+                moved[index] += 1j * TINY
+                try:
+                    y = self.call(*arrays[:k], moved, *arrays[k + 1 :])
+                except TypeError as error:
+                    raise Untold(f"{self.text} takes no complex numbers") from error
+                rows.append(np.imag(y).ravel() / TINY)
+            found = np.array(rows).T.reshape(np.size(self.value), base.size)
+            self._slopes[k, other, id(array)] = array, found  # the array is kept, and so is its id
+        return self._slopes[k, other, id(array)][1]
+
+
+class Tape:
+    """nodes: in the order in which they were computed; leaves: of weights, x and states by name; outputs: by name."""
+
+    def __init__(self, g):
+        """g: a Grown. Raises Untold where an output is no node."""
+        self.nodes, self.known = [], {}
+        cell, x, state = g.p.build(g.Cell)
+        given = [self.add(Node(np.array(a, float), name)) for name, a in zip(g.names, (*cell.weights, x, *state))]
+        self.leaves = dict(zip(g.names, given))
+        for node in given[: g.n]:
+            node.weight, node.tag = True, node.name
+        for node in given[g.n :]:
+            for part in (node.value, *(node.value if node.value.ndim == 3 else ())):
+                for change in (lambda a: a, np.transpose, lambda a: a[0], lambda a: a[0, :, None]):
+                    self._lazy(node, part, change)
+        traced = [self.hand(node) for node in given]
+        with np.errstate(all="ignore"):
+            outputs = rebound(cell, traced[: g.n]).apply(*traced[g.n :])
+            self.outputs = {name: self._output(y) for name, y in zip(g.outputs, outputs)}
+        places = {}
+        for code, place, _ in dict.fromkeys(at for node in self.nodes for at in node.frames):
+            places.setdefault(code, set()).add(place)
+        home = max(places, key=lambda code: len(places[code]), default=None)
+        for node in self.nodes:
+            node.seen = next((at for at in node.frames if at.code is home), node.seen)
+
+    def add(self, node):
+        """The node, remembered by what it holds."""
+        self.nodes.append(node)
+        if np.any(node.value):
+            self.known[_bytes(node.value)] = node
+        return node
+
+    def _lazy(self, node, part, change):
+        """A part of an input, as a guest that makes arrays of its own may see it."""
+        if part is node.value and change(part).shape == part.shape and np.array_equal(change(part), part):
+            return
+        k = next((k for k, own in enumerate(node.value) if own is part or np.shares_memory(own, part)), 0)
+        call = change if part is node.value else lambda a: change(a[k])
+        self.known.setdefault(_bytes(change(part)), (call, node))
+
+    def hand(self, node):
+        """The array of a node, which records what is done to it."""
+        array = np.array(node.value).view(Traced)
+        array.node, array.tape = node, self
+        return array
+
+    def find(self, array):
+        """The node of an array, or None of a constant; of a stack of known arrays, a new one."""
+        if isinstance(array, Traced) and array.node is not None:
+            return array.node
+        array = np.asarray(array)
+        if array.dtype.kind != "f" or not np.any(array):
+            return None
+        found = self.known.get(_bytes(array))
+        if isinstance(found, tuple):
+            call, node = found
+            found = self.add(Node(np.array(array), node.name, call, [node.value], {0: node}))
+        if found is None and array.ndim == 2 and isinstance(turned := self.known.get(_bytes(array.T)), Node):
+            return self.add(Node(np.array(array), turned.name, np.transpose, [turned.value], {0: turned}))
+        if found is None and array.ndim > 1:
+            for axis in (0, 1):
+                parts = (
+                    [self.find(np.take(array, k, axis)) for k in range(array.shape[axis])]
+                    if array.ndim == 3 or not axis
+                    else [None]
+                )
+                if parts and None not in parts:
+                    call = lambda *a, axis=axis: np.stack(a, axis)  # noqa: E731
+                    return self.add(Node(np.array(array), "", call, [p.value for p in parts], dict(enumerate(parts))))
+        return found or self._formed(array)
+
+    def _formed(self, array):
+        """The node of an array that is made of a known one out of sight, as in np.tanh(np.array(hs)); None if it is not."""
+        for node in self.nodes if array.size > 1 else ():
+            for name, form in FORMS.items() if node.value.shape == array.shape and node.frames else ():
+                if np.allclose(form(node.value), array, 1e-14, 1e-14):
+                    text = f"{name}({node.text})"
+                    return self.add(Node(np.array(array), text, form, [node.value], {0: node}, node.frames, name))
+        return None
+
+    def _output(self, y):
+        node = self.find(y)
+        if node is None:
+            raise Untold("an output is not computed by NumPy from what is given")
+        return node
+
+    def record(self, name, function, args, kwargs):
+        """The value of function(*args, **kwargs), as a Traced; other results as they are."""
+        function = CONTINUED.get(name, function)
+        arrays = list(_arrays(args))
+        parents = {k: node for k, a in enumerate(arrays) if (node := self.find(a)) is not None}
+        plain = [np.asarray(a) for a in arrays]
+        result = function(*_put(args, iter(plain)), **kwargs)
+        many = isinstance(result, (list, tuple))
+        wrapped = []
+        for part, value in enumerate(result if many else [result]):
+            if not isinstance(value, (np.ndarray, np.floating)) or np.asarray(value).dtype.kind != "f" or not parents:
+                wrapped.append(value)
+                continue
+
+            def call(*arrays, part=part):
+                found = function(*_put(args, iter(arrays)), **kwargs)
+                return found[part] if many else found
+
+            node = Node(np.array(value), "", call, plain, parents, _frames(), f"{name}{part or ''}")
+            wrapped.append(self.hand(self.add(node)))
+        return type(result)(wrapped) if many else wrapped[0]
+
+
+class Traced(np.ndarray):
+    """An array that records what is done to it on its tape."""
+
+    node = tape = None
+
+    def __array_finalize__(self, other):
+        self.tape = getattr(other, "tape", None)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        tape = next(a.tape for a in (*inputs, *(out or ())) if isinstance(a, Traced))
+        inputs = tuple(np.asarray(a) if isinstance(a, int) else a for a in inputs)
+        result = tape.record(ufunc.__name__, getattr(ufunc, method), inputs, kwargs)
+        if out is None:
+            return result
+        np.asarray(out[0])[...] = np.asarray(result)
+        if isinstance(out[0], Traced) and isinstance(result, Traced):
+            out[0].node = result.node
+        return out[0]
+
+    def __array_function__(self, func, types, args, kwargs):
+        kwargs = {k: np.asarray(v) if isinstance(v, Traced) else v for k, v in kwargs.items()}
+        return self.tape.record(func.__name__, func, args, kwargs)
+
+    def __getitem__(self, index):
+        return self.tape.record("part", lambda a: a[index], (self,), {}) if self.tape else super().__getitem__(index)
+
+    def __setitem__(self, index, value):
+        if not self.tape:
+            super().__setitem__(index, value)
+            return
+
+        def put(whole, part):
+            new = np.array(whole, np.result_type(whole, part))
+            new[index] = part
+            return new
+
+        self.node = self.tape.record("put", put, (self, np.asanyarray(value)), {}).node
+        np.asarray(self)[index] = np.asarray(value)
+
+    def __iter__(self):
+        return (self[k] for k in range(len(self)))
+
+    @property
+    def T(self):
+        """Transposed."""
+        return self.tape.record("transpose", np.transpose, (self,), {})
+
+
+def _method(name):
+    def method(self, *args, **kwargs):
+        return self.tape.record(f".{name}", lambda a, *args, **kwargs: getattr(a, name)(*args, **kwargs), (self, *args), kwargs)
+
+    return method
+
+
+for _name in METHODS:
+    setattr(Traced, _name, _method(_name))
+
+
+def _bytes(array):
+    array = np.ascontiguousarray(array, float)
+    return array.shape, array.tobytes()
+
+
+def _arrays(tree):
+    if isinstance(tree, (list, tuple)):
+        for part in tree:
+            yield from _arrays(part)
+    elif isinstance(tree, (np.ndarray, float)):
+        yield tree
+
+
+def _put(tree, arrays):
+    """The tree with other arrays in it."""
+    if isinstance(tree, (list, tuple)):
+        return [_put(part, arrays) for part in tree] if isinstance(tree, list) else tuple(_put(part, arrays) for part in tree)
+    return next(arrays) if isinstance(tree, (np.ndarray, float)) else tree
+
+
+class At(NamedTuple):
+    """code, place in it, line of a frame: a place is (first line, last line, first column, last column)."""
+
+    code: object
+    place: tuple
+    line: int
+
+
+def _frames():
+    """The guest's frames, innermost first."""
+    found, frame = [], sys._getframe(2)
+    while frame is not None:
+        name = frame.f_globals.get("__name__") or ""
+        ours = name.startswith("cellcheck") and (not name.startswith(GUESTS) or name.startswith(WRAPPERS))
+        if not ours and name.partition(".")[0] not in LIBRARIES:
+            found.append(At(frame.f_code, _places(frame.f_code)[frame.f_lasti // 2], frame.f_lineno))
+        elif name == __name__ and frame.f_code.co_name == "__init__":
+            break
+        frame = frame.f_back
+    return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _places(code):
+    return list(code.co_positions())
+
+
+@lru_cache(maxsize=4096)
+def expression(code, place):
+    """The source of the expression at this place, in one line; "" where it is not known."""
+    line, last, start, end = place
+    lines = [linecache.getline(code.co_filename, n).encode() for n in range(line, last + 1)] if start is not None else []
+    text = b"".join(lines)[start : sum(map(len, lines[:-1])) + (end or 0)].decode()
+    try:
+        return ast.unparse(ast.parse(text.strip(), mode="eval"))
+    except SyntaxError:
+        return ""
