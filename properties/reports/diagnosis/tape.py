@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from cellcheck.cells.activations import sigmoid
+from cellcheck.properties.intake.raised import GUESTS, LIBRARIES, WRAPPERS
 from cellcheck.properties.oracles.function import rebound
-from cellcheck.properties.reports.raised import GUESTS, LIBRARIES, WRAPPERS
 
 TINY = 2.0**-100
 FORMS = {"np.tanh": np.tanh, "sigmoid": sigmoid, "1 -": lambda a: 1 - a}  # of what is computed where no tape sees it
