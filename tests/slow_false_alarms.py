@@ -3,24 +3,29 @@
     pytest tests/slow_false_alarms.py                        # or, for a million cases of each:
     CASES=1000000 pytest -n auto tests/slow_false_alarms.py
 
-A case is one block (a gate of a weight, x, or a state) judged on one random problem; the cells have textbook backwards.
+A case is one block (a gate of a weight, x, or a state) judged on one random problem; the cells have textbook backwards. Of the
+modern cells, EXAMPLES examples (20,000) of each group of laws are run.
 """
 
 import os
 from contextlib import suppress
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 import pytest
 from cellcheck.cells import CELLS, GRU
-from cellcheck.cells.modern import FORMS
+from cellcheck.cells.modern import FORMS, MODERN
+from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.oracles import agree, gradients
 from cellcheck.properties.oracles.reference import beside, outputs, roundings
 from cellcheck.properties.oracles.reference import gradients as reference_gradients
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.run import apply, vjp
-from cellcheck.strategies import Problem
+from cellcheck.properties.verdicts.tally import Tally, counting
+from cellcheck.strategies import Problem, problems
 from cellcheck.strategies.problem import REGIMES, SCALES, UPSTREAMS
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import UnsatisfiedAssumption
 
 from cellcheck.options import Options
@@ -29,6 +34,7 @@ from tests.guests.references import KeepingGRU
 from tests.guests.textbook import STEPS, UNROLLED
 
 CASES = int(os.environ.get("CASES", "100000"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "20000"))
 
 
 def problem_of(rng):
@@ -112,3 +118,26 @@ def test_equal_cells_raise_no_alarm(name, dtype, own):
     known = "" if own else ", as if compiled"
     print(f"{name} in {np.dtype(dtype)} beside its reference{known}: {judged} cases, worst error / bound {worst:.2f}")
     assert not alarms, alarms[:5]
+
+
+def run(law, Cell, n):
+    """Run the law on n problems that differ from run to run, and return how many ran."""
+    seen = []
+
+    def check(problem):
+        seen.append(problem)
+        law.check(Cell=Cell, problem=problem)
+
+    quiet = {"database": None, "deadline": None, "phases": [Phase.generate], "suppress_health_check": list(HealthCheck)}
+    settings(max_examples=n, **quiet)(given(problem=problems())(check))()
+    return len(seen)
+
+
+@pytest.mark.filterwarnings("ignore")  # of numbers that overflow
+@pytest.mark.parametrize("group", dict.fromkeys(law.group for law in laws().values() if "reference" not in law.needs))
+def test_modern_cells_hold_every_law(group):
+    """Promises included."""
+    pairs = [(law, Cell) for law in laws().values() if law.group == group for Cell in MODERN if law.applies(Cell)]
+    with counting(Tally()) as tally, np.errstate(all="ignore"):
+        examples = sum(run(law, Cell, ceil(EXAMPLES / len(pairs))) for law, Cell in pairs)
+    print(f"{group} on the modern cells: {examples} examples, worst error / bound {tally.worst:.2f}")

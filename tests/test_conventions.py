@@ -44,7 +44,7 @@ def test_a_shipped_cell_is_recognised(Shipped, said):
 
 
 def written(kind, order, layout, biases="one", variant=None):
-    """A hand-written step cell, forwards only. layout: "row", "column", "[x, h]", "[h, x]" or "ONNX"."""
+    """A hand-written step cell, forwards only. layout: "row", "column", "[x, h]", "[h, x]", "[1, x, h]" or "ONNX"."""
     gates, n, variant = (
         [dict(zip("ifogrun", (*GATES["LSTM"], *GATES["GRU"])))[g] for g in order.split()],
         len(order.split()),
@@ -54,13 +54,14 @@ def written(kind, order, layout, biases="one", variant=None):
     def make(F, S):
         rows = {"x": slice(0, F), "h": slice(F, None)} if layout == "[x, h]" else {"h": slice(0, S), "x": slice(S, None)}
         if layout.startswith("["):
-            weights = {"W": np.zeros((F + S, n * S))}
+            weights = {"W": np.zeros((F + S + layout.startswith("[1"), n * S))}
         elif layout == "row":
             weights = {"Wx": np.zeros((F, n * S)), "Wh": np.zeros((S, n * S))}
         else:
             lead = (1,) if layout == "ONNX" else ()
             weights = {"Wx": np.zeros((*lead, n * S, F)), "Wh": np.zeros((*lead, n * S, S))}
-        bias = {"none": {}, "one": {"b": np.zeros(n * S)}, "two": {"bx": np.zeros(n * S), "bh": np.zeros(n * S)}}[biases]
+        names = {"none": "", "one": "b", "two": "bx bh", "b_hn": "b", "row 0": ""}[biases].split()
+        bias = {name: np.zeros(n * S) for name in names} | ({"bhn": np.zeros(S)} if biases == "b_hn" else {})
         weights |= {"b": np.zeros((1, 2 * n * S))} if layout == "ONNX" else bias
         weights["rows"] = rows
         return {name: w for name, w in weights.items() if name != "rows"}
@@ -68,7 +69,9 @@ def written(kind, order, layout, biases="one", variant=None):
     def blocks(weights, F, S):
         flat = {name: w.reshape(w.shape[-2:]) if w.ndim > 1 and name != "b" else w.reshape(-1) for name, w in weights.items()}
         turned = {name: w.T if w.ndim == 2 and layout in ("column", "ONNX") else w for name, w in flat.items()}
-        x_first = layout == "[x, h]"
+        if biases == "row 0":
+            turned["b"], turned["W"] = turned["W"][0], turned["W"][1:]
+        x_first = layout.endswith("x, h]")
         Wx = turned["Wx"] if "Wx" in turned else turned["W"][:F] if x_first else turned["W"][S:]
         Wh = turned["Wh"] if "Wh" in turned else turned["W"][F:] if x_first else turned["W"][:S]
         found = {}
@@ -78,9 +81,9 @@ def written(kind, order, layout, biases="one", variant=None):
             if biases == "two":
                 half = turned["b"].reshape(2, -1) if layout == "ONNX" else (turned["bx"], turned["bh"])
                 found["bias_x", gate], found["bias_h", gate] = half[0][part], half[1][part]
-            elif biases == "one":
+            elif biases != "none":
                 found["bias", gate] = turned["b"][part]
-        return found
+        return found | ({("bias_h", "candidate"): turned["bhn"]} if biases == "b_hn" else {})
 
     def forward(x, *rest):
         *state, weights = rest
@@ -104,6 +107,8 @@ WRITTEN = [
     (("GRU", "u r n", "row", "one", {"reset": "before", "update": "old"}), "reset gate before the matrix product, h' ="),
     (("GRU", "r u n", "column", "two", {"update": "old"}), "as torch and cuDNN keep them"),
     (("GRU", "u r n", "ONNX", "two", {"reset": "before", "update": "old"}), "as ONNX keeps them"),
+    (("GRU", "r u n", "column", "b_hn", {"update": "old"}), "one bias and b_hn, h' = u h + (1 - u) n, as mlx keeps them"),
+    (("LSTM", "i f o g", "[1, x, h]", "row 0"), "gates i f o g, [1, x, h], one bias"),
 ]
 
 

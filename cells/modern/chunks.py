@@ -31,7 +31,7 @@ class Chunkwise(Unrolled):
     """A sequence cell that takes `chunk` steps at once. The last chunk may be shorter; a row takes `lengths` of the steps.
 
     A subclass names its `Step`, and adds for one chunk, with the batch first, each gate (batch, steps, width):
-    `forward(gates, on, *state)` -> (kept, new states, y), and `backward(kept, d_state, dy)` -> (d_gates, d_state).
+    `forward_chunk(gates, on, *state)` -> (kept, new states, y), and `backward_chunk(kept, d_state, dy)` -> (d_gates, d_state).
     `on`, (batch, steps, 1), is false where a row has ended: there the state must be left as it is.
     """
 
@@ -42,7 +42,7 @@ class Chunkwise(Unrolled):
         x, ys, kept = np.where(on, x, 0), [], []
         for span in self._spans(x):
             gates = [g.swapaxes(0, 1) for g in self.step.gates(x[span])]
-            save, state, y = self.forward(gates, on[span].swapaxes(0, 1), *state)
+            save, state, y = self.forward_chunk(gates, on[span].swapaxes(0, 1), *state)
             kept.append(save)
             ys.append(np.where(on[span], y.swapaxes(0, 1), 0))
         self._cache = x, on, kept
@@ -53,7 +53,7 @@ class Chunkwise(Unrolled):
         *d_state, dys = (d.copy() for d in d_outputs)
         weights, dx = [np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)
         for span, save in reversed(list(zip(self._spans(x), kept))):
-            d_gates, d_state = self.backward(save, d_state, np.where(on[span], dys[span], 0).swapaxes(0, 1))
+            d_gates, d_state = self.backward_chunk(save, d_state, np.where(on[span], dys[span], 0).swapaxes(0, 1))
             d_gates = [np.where(on[span], d.swapaxes(0, 1), 0) for d in d_gates]
             more, dx[span] = self.step.through_gates(x[span], d_gates)
             weights = [total + d for total, d in zip(weights, more)]

@@ -14,7 +14,7 @@ class GatedDeltaChunks(Chunkwise):
 
     Step, kind, state_names = GatedDelta, GatedDelta.kind, GatedDelta.state_names
 
-    def forward(self, gates, on, S):
+    def forward_chunk(self, gates, on, S):
         """One chunk: (kept, (S',), y)."""
         q, k, v, a, b = gates
         (q, _), (k, _), beta = unit(q), unit(k), np.where(on, sigmoid(b), 0)
@@ -27,7 +27,7 @@ class GatedDeltaChunks(Chunkwise):
         kept = gates, (S.copy(), beta, old, D), (A, P, U, rest)
         return kept, (old[:, -1:] * S + turned(D[:, -1, :, None] * k) @ U,), old * (q @ S) + P @ U
 
-    def backward(self, kept, d_state, dy):
+    def backward_chunk(self, kept, d_state, dy):
         """Upstreams for the gates and for the state before the chunk."""
         (q, k, _, a, b), (S, beta, old, D), (A, P, U, rest) = kept
         ((q, q_length), (k, k_length)), [dS_new] = (unit(q), unit(k)), d_state

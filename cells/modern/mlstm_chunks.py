@@ -15,7 +15,7 @@ class MLSTMChunks(Chunkwise):
 
     Step, kind, state_names = MLSTM, MLSTM.kind, MLSTM.state_names
 
-    def forward(self, gates, on, C, n, m):
+    def forward_chunk(self, gates, on, C, n, m):
         """One chunk: (kept, (C', n', m'), y)."""
         q, k, v, i, f, o = gates
         k = k / self.step.keys**0.5
@@ -34,7 +34,7 @@ class MLSTMChunks(Chunkwise):
         kept = gates, (C.copy(), keys, C_new, n_new), (E, P, top[:, -1]), (qC, y, sign, size)
         return kept, (C_new, n_new, M[:, -1]), sigmoid(o) * y
 
-    def backward(self, kept, d_state, dy):
+    def backward_chunk(self, kept, d_state, dy):
         """Upstreams for the gates and for the states before the chunk."""
         (q, k, v, i, f, o), (C, keys, C_new, n_new), (E, P, top), (qC, y, sign, size) = kept
         (dC_new, dn_new, dm_new), k = d_state, k / self.step.keys**0.5

@@ -37,8 +37,8 @@ class RGLRU(Linear):
         speed = softplus(self.Lambda)
         log_a = -self.C * speed * sigmoid(r)
         a, root = np.exp(log_a), np.sqrt(-np.expm1(2 * log_a))
-        slope = np.divide(log_a, root, out=np.zeros_like(root), where=root > 0)
+        slope = log_a / np.where(root > 0, root, 1)
         d = da * a * log_a - db * sigmoid(i) * u * a * a * slope  # of log(-log a): finite where that of a is not
-        d_speed = np.divide(sigmoid(self.Lambda), speed, out=np.ones_like(speed), where=speed > 0)  # of log speed
+        d_speed = sigmoid(self.Lambda) / np.where(speed > 0, speed, 1)  # of log speed
         d_Lambda = d.sum(axis=tuple(range(d.ndim - 1))) * d_speed
         return [db * root * sigmoid(i), d * sigmoid(-r), db * root * u * d_sigmoid(i)], [d_Lambda]

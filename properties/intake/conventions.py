@@ -30,6 +30,10 @@ VARIANTS = {  # how the equations of a kind may differ: the kinds that know it, 
 }
 CLIPS = ("clip", "clip_pre")
 FEATURES, STATE = 4, 3  # sizes at which every role has its own shape
+JOINTS = (  # what one matrix may hold, one below the other; "1" is a row of biases
+    *(("x", "h"), ("h", "x")),
+    *(("1", "x", "h"), ("1", "h", "x"), ("x", "h", "1"), ("h", "x", "1")),
+)
 MATCH = 1e-4  # two conventions differ by 0.01 and more at these problems; what differs by less is for the law of equations
 PROBES = [Problem(2, FEATURES, STATE, seed=seed, scale=0.5, steps=3) for seed in (3, 4)]
 FAR = [Problem(2, FEATURES, STATE, seed=seed, scale=20.0, steps=3, regime="long memory") for seed in (3, 4)]
@@ -56,6 +60,8 @@ FRAMEWORKS = [
     ("ONNX", "GRU", "u r n", "column", "two", OLD),
     ("cuDNN", "GRU", "r u n", "column", "two", OLD[:1]),
     ("TensorFlow 1", "GRU", "r u n", "row, [x, h]", "one", OLD[1:]),
+    ("mlx", "GRU", "r u n", "column", "b_hn", OLD[:1]),
+    ("flax", "GRU", "n r u", "row", "b_hn", OLD[:1]),
     ("torch", "RNN", "n", "column", "two", PLAIN),
     ("ONNX", "RNN", "n", "column", "two", PLAIN),
     ("keras", "RNN", "n", "row", "one", PLAIN),
@@ -67,7 +73,8 @@ NAMES = {re.sub(r"^the |\W", "", name.lower()): name for name, *_ in FRAMEWORKS}
 class Convention:
     """kind, variant: what is computed; orders: of the gates in the weights of x, h and the biases; layout, biases: in words.
 
-    parts: for each weight a tuple of (source, gate, role of its fan-in, position of its gate, index before and after these axes);
+    parts: for each weight a tuple of (source, gate, fan-in, position of its gate, index before and after these axes); a fan-in
+    is (what is side by side in it, which of these), and None for a vector;
     swapped: the states come output first; difference: the largest from what the guest returned; rivals: other Conventions that
     agree with it on everything that the guest takes; but: names of the outputs that are other ones.
     """
@@ -90,14 +97,17 @@ class Convention:
 
     def weight_blocks(self, features, state):
         """For each weight a dict (source, gate) -> index, at these sizes."""
-        fan_in = {"x": np.s_[:features], "h": np.s_[:state], "x first": np.s_[:features], "h second": np.s_[features:]}
-        fan_in |= {"h first": np.s_[:state], "x second": np.s_[state:], "bias": None}
+        sizes = {"1": 1, "x": features, "h": state}
         found = []
         for parts in self.parts:
             blocks = {}
-            for source, gate, role, k, lead, trail in parts:
-                gate_axis, rows = np.s_[k * state : (k + 1) * state], fan_in[role]
-                axes = (gate_axis,) if rows is None else (gate_axis, rows) if self.transposed else (rows, gate_axis)
+            for source, gate, fan_in, k, lead, trail in parts:
+                axes = (np.s_[k * state : (k + 1) * state],)
+                if fan_in:
+                    joint, n = fan_in
+                    start = sum(sizes[name] for name in joint[:n])
+                    rows = np.s_[start : start + sizes[joint[n]]]
+                    axes = (*axes, rows) if self.transposed else (rows, *axes)
                 blocks[source, gate] = (*lead, *axes, *trail)
             found.append(blocks)
         return found
@@ -116,7 +126,7 @@ class Convention:
         extra = [said for key, said in SAID.items() if dict([key]).items() <= self.variant.items()]
         extra += [said.format(self.variant[key]) for key, said in AMOUNTS.items() if self.variant.get(key)]
         extra += [f"but for {' and '.join(self.but)}"] * bool(self.but)
-        biases = {"none": "no bias", "one": "one bias", "two": "two biases"}[self.biases]
+        biases = {"none": "no bias", "one": "one bias", "two": "two biases", "b_hn": "one bias and b_hn"}[self.biases]
         return ", ".join(filter(None, [f"the {self.kind} equations", *gates, joint, words, biases, *extra]))
 
     def frameworks(self):
@@ -322,7 +332,7 @@ def _limited(convention, name, far):
 class Layout:
     """What the shapes say: for each weight its slots.
 
-    A slot is (source, role, place in the order of that source, place on its axis, index before, index after).
+    A slot is (source, fan-in, place in the order of that source, place on its axis, index before, index after).
     """
 
     kind: str
@@ -332,12 +342,10 @@ class Layout:
 
     def ordered(self, orders, variant=None, swapped=False, biases_at=None):
         """The Convention with these orders of the gates of x, h and the biases."""
-        order = {"x": orders[0], "h": orders[1], "bias": orders[2], "bias_x": orders[2], "bias_h": orders[2]}
-        rename = biases_at or {}
+        order = {"x": orders[0], "h": orders[1], **dict.fromkeys(("bias", "bias_x", "bias_h"), orders[2]), "b_hn": ("candidate",)}
+        rename = {"b_hn": "bias_h", **(biases_at or {})}
         parts = tuple(
-            tuple(
-                (rename.get(source, source), order[source][n], role, k, lead, trail) for source, role, n, k, lead, trail in weight
-            )
+            tuple((rename.get(source, source), order[source][n], fan_in, *rest) for source, fan_in, n, *rest in weight)
             for weight in self.slots
         )
         return Convention(self.kind, orders, self.words, self.biases, parts, variant or {}, swapped)
@@ -345,51 +353,53 @@ class Layout:
 
 def layouts(weights):
     """The layouts that the shapes of these weights admit, at FEATURES and STATE."""
-    for words in ("row", "column"):
-        for joint in (("x first", "h second"), ("h first", "x second")):
-            counts, slots = {"x": 0, "h": 0, "bias": 0}, []
-            for w in weights:
-                slots.append([])
-                for source, role, k, lead, trail in _roles(w.shape, words == "column", joint) or [(None,) * 5]:
-                    slots[-1].append((source, role, counts.get(source), k, lead, trail))
-                    counts[source] = counts.get(source, 0) + 1
-            mixed = any(role in joint for weight in slots for _, role, *_ in weight)
-            layout = _layout(counts, slots, words + (f", [{joint[0][0]}, {joint[1][0]}]" if mixed else ""))
-            if layout and (mixed or joint[0] == "x first"):
-                yield layout
+    for words, joint in product(("row", "column"), JOINTS):
+        counts, slots = {"x": 0, "h": 0, "bias": 0}, []
+        for w in weights:
+            slots.append([])
+            for source, fan_in, k, lead, trail in _roles(w.shape, words == "column", joint) or [(None,) * 5]:
+                slots[-1].append((source, fan_in, counts.get(source), k, lead, trail))
+                counts[source] = counts.get(source, 0) + 1
+        mixed = any(fan_in and fan_in[0] == joint for weight in slots for _, fan_in, *_ in weight)
+        if mixed or joint == JOINTS[0]:
+            yield from _layouts(counts, slots, words + (f", [{', '.join(joint)}]" if mixed else ""))
 
 
-def _layout(counts, slots, words):
-    """Number the biases: none, as many as there are gates, or twice as many, those of x first."""
+def _layouts(counts, slots, words):
+    """Number the biases: none, as many as there are gates, or twice as many, those of x first; b_hn first or last of a GRU."""
     n, biases = counts["x"], counts["bias"]
-    if None in counts or n not in KIND_OF or counts["h"] != n or biases not in (0, n, 2 * n):
-        return None
+    hidden = {0: [("none", ())], n: [("one", ())], 2 * n: [("two", range(n, 2 * n))]}.get(biases, [])
+    hidden += [("b_hn", [0]), ("b_hn", [n])] if n == 3 and biases == 4 else []
+    if None in counts or n not in KIND_OF or counts["h"] != n:
+        return
 
-    def named(source, role, p, *rest):
-        if source != "bias" or biases == n:
-            return source, role, p, *rest
-        return "bias_x" if p < n else "bias_h", role, p % n, *rest
+    def named(kind, of_h, source, fan_in, p, *rest):
+        if source != "bias" or kind == "one":
+            return source, fan_in, p, *rest
+        own = {"two": "bias_h", "b_hn": "b_hn"}[kind] if p in of_h else "bias_x"
+        return own, fan_in, sum((q in of_h) == (p in of_h) for q in range(p)), *rest
 
-    arranged = tuple(tuple(named(*slot) for slot in weight) for weight in slots)
-    return Layout(KIND_OF[n], words, {0: "none", n: "one", 2 * n: "two"}[biases], arranged)
+    for kind, of_h in hidden:
+        yield Layout(KIND_OF[n], words, kind, tuple(tuple(named(kind, of_h, *slot) for slot in weight) for weight in slots))
 
 
 def _roles(shape, column, joint):
-    """The slots of one weight: (source, role, gate position on its axis, index before, index after), None if it has no role."""
+    """The slots of one weight: (source, fan-in, gate position on its axis, index before, index after), None if it has no role."""
     F, S, lead = FEATURES, STATE, ()
     if len(shape) == 3 and shape[0] == 1:
         lead, shape = (0,), shape[1:]
     if len(shape) == 1 and shape[0] % S == 0:
-        return [("bias", "bias", k, lead, ()) for k in range(shape[0] // S)]
+        return [("bias", None, k, lead, ()) for k in range(shape[0] // S)]
     if len(shape) != 2:
         return None
     if shape[0] in (1, 2) and shape[1] % S == 0:
-        return [("bias", "bias", k, (*lead, row), ()) for row in range(shape[0]) for k in range(shape[1] // S)]
+        return [("bias", None, k, (*lead, row), ()) for row in range(shape[0]) for k in range(shape[1] // S)]
     if shape[1] == 1 and shape[0] % S == 0:
-        return [("bias", "bias", k, lead, (0,)) for k in range(shape[0] // S)]
+        return [("bias", None, k, lead, (0,)) for k in range(shape[0] // S)]
     fan_in, columns = shape[::-1] if column else shape
-    roles = {F: ("x",), S: ("h",), F + S: joint}.get(fan_in, ())
-    return [(role[0], role, k, lead, ()) for role in roles for k in range(columns // S)] if columns % S == 0 else None
+    held = {F: ("x",), S: ("h",), sum({"1": 1, "x": F, "h": S}[name] for name in joint): joint}.get(fan_in, ())
+    slots = [(name, (held, n), k, lead, ()) for n, name in enumerate(held) for k in range(columns // S)]
+    return [("bias" if name == "1" else name, *rest) for name, *rest in slots] if columns % S == 0 else None
 
 
 def _candidates(layout, orders, spec):
@@ -401,7 +411,7 @@ def _candidates(layout, orders, spec):
     }[layout.kind]
     if spec.variant:
         variants = [spec.variant] if all(layout.kind in VARIANTS[name][0] for name in spec.variant) else []
-    others = {"one": [{"bias": "bias_h"}], "two": [{"bias_x": "bias_h", "bias_h": "bias_x"}], "none": []}[layout.biases]
+    others = {"one": [{"bias": "bias_h"}], "two": [{"bias_x": "bias_h", "bias_h": "bias_x"}]}.get(layout.biases, [])
     two = layout.kind == "LSTM" and len(spec.states) == 2
     for variant, order, swapped in product(variants, orders, (False, True)[: 1 + two]):
         plain = layout.kind != "GRU" or variant.get("reset") == "before"  # all biases of a gate are added up

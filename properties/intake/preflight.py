@@ -29,7 +29,7 @@ from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.run import claimed, outcome
 from cellcheck.strategies import Problem
 
-SIZES = ((1, 1), (2, 3))  # (features, state), at batch 1
+SIZES = ((1, 1), (2, 3), (3, 2))  # (features, state), at batch 1
 PROBES = [Problem(3, 2, 3, steps=4, seed=seed, scale=0.5) for seed in (1, 2, 3)]  # where every weight should have an effect
 KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")

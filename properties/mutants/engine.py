@@ -6,10 +6,18 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
+from cellcheck.cells.modern import MODERN
+
 from cellcheck import cells
 
 HOME = Path(cells.__file__).parent
-ORDER = ("contract", "activations", "rnn", "lstm", "gru", "unroll")  # each imports only from those before it
+ORDER = (  # each imports only from those before it
+    *("contract", "activations", "rnn", "lstm", "gru", "unroll", "modern.gated", "modern.linear", "modern.chunks"),
+    *("modern.peephole_lstm", "modern.projected_lstm", "modern.min_gru", "modern.min_lstm", "modern.rg_lru", "modern.slstm"),
+    *("modern.mlstm", "modern.s6", "modern.gla", "modern.gated_delta"),
+    *("modern.scan", "modern.mlstm_chunks", "modern.gated_delta_chunks"),
+)
+HOMES = {Cell.__name__: Cell.__module__.removeprefix("cellcheck.cells.") for Cell in (*cells.CELLS, *MODERN)}
 
 
 class EditError(Exception):
@@ -21,7 +29,8 @@ class Mutant:
     """A shipped cell with one fault.
 
     name: the fault as a class name; cell: the shipped cell by name; old, new: the edit, `old` found exactly once in the file;
-    fault: what is wrong; source: where it was seen; law: the one that names the fault; file: in cells/, by default the cell's.
+    fault: what is wrong; source: where it was seen; law: the one that names the fault; file: that is edited, by default the
+    cell's, "modern.gated" for cells/modern/gated.py.
     """
 
     name: str
@@ -35,8 +44,8 @@ class Mutant:
 
     @property
     def edited(self):
-        """The name of the edited file in cells/, without .py."""
-        return self.file or ("unroll" if self.cell.startswith("Unrolled") else self.cell.lower())
+        """The edited file, one of ORDER."""
+        return self.file or HOMES[self.cell]
 
     @property
     def cls(self):
@@ -44,37 +53,41 @@ class Mutant:
         return executed(self.cell, self.edited, replaced(self.edited, self.old, self.new), self.name)
 
 
+def path(file):
+    """Where a file of ORDER is."""
+    return HOME / f"{file.replace('.', '/')}.py"
+
+
 @lru_cache
 def text(file):
-    """The source of cells/FILE.py."""
-    return (HOME / f"{file}.py").read_text(encoding="utf-8")
+    """The source of a file of ORDER."""
+    return path(file).read_text(encoding="utf-8")
 
 
 def replaced(file, old, new):
-    """The source of cells/FILE.py with `old`, which is found exactly once, replaced by `new`. Raises EditError."""
+    """The source of the file with `old`, which is found exactly once, replaced by `new`. Raises EditError."""
     source, found = text(file), text(file).count(old)
     if found != 1:
-        raise EditError(f"cells/{file}.py has {old!r} {found} times; wanted once")
+        raise EditError(f"{path(file).relative_to(HOME.parent)} has {old!r} {found} times; wanted once")
     return source.replace(old, new)
 
 
 def executed(cell, file, source, name):
-    """The shipped cell as it would be, had cells/FILE.py this source; the class is called `name`.
+    """The shipped or modern cell as it would be, had this file this source; the class is called `name`.
 
-    cell: "LSTM" or "UnrolledLSTM". Modules that come before the file are the real ones, those after it are executed anew, so
-    that an edited activation or contract reaches the cell.
+    cell: "LSTM", "UnrolledLSTM" or "MLSTMChunks". Whatever imports from the file is executed anew, so that an edited activation
+    or contract reaches the cell.
     """
-    step, modules = cell.removeprefix("Unrolled"), dict[str, ModuleType]()
+    modules: dict[str, ModuleType] = {}
     for other in ORDER[ORDER.index(file) :]:
-        if other in (file, step.lower(), "unroll" if cell != step else file):
+        if other == file or any(f"from cellcheck.cells.{module} import" in text(other) for module in modules):
             modules[other] = _module(other, source if other == file else text(other), modules)
-    Step = getattr(modules.get(step.lower(), cells), step)
-    if cell == step:
-        Step.__name__ = name
-        return Step
-    Unrolled = modules["unroll"].Unroll(Step) if "unroll" in modules else cells.Unroll(Step)
-    Unrolled.__name__ = name
-    return Unrolled
+    step = cell.removeprefix("Unrolled")
+    Made = getattr(modules.get(HOMES[step], cells), step)
+    if cell != step:
+        Made = modules.get("unroll", cells).Unroll(Made)
+    Made.__name__ = name
+    return Made
 
 
 def _module(name, source, modules):
@@ -82,9 +95,7 @@ def _module(name, source, modules):
 
     def importer(target, globals=None, locals=None, fromlist=(), level=0):
         file = target.removeprefix("cellcheck.cells.")
-        if file in modules:
-            return modules[file]
-        return builtins.__import__(target, globals, locals, fromlist, level)
+        return modules[file] if file in modules else builtins.__import__(target, globals, locals, fromlist, level)
 
     module = ModuleType(f"cellcheck.cells.{name}")
     module.__package__ = "cellcheck.cells"

@@ -8,12 +8,13 @@ STEPS = 3
 
 
 def case(Cell, batch, features, state, seed=0):
-    """A cell with standard normal weights / 2, and standard normal inputs: (cell, x, state)."""
+    """A cell with standard normal weights / 2, and standard normal inputs, the modulus where they must be positive."""
     cell, rng = Cell(features, state), np.random.default_rng(seed)
     for w in cell.weights:
         w[...] = rng.standard_normal(w.shape) / 2
     x = rng.standard_normal(((STEPS,) if cell.sequence else ()) + (batch, features))
-    return cell, x, tuple(rng.standard_normal((batch, state)) for _ in cell.state_names)
+    states = {name: rng.standard_normal((batch, *shape)) for name, shape in cell.state_shapes.items()}
+    return cell, x, tuple(np.abs(s) if cell.domains.get(name) == "positive" else s for name, s in states.items())
 
 
 def torch_gradcheck(Cell, fast=False):

@@ -1,17 +1,25 @@
 """Mutants that nobody thought of: every single edit of the syntax tree of a shipped cell's equations, by rule.
 
 An operator, an operand, an index, a constant, an argument, a name or a statement is changed; docstrings, declared names and the
-text of errors are not. Each is executed in process. Those that no law can kill compute the same thing, and EQUIVALENT says why.
+text of errors are not. Each is executed in process. Those that no law can kill compute the same thing, and `equivalent` says why.
 """
 
 import ast
 import copy
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from cellcheck.properties.mutants.engine import executed, text
+from cellcheck.cells.modern import MODERN
+from cellcheck.properties.mutants.engine import HOMES, executed, text
 
-SUBJECTS = {"rnn": ("RNN",), "lstm": ("LSTM",), "gru": ("GRU",), "unroll": ("UnrolledLSTM", "UnrolledRNN")}
+SUBJECTS = {  # file -> cells that are made of it
+    **{"rnn": ("RNN",), "lstm": ("LSTM",), "gru": ("GRU",), "unroll": ("UnrolledLSTM", "UnrolledRNN")},
+    **{HOMES[Cell.__name__]: (Cell.__name__,) for Cell in MODERN},
+    **{"modern.gated": ("RGLRU", "RGLRUScan"), "modern.linear": ("RGLRU",), "modern.scan": ("RGLRUScan",)},
+    **{"modern.rg_lru": ("RGLRU", "RGLRUScan"), "modern.gated_delta": ("GatedDelta", "GatedDeltaChunks")},
+    "modern.chunks": ("GatedDeltaChunks", "MLSTMChunks"),
+}
 SKIPPED = ("__repr__",)
 COMPOUND = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.FunctionDef, ast.ClassDef)
 NAMED = {ast.Name: "id", ast.Attribute: "attr", ast.Subscript: "slice"}  # where a node has the name that it reads
@@ -63,6 +71,21 @@ RENAMED = [  # names and attributes that are easily taken for one another
     ("zeros_like", "ones_like"),
     ("sum", "mean"),
     ("apply", "vjp"),
+    ("q", "k", "v"),
+    ("dq", "dk", "dv"),
+    ("alpha", "beta"),
+    ("n", "n_new"),
+    ("C", "C_new"),
+    ("S", "S_new"),
+    ("h", "h_new"),
+    ("dC", "dC_new"),
+    ("dn", "dn_new"),
+    ("keep", "write"),
+    ("f", "p_f"),
+    ("p_i", "p_f", "p_o"),
+    ("db", "da"),
+    ("sigmoid", "log_sigmoid"),
+    ("softplus", "sigmoid"),
 ]
 
 
@@ -402,3 +425,51 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
         "a list of gradients serves as a tuple does"
     ),
 }
+
+GIVEN = "laws give no options; tests/test_modern.py gives rng and dtype"
+TIE = "at a tie both sides are equal, and there is no derivative"
+ONE = "one gate for each row: the axis has length 1"
+TWO = "of two axes the last is axis 1"
+LIST = "a list, a tuple and a range serve alike"
+EQUIVALENT_BY_RULE = [  # (expression that the key of a mutant of cells/modern has, why it computes the same thing)
+    (
+        r"__init__: self\.b = np\.zeros\(.*np\.ones\(",
+        "a problem fills all weights; tests/test_modern.py holds fresh biases to zero",
+    ),
+    (r"__init__: rng = | -> super\(\)\.__init__\(input_features, state_size, (rng=rng|dtype=dtype)\)$", GIVEN),
+    (
+        r" -> self\.projected = (2|\(input_features \+ 1\) // 2|\(?state_size \+ (1|2)(\) // (1|2))?)$",
+        "a cell of other shapes, which it declares",
+    ),
+    (r" -> .*(swapaxes\(1, 0\)|swapaxes\(a, -2, -1\)|axis=\(2, 1\))", "two axes are exchanged, or summed, in any order"),
+    (r" -> .*\b(v|u|dy|d_sum|B|C|d_recalled)\[:, None\](?! \* C)", "axes that an index does not name are kept"),
+    (r"(gated_delta|mlstm)\._.* -> .*\b(alpha|keep)\[:, None", ONE),
+    (r"mlstm_chunks\..* -> .*\blast\[:, 0, None", ONE),
+    (r"_chunks\..* -> .*(\b0\)|log_f|None\]\)|last)\[\.\.\., -1\]|_chunks\..* -> .*old\[:, -1, -1\]", ONE),
+    (r"np\.eye\(A\.shape\[(1|-2)\]", "A is square"),
+    (r"dn_new \* n_new\)\.sum\(axis=1|log_a\.shape\[1\]", TWO),
+    (r"(old\.real >= i|np\.abs\(nq\.real\) >= least)\.real", TIE),
+    (r" -> .*np\.where\(on, x, (1|-1)\)", MASKED),
+    (r"Gradients\(weights, dx, d_state\)|dp = \[| -> .*axis=-1\), range\(", LIST),
+    (r"chunks\._apply: .* -> .*np\.ones\(self\._output_shapes", "an array without entries"),
+    (r"chunks\._(apply|vjp): .* -> .*(state\[-1\]|weights\[1\]|weights\[-1\])\.dtype", ALIKE),
+    (r"chunks\._vjp: .* -> .*np\.ones\(x\.shape", "every step of dx is written"),
+    (r"for total, d in zip\(more, weights\)", "a sum commutes"),
+    (r"np\.take_along_axis\(G, top\)", "the last axis is the default"),
+    (r"while reach <= len\(a\)", "one more pass has nothing to join"),
+    (r"scan\.Scan: .* -> .*\(Unroll\(Step\),", "the unrolled step, which computes the same numbers"),
+    (r"scan\._apply: .* -> return \(hs\[-1\],", "vjp does not read the last h"),
+    (r"slstm\._apply: .* -> .*\(X, \([fog], f, o, g\)", "vjp does not read i"),
+    (r"slstm\.class: .*\('c', 'n', 'h', 'm'\)", "names in reports: laws go by the position"),
+    (
+        r"slstm\._apply: old = .* -> .*(n\.real == (1|-1),|, np\.inf,)",
+        "laws draw no empty memory, n = 0; tests/test_modern.py kills it with one",
+    ),
+    (r"rg_lru\.through: .* -> .*(root|speed), 2\)", "where this number is the divisor, another factor is 0"),
+]
+
+
+def equivalent(key):
+    """Why the mutant with this key computes the same thing, or None."""
+    rules = EQUIVALENT_BY_RULE if key.startswith("modern.") else []
+    return EQUIVALENT.get(key) or next((reason for rule, reason in rules if re.search(rule, key)), None)

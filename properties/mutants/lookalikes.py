@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cellcheck.cells import lift
 from cellcheck.properties.mutants import guests
-from cellcheck.properties.mutants.engine import EditError, executed, text
+from cellcheck.properties.mutants.engine import HOMES, EditError, executed, text
 from cellcheck.properties.mutants.numerics import LSTM_ACTIVATIONS, RNN_ACTIVATIONS, instead
 
 TAILS = "derivatives_of_the_cell_keep_their_tails"
@@ -37,7 +37,7 @@ class Lookalike:
         """The correct class: the edited one, or the guest of this name, lifted."""
         if not self.edits:
             return lift(getattr(guests, self.name))
-        file = self.file or ("unroll" if self.cell.startswith("Unrolled") else self.cell.lower())
+        file = self.file or HOMES[self.cell]
         source = text(file)
         for old, new in self.edits:
             if old not in source:

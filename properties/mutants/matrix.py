@@ -1,4 +1,4 @@
-"""All mutants, generated mutants and look-alikes under all laws and peers, on all cores."""
+"""All mutants, generated mutants and look-alikes of a catalogue under all laws and peers, on all cores."""
 
 import os
 from dataclasses import dataclass, field
@@ -7,13 +7,16 @@ from itertools import islice
 from multiprocessing import get_context
 
 from cellcheck.cells import CELLS
+from cellcheck.cells.modern import MODERN
 from cellcheck.properties.intake.catalogue import laws
-from cellcheck.properties.mutants import CATALOGUE, CLASSES
-from cellcheck.properties.mutants.generated import EQUIVALENT, SUBJECTS, generated
+from cellcheck.properties.mutants import CLASSES, modern
+from cellcheck.properties.mutants.generated import SUBJECTS, equivalent, generated
 from cellcheck.properties.mutants.judge import examples, killed
 from cellcheck.properties.mutants.lookalikes import LOOKALIKES
 from cellcheck.properties.mutants.peers import PEERS, installed, rejects
+from cellcheck.properties.verdicts.limits import Hang, limited
 
+PATIENCE = 60  # seconds that one law may take on a generated mutant
 QUICK = 10  # examples of a law that does not name the mutant; the one that does has all of them
 FIRST = (  # what kills most comes first: a generated mutant dies once
     "gradients_have_the_shapes_of_their_arrays",
@@ -24,6 +27,36 @@ FIRST = (  # what kills most comes first: a generated mutant dies once
     "each_ragged_row_equals_its_solo_run",
     "a_sequence_is_its_steps",
 )
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What is measured together. cells: what a mutant is made of, in a word; classes: mutants by class of bugs; files: of which
+    all mutants are generated; lookalikes: correct cells; peers: names."""
+
+    cells: str
+    classes: dict
+    files: tuple
+    lookalikes: list
+    peers: tuple
+
+
+CATALOGUES = {  # by the name of the page
+    "kills": Catalogue(
+        "shipped",
+        CLASSES,
+        tuple(file for file in SUBJECTS if not file.startswith("modern")),
+        LOOKALIKES,
+        tuple(name for name in PEERS if name != "RMS ratio"),
+    ),
+    "kills-modern": Catalogue(
+        "modern",
+        modern.CLASSES,
+        tuple(file for file in SUBJECTS if file.startswith("modern")),
+        modern.LOOKALIKES,
+        tuple(name for name in PEERS if name != "fixed data"),
+    ),
+}
 
 
 @dataclass
@@ -55,28 +88,31 @@ class Matrix:
     peers: list
 
 
-def measured(catalogue=CATALOGUE, files=tuple(SUBJECTS), lookalikes=LOOKALIKES, processes=None, per_file=None, quick=QUICK):
-    """The Matrix of these mutants, of all (or the first per_file) generated ones of these files, and of these look-alikes.
+def measured(catalogue, processes=None, per_file=None, quick=QUICK):
+    """The Matrix of a Catalogue, with all (or the first per_file) generated mutants of each file.
 
     processes: 1 for this one only, None for one on each core; quick: examples of a law that does not name the mutant.
     """
-    edits = [(file, k) for file in files for k in range(len(list(generated(file))[:per_file]))]
+    peers = [name for name in catalogue.peers if name in installed()]
+    edits = [(file, k) for file in catalogue.files for k in range(len(list(generated(file))[:per_file]))]
+    mutants = [(bugs, mutant) for bugs, mutants in catalogue.classes.items() for mutant in mutants]
     jobs = [
-        (partial(row, quick=quick), [CATALOGUE.index(mutant) for mutant in catalogue]),
+        (partial(row, peers=peers, quick=quick), mutants),
         (partial(fate, quick=quick), edits),
-        (partial(broken_by, quick=quick), [LOOKALIKES.index(look) for look in lookalikes]),
+        (partial(broken_by, quick=quick), catalogue.lookalikes),
     ]
     rows, fates, broken = _alone(jobs) if processes == 1 else _together(jobs, processes)
-    by_file = {file: dict(f for f, (where, _) in zip(fates, edits) if where == file) for file in files}
-    alarms = {look.name: [n for n in found if n not in look.hazards] for look, found in zip(lookalikes, broken)}
-    hazards = {look.name: [n for n in found if n in look.hazards] for look, found in zip(lookalikes, broken)}
-    return Matrix(rows, by_file, alarms, hazards, [name for name in PEERS if name in installed()])
+    by_file = {file: dict(f for f, (where, _) in zip(fates, edits) if where == file) for file in catalogue.files}
+    looks = list(zip(catalogue.lookalikes, broken))
+    alarms = {look.name: [n for n in found if n not in look.hazards] for look, found in looks}
+    hazards = {look.name: [n for n in found if n in look.hazards] for look, found in looks}
+    return Matrix(rows, by_file, alarms, hazards, peers)
 
 
-def row(k, quick=QUICK):
-    """The Row of the k-th mutant of the catalogue."""
-    mutant = CATALOGUE[k]
-    Cell, bugs = mutant.cls, next(bugs for bugs, mutants in CLASSES.items() if mutant in mutants)
+def row(mutant, peers, quick=QUICK):
+    """The Row of a mutant. mutant: its class of bugs, and itself; peers: names."""
+    bugs, mutant = mutant
+    Cell = mutant.cls
     found = Row(mutant.name, bugs, mutant.cell, mutant.law, mutant.fault, mutant.source)
     for name, law in laws().items():
         if law.applies(Cell):
@@ -84,15 +120,15 @@ def row(k, quick=QUICK):
             death = killed(law, Cell, islice(examples(name), None if name == mutant.law else quick))
             if death:
                 found.deaths[name] = death.examples, death.seconds
-    found.peers = {name: rejects(peer, Cell) for name, peer in installed().items()}
+    found.peers = {name: rejects(installed()[name], Cell) for name in peers}
     return found
 
 
 def fate(edit, quick=QUICK):
     """(key, the law that kills the generated mutant, or why nothing can, or None). edit: (file, position)."""
     mutant = _generated(edit[0])[edit[1]]
-    if mutant.key in EQUIVALENT:
-        return mutant.key, f"equivalent: {EQUIVALENT[mutant.key]}"
+    if reason := equivalent(mutant.key):
+        return mutant.key, f"equivalent: {reason}"
     return mutant.key, first_death(mutant, quick)
 
 
@@ -101,11 +137,14 @@ def first_death(mutant, quick=QUICK):
     order = [laws()[name] for name in (*FIRST, *(name for name in laws() if name not in FIRST))]
     for n in (quick, None):
         for cell in SUBJECTS[mutant.file]:
-            Shipped = next(Cell for Cell in CELLS if Cell.__name__ == cell)
+            Shipped = next(Cell for Cell in (*CELLS, *MODERN) if Cell.__name__ == cell)
             for law in order:
                 try:
-                    if cause := _cause(law, mutant.cls(cell), Shipped, islice(examples(law.name), n)):
-                        return cause
+                    with limited(PATIENCE):
+                        if cause := _cause(law, mutant.cls(cell), Shipped, islice(examples(law.name), n)):
+                            return cause
+                except Hang:
+                    return f"{law.name} does not end"
                 except Exception as error:  # it cannot even be made
                     return f"{type(error).__name__} before any law"
     return None
@@ -118,9 +157,9 @@ def _cause(law, Cell, Shipped, asked):
     return law.name if killed(law, Cell, asked) else None
 
 
-def broken_by(k, quick=QUICK):
-    """The laws that the k-th look-alike breaks."""
-    Cell = LOOKALIKES[k].cls
+def broken_by(look, quick=QUICK):
+    """The laws that the look-alike breaks."""
+    Cell = look.cls
     return [name for name, law in laws().items() if law.applies(Cell) and killed(law, Cell, islice(examples(name), quick))]
 
 

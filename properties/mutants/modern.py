@@ -3,52 +3,17 @@
 They are a catalogue of their own: the cells are verified by `tox`, not by the default run.
 """
 
-from dataclasses import dataclass
+from cellcheck.properties.mutants.engine import Mutant
+from cellcheck.properties.mutants.lookalikes import edited
 
-from cellcheck.cells.modern import MODERN
-from cellcheck.properties.mutants.engine import Mutant, _module, replaced, text
-
-ORDER = (  # each imports only from those before it
-    *("contract", "activations", "unroll", "modern/gated", "modern/linear", "modern/chunks"),
-    *("modern/peephole_lstm", "modern/projected_lstm", "modern/min_gru", "modern/min_lstm", "modern/rg_lru", "modern/slstm"),
-    *("modern/mlstm", "modern/s6", "modern/gla", "modern/gated_delta"),
-    *("modern/scan", "modern/mlstm_chunks", "modern/gated_delta_chunks"),
-)
-HOMES = {Cell.__name__: Cell.__module__.removeprefix("cellcheck.cells.").replace(".", "/") for Cell in MODERN}
 OWN = "our own"
 WEIGHTS, STATE, EQUATIONS, FINITE = "weight_gradients", "state_gradients", "equations_of_the_kind", "outputs_are_finite"
 STEPS, RAGGED = "a_sequence_is_its_steps", "each_ragged_row_equals_its_solo_run"
 
 
-@dataclass(frozen=True)
-class Modern(Mutant):
-    """A modern cell with one fault; `file` is the edited one, in cells/, by default that of the cell."""
-
-    @property
-    def edited(self):
-        """The name of the edited file in cells/, without .py."""
-        return self.file or HOMES[self.cell]
-
-    @property
-    def cls(self):
-        """The broken class."""
-        return executed(self.cell, self.edited, replaced(self.edited, self.old, self.new), self.name)
-
-
-def executed(cell, file, source, name):
-    """The modern cell as it would be, had cells/FILE.py this source; whatever may import from the file is executed anew."""
-    modules: dict = {}
-    for other in ORDER[ORDER.index(file) :]:
-        dotted = other.replace("/", ".")
-        modules[dotted] = _module(dotted, source if other == file else text(other), modules)
-    Cell = getattr(modules[HOMES[cell].replace("/", ".")], cell)
-    Cell.__name__ = name
-    return Cell
-
-
 def of(cell, file=""):
     """A function that makes mutants of this cell: (name, old, new, fault, source, law)."""
-    return lambda *edit: Modern(edit[0], cell, *edit[1:], file)
+    return lambda *edit: Mutant(edit[0], cell, *edit[1:], file)
 
 
 peephole, projected = of("PeepholeLSTM"), of("ProjectedLSTM")
@@ -178,8 +143,8 @@ LINEAR = [
     rg_lru("SlowerDecay", "C = 8.0", "C = 4.0", "the constant is 4", "keras 2cae421", EQUATIONS),
     rg_lru(
         "SlopeByDivision",
-        "np.divide(log_a, root, out=np.zeros_like(root), where=root > 0)",
-        "log_a / root",
+        "np.where(root > 0, root, 1)",
+        "root",
         "0 / 0 where a rounds to 1",
         "candle#1722",
         "gradients_are_finite",
@@ -210,14 +175,14 @@ LINEAR = [
     ),
     rg_lru(
         "SpeedGradientByDivision",
-        "np.divide(sigmoid(self.Lambda), speed, out=np.ones_like(speed), where=speed > 0)",
-        "sigmoid(self.Lambda) / speed",
+        "np.where(speed > 0, speed, 1)",
+        "speed",
         "0 / 0 where softplus(Lambda) underflows",
         "burn#5373",
         "gradients_are_finite",
     ),
-    of("MinGRU", "modern/linear")("DecayLostInState", "(dh * a,))", "(dh,))", "dh is handed back undecayed", "fla#37", STATE),
-    of("RGLRU", "modern/linear")(
+    of("MinGRU", "modern.linear")("DecayLostInState", "(dh * a,))", "(dh,))", "dh is handed back undecayed", "fla#37", STATE),
+    of("RGLRU", "modern.linear")(
         "DecayGradientOfNewState",
         "self.through(dh * h,",
         "self.through(dh * (a * h + dh),",
@@ -225,7 +190,7 @@ LINEAR = [
         "Neuron#181",
         WEIGHTS,
     ),
-    of("MinLSTM", "modern/linear")(
+    of("MinLSTM", "modern.linear")(
         "StateNotCopied",
         "h.copy(), x.copy()",
         "h, x.copy()",
@@ -233,7 +198,7 @@ LINEAR = [
         "97 hand-written cells: aliases",
         "inputs_are_the_callers",
     ),
-    of("GLA", "modern/gated")(
+    of("GLA", "modern.gated")(
         "BiasGradientAveraged",
         "d.sum(axis=tuple(leading))",
         "d.mean(axis=tuple(leading))",
@@ -241,7 +206,7 @@ LINEAR = [
         "mlpack#3679",
         WEIGHTS,
     ),
-    of("MinGRUScan", "modern/gated")(
+    of("MinGRUScan", "modern.gated")(
         "BiasGradientOfFirstStep",
         "d.sum(axis=tuple(leading))",
         "d.reshape(-1, *d.shape[-2:])[:1].sum(axis=(0, 1))",
@@ -568,7 +533,7 @@ SCANS = [
 ]
 
 m_chunks, d_chunks = of("MLSTMChunks"), of("GatedDeltaChunks")
-m_common, d_common = of("MLSTMChunks", "modern/chunks"), of("GatedDeltaChunks", "modern/chunks")
+m_common, d_common = of("MLSTMChunks", "modern.chunks"), of("GatedDeltaChunks", "modern.chunks")
 CHUNKS = [
     d_common(
         "DecaysByQuotients",
@@ -588,8 +553,8 @@ CHUNKS = [
     ),
     d_common(
         "StaleUpstream",
-        "d_gates, d_state = self.backward(",
-        "d_gates, _ = self.backward(",
+        "d_gates, d_state = self.backward_chunk(",
+        "d_gates, _ = self.backward_chunk(",
         "the upstream of the state is not handed from chunk to chunk",
         "mlstm_kernels#10",
         WEIGHTS,
@@ -612,8 +577,8 @@ CHUNKS = [
     ),
     d_common(
         "StateOfFirstChunk",
-        "save, state, y = self.forward(",
-        "save, last, y = self.forward(",
+        "save, state, y = self.forward_chunk(",
+        "save, last, y = self.forward_chunk(",
         "each chunk starts from the initial state",
         "burn#2701",
         STEPS,
@@ -835,66 +800,63 @@ CLASSES = {
 }
 MUTANTS = [mutant for mutants in CLASSES.values() for mutant in mutants]
 
-LOOKALIKES = [  # correct, and unlike the shipped cell: fault says why they look wrong
-    min_gru("UpdateByDifference", "sigmoid(z) * n\n", "(1 - sigmoid(-z)) * n\n", "1 - sigmoid(-z) for sigmoid(z)", OWN, ""),
-    min_lstm(
+LOOKALIKES = [
+    edited("UpdateByDifference", "MinGRU", "1 - sigmoid(-z) for sigmoid(z)", ("sigmoid(z) * n\n", "(1 - sigmoid(-z)) * n\n")),
+    edited(
         "DifferenceOfSoftplus",
-        "d = log_sigmoid(f) - log_sigmoid(i)\n        return",
-        "d = -log_sigmoid(i) + log_sigmoid(f)\n        return",
+        "MinLSTM",
         "the terms in another order",
-        OWN,
-        "",
+        ("d = log_sigmoid(f) - log_sigmoid(i)\n        return", "d = -log_sigmoid(i) + log_sigmoid(f)\n        return"),
     ),
-    rg_lru(
+    edited(
         "ProductOfRoots",
-        ROOT,
-        "np.sqrt(-np.expm1(log_a)) * np.sqrt(1 + np.exp(log_a)) * sigmoid(i) * u",
+        "RGLRU",
         "sqrt(1 - a) sqrt(1 + a)",
-        OWN,
-        "",
+        (ROOT, "np.sqrt(-np.expm1(log_a)) * np.sqrt(1 + np.exp(log_a)) * sigmoid(i) * u"),
     ),
-    slstm("QuotientFirst", "sigmoid(o) * c_new / n_new", "c_new / n_new * sigmoid(o)", "the gate comes last", OWN, ""),
-    mlstm(
+    edited("QuotientFirst", "SLSTM", "the gate comes last", ("sigmoid(o) * c_new / n_new", "c_new / n_new * sigmoid(o)")),
+    edited(
         "NormaliserByMaximum",
-        "np.where(sign == 0, least, sign * nq)\n",
-        "np.where(sign == 0, least, np.sqrt(nq * nq))\n",
+        "MLSTM",
         "sqrt(z^2) for |z|",
-        OWN,
-        "",
+        ("np.where(sign == 0, least, sign * nq)\n", "np.where(sign == 0, least, np.sqrt(nq * nq))\n"),
     ),
-    s6(
+    edited(
         "DecayByPower",
-        "np.exp(-delta[:, :, None] * np.exp(self.A_log)) * h",
-        "np.exp(-np.exp(self.A_log)) ** delta[:, :, None] * h",
+        "S6",
         "exp(A) to the power of Delta",
-        OWN,
-        "",
+        ("np.exp(-delta[:, :, None] * np.exp(self.A_log)) * h", "np.exp(-np.exp(self.A_log)) ** delta[:, :, None] * h"),
     ),
-    gla("GateByRoot", "np.exp(log_sigmoid(a) / self.TAU)", "sigmoid(a) ** (1 / self.TAU)", "a root for exp(log / 16)", OWN, ""),
-    delta(
+    edited(
+        "GateByRoot", "GLA", "a root for exp(log / 16)", ("np.exp(log_sigmoid(a) / self.TAU)", "sigmoid(a) ** (1 / self.TAU)")
+    ),
+    edited(
         "ErasedThenWritten",
-        "S_new = alpha[:, :, None] * S + k[:, :, None] * u[:, None, :]",
-        "S_new = alpha[:, :, None] * (S - sigmoid(b)[:, :, None] * k[:, :, None] * np.einsum('bkv,bk->bv', S, k)[:, None, :]) + k[:, :, None] * (sigmoid(b) * v)[:, None, :]",
+        "GatedDelta",
         "the rule as the paper writes it",
-        OWN,
-        "",
+        (
+            "S_new = alpha[:, :, None] * S + k[:, :, None] * u[:, None, :]",
+            "S_new = alpha[:, :, None] * (S - sigmoid(b)[:, :, None] * k[:, :, None] * np.einsum('bkv,bk->bv', S, k)[:, None, :]) + k[:, :, None] * (sigmoid(b) * v)[:, None, :]",
+        ),
     ),
-    scan(
+    edited(
         "StepByStep",
-        "    reach = 1\n",
-        "    for t in range(1, len(a)):\n        a, b = a.copy(), b.copy()\n        b[t], a[t] = a[t] * b[t - 1] + b[t], a[t] * a[t - 1]\n    return a, b\n    reach = 1\n",
+        "MinGRUScan",
         "no scan at all",
-        OWN,
-        "",
+        (
+            "    reach = 1\n",
+            "    for t in range(1, len(a)):\n        a, b = a.copy(), b.copy()\n        b[t], a[t] = a[t] * b[t - 1] + b[t], a[t] * a[t - 1]\n    return a, b\n    reach = 1\n",
+        ),
     ),
-    d_chunks(
+    edited(
         "InverseOfTheSystem",
-        "np.linalg.solve(np.eye(A.shape[-1], dtype=A.dtype) + A, beta * rest)",
-        "np.linalg.inv(np.eye(A.shape[-1], dtype=A.dtype) + A) @ (beta * rest)",
+        "GatedDeltaChunks",
         "an inverse for a solve",
-        OWN,
-        "",
+        (
+            "np.linalg.solve(np.eye(A.shape[-1], dtype=A.dtype) + A, beta * rest)",
+            "np.linalg.inv(np.eye(A.shape[-1], dtype=A.dtype) + A) @ (beta * rest)",
+        ),
     ),
-    d_common("LongerChunks", "chunk = 4", "chunk = 16", "chunks of 16 steps", OWN, ""),
-    m_common("ChunksOfOneStep", "chunk = 4", "chunk = 1", "chunks of a single step", OWN, ""),
+    edited("LongerChunks", "GatedDeltaChunks", "chunks of 16 steps", ("chunk = 4", "chunk = 16"), file="modern.chunks"),
+    edited("ChunksOfOneStep", "MLSTMChunks", "chunks of a single step", ("chunk = 4", "chunk = 1"), file="modern.chunks"),
 ]

@@ -77,6 +77,7 @@ PEERS = {
     "torch gradcheck": (frameworks.torch_gradcheck, "torch"),
     "torch gradcheck, fast": (frameworks.torch_gradcheck_fast, "torch"),
     "jax check_grads": (frameworks.jax_check_grads, "jax"),
+    "RMS ratio": (rms_ratio, None),
 }
 
 

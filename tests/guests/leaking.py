@@ -86,7 +86,7 @@ class Wandering(RNN):
 
     def vjp(self, d):
         type(self).calls += 1
-        return super().vjp(d * (self.calls % 7 != 0))
+        return super().vjp(d * (self.calls % 4 != 0))  # the pre-flight compares four calls)
 
 
 class ClipsLower(RNN):
