@@ -54,7 +54,7 @@ def test_a_broken_twin_is_refused(Guest):
 
 
 NOTES = {
-    "Heads": "state_size 1 is not divisible by 2 heads; verified with state 2, 4, 8 alone",
+    "Heads": "; verified with state 2, 4, 8 alone",
     "Residual": "verified with as many features as units alone",
     "Stabilised": "not verified: gradients of m, and of any output but h'; those of h' are, over some steps",
     "Times": "verified for dt within the declared domains alone",
