@@ -99,7 +99,7 @@ def test_law_that_is_not_alone_is_not_counted_as_alone():
         Row(name, "numerics", "RNN", "weight_gradients", "", "", deaths)
         for name, deaths in (("Two", both), ("One", {"weight_gradients": (1, 0.1)}))
     ]
-    report = markdown(Matrix(rows, {}, {}, {}, []), CATALOGUES["kills"], 1.0)
+    report = markdown(Matrix(rows, {}, {}, {}, []), CATALOGUES["kills"], 1.0, "kills")
     assert re.search(r"\| weight_gradients \| gradients \| 2 \| 2 \| 1 \|", report)
     assert re.search(r"\| outputs_are_finite \| stability \| 0 \| 1 \| 0 \|", report)
 
