@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cellcheck.cells import CELLS, LSTM
 from cellcheck.properties.intake.catalogue import laws
-from cellcheck.properties.mutants import CATALOGUE, EditError, killed, matrix
+from cellcheck.properties.mutants import CATALOGUE, EditError, killed, matrix, modern
 from cellcheck.properties.mutants import generated as generation
 from cellcheck.properties.mutants.generated import EQUIVALENT, EQUIVALENT_BY_RULE, SUBJECTS, Generated, equivalent, generated
 from cellcheck.properties.mutants.kills import broken, main, markdown, summary
@@ -99,7 +99,7 @@ def test_law_that_is_not_alone_is_not_counted_as_alone():
         Row(name, "numerics", "RNN", "weight_gradients", "", "", deaths)
         for name, deaths in (("Two", both), ("One", {"weight_gradients": (1, 0.1)}))
     ]
-    report = markdown(Matrix(rows, {}, {}, {}, []), CATALOGUES["kills"], 1.0)
+    report = markdown(Matrix(rows, {}, {}, {}, []), CATALOGUES["kills"], 1.0, "kills")
     assert re.search(r"\| weight_gradients \| gradients \| 2 \| 2 \| 1 \|", report)
     assert re.search(r"\| outputs_are_finite \| stability \| 0 \| 1 \| 0 \|", report)
 
@@ -169,3 +169,11 @@ def test_readme_quotes_the_report():
     readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     head, every = (next(line for line in lines if line.startswith(start)) for start in ("| bugs |", "| all |"))
     assert head in readme and every in readme
+
+
+def test_readme_quotes_the_modern_report():
+    """Mutants, and how many of them we kill and the RMS ratio does."""
+    report, readme = ((ROOT / name).read_text(encoding="utf-8") for name in ("docs/kills-modern.md", "README.md"))
+    ours, rms = re.search(r"^\| all \| \d+ \| \*\*(\d+)\*\*.* \*\*(\d+)\*\* \(\d+ %\) \|$", report, re.M).groups()
+    said = "Of (\\d+) mutants of the cells in\\s`cells/modern`, Cellcheck kills (\\d+), and the RMS ratio .* kills (\\d+):"
+    assert re.search(said, readme).groups() == (f"{len(modern.MUTANTS)}", ours, rms)

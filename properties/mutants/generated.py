@@ -358,7 +358,7 @@ _RULES = {
     ast.If: _condition,
 }
 
-BIAS = "a problem fills all weights; meta/test_cells.py holds fresh biases to zero"
+BIAS = "a problem fills all weights; tests/test_cells.py holds fresh biases to zero"
 ORDER = "the order of a dict"
 MASKED = "whatever finite number stands in padding is masked"
 ALIKE = "all states have one shape and one dtype, and so have all weights"
@@ -389,7 +389,7 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     DECLARED + "('kind', 'transposed', 'state_names') if hasattr(Step, name)": ORDER,
     DECLARED + "('kind', 'state_names') if hasattr(Step, name)": "no shipped step is transposed, which is the default",
     "unroll.__init__: self.step = self.Step(input_features, state_size, **options) -> "
-    "self.step = self.Step(input_features, state_size)": "laws give no options; meta/test_cells.py gives rng and dtype",
+    "self.step = self.Step(input_features, state_size)": "laws give no options; tests/test_cells.py gives rng and dtype",
     "unroll.__init__: super().__init__(input_features, state_size) -> super().__init__(input_features, input_features)": (
         "its step has the sizes, and these are only shown"
     ),

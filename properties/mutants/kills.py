@@ -39,7 +39,7 @@ def main(directory=DOCS, *names, catalogues=CATALOGUES, **chosen):
         start, catalogue = perf_counter(), catalogues[name]
         matrix = measured(catalogue, **chosen)
         seconds = perf_counter() - start
-        (directory / f"{name}.md").write_text(markdown(matrix, catalogue, seconds, **chosen), encoding="utf-8")
+        (directory / f"{name}.md").write_text(markdown(matrix, catalogue, seconds, name, **chosen), encoding="utf-8")
         (directory / f"{name}.svg").write_text(kills(matrix, groups(), totals(matrix.rows, matrix.peers)), encoding="utf-8")
         failures = broken(matrix)
         print(*summary(matrix), *failures, f"{name}: {seconds:.0f} s", sep="\n")
@@ -79,7 +79,7 @@ def table(head, rows):
         "",
         "| " + " | ".join(head) + " |",
         "|" + "---|" * len(head),
-        *("| " + " | ".join(map(str, row)) + " |" for row in rows),
+        *("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows),
     ]
 
 
@@ -94,8 +94,8 @@ def summary(matrix):
     return table(["bugs", "mutants", OURS, *matrix.peers], [*lines, ["all", len(matrix.rows), *shares]])
 
 
-def markdown(matrix, catalogue, seconds, processes=None, **_):
-    """The whole report of a Catalogue."""
+def markdown(matrix, catalogue, seconds, name, processes=None, **_):
+    """The whole report of a Catalogue; name: of its picture, without .svg."""
     costs = [row.deaths[row.law] for row in matrix.rows if row.law in row.deaths]
     cost = f"{median(c[0] for c in costs):g} examples and {1000 * median(c[1] for c in costs):.0f} ms" if costs else "nothing"
     lines = [
@@ -108,7 +108,9 @@ def markdown(matrix, catalogue, seconds, processes=None, **_):
         f"all {catalogue.cells} cells.",
         *summary(matrix),
         "",
-        *(f"- **{name}**: {DESCRIBED[name]}" for name in matrix.peers if name in DESCRIBED),
+        *(f"- **{peer}**: {DESCRIBED[peer]}" for peer in matrix.peers if peer in DESCRIBED),
+        "",
+        f"![mutants killed by each law and each checker]({name}.svg)",
         *_generated(matrix),
         *_lookalikes(matrix, catalogue.lookalikes),
         *_laws(matrix),
@@ -134,7 +136,7 @@ def _generated(matrix):
         lives = sum(fate is None for fate in fates.values())
         counts.append([f"cells/{file.replace('.', '/')}.py", len(fates), len(fates) - explained - lives, explained, lives])
     reasons = [
-        [f"`{key}`".replace("|", "\\|"), fate.removeprefix("equivalent: ")]
+        [f"`{key}`", fate.removeprefix("equivalent: ")]
         for fates in matrix.fates.values()
         for key, fate in fates.items()
         if str(fate).startswith("equivalent: ")
