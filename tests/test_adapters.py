@@ -105,7 +105,7 @@ def test_an_example_passes(number, tmp_path, monkeypatch):
 
 
 SAID = {  # what the head of the run says of an example
-    21: "two units are a complex number here; give 1, or 3 and more; verified with state 1, 3, 4, 8 alone",
+    21: "; verified with state 1, 3, 4, 8 alone",
     24: "computes the LSTM equations, gates i f o g, [1, x, h], one bias",
     25: "computes the GRU equations, gates r u n, weights transposed, one bias and b_hn, h' = u h + (1 - u) n, as mlx keeps them",
     29: "verified for x within the declared domains alone",
