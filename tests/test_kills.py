@@ -1,9 +1,11 @@
 """What the command of kills claims: correct look-alikes live, every generated mutant has a fate, the documents are true."""
 
 import ast
+import inspect
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cellcheck.cells import CELLS, LSTM
 from cellcheck.properties.intake.catalogue import laws
@@ -57,7 +59,9 @@ def test_every_reason_is_that_of_a_mutant():
 @pytest.mark.parametrize("key", EXPLAINED)
 def test_equivalent_mutant_lives(key):
     """For one example of the sharpest laws."""
-    mutant = GENERATED[key]
+    mutant, axis = GENERATED[key], inspect.signature(np.take_along_axis).parameters["axis"]
+    if key.endswith("np.take_along_axis(G, top)") and axis.default is axis.empty:
+        pytest.skip("the axis has a default in later versions of NumPy")
     for name in ("equations_of_the_kind", "weight_gradients"):
         assert not any(killed(laws()[name], mutant.cls(cell), ONE) for cell in SUBJECTS[mutant.file])
 
