@@ -33,7 +33,7 @@ def supervise():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the threads of libraries, such as those of BLAS, are idle
         child = os.fork()
-    if child:
+    if child:  # pragma: no cover: only the child is measured
         status = 1
         try:
             status = _mirrored(child, folder)
@@ -46,7 +46,7 @@ def supervise():
     return Journal(folder, "run")
 
 
-def _mirrored(child, folder):
+def _mirrored(child, folder):  # pragma: no cover: runs in the parent
     """Wait for the child, say how it ended if that was not as it should, and return the exit status of the run."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -68,7 +68,7 @@ def _mirrored(child, folder):
     return status
 
 
-def _forward(number, child):
+def _forward(number, child):  # pragma: no cover: runs in the parent
     """Pass a signal on, unless it is an interrupt from the terminal, which reaches the child by itself."""
     with suppress(OSError):
         if number == signal.SIGINT:

@@ -18,6 +18,7 @@ from cellcheck import check, check_port
 from cellcheck.options import OptionError, Options
 from cellcheck.subjects import held, subject
 from tests.guests import references as guests
+from tests.guests.gist import CorrectRNN
 from tests.test_command_line import cellcheck as command
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
@@ -177,6 +178,11 @@ REFUSED = {
     "it takes the states h, the cell c, h": (LSTM, GRU),
     "it computes the RNN equations, the cell those of GRU": (GRU, RNN),
     "its h has the shape (4,), that of the cell (3,)": (guests.Step, guests.Wider),
+    "it returns its sum alone; give a cell with apply": (RNN, CorrectRNN),
+    "it takes state 5, and the cell 3, 4; no size fits both": (
+        lift(RNN, sizes={"state": (3, 4)}),
+        lift(RNN, sizes={"state": (5,)}),
+    ),
     "translate returns arrays [(3,)]; wanted [(7, 3), (3,)]": (lift(RNN, translate=lambda w: [w[1]]), RNN),
     "translate raised KeyError: 'W'": (lift(RNN, translate=lambda w: dict(b=w)["W"]), RNN),
     "cellcheck has no Nothing here; choose from RNN, LSTM": (RNN, "cellcheck:Nothing"),
