@@ -54,6 +54,7 @@ RIGHT = {
     "a pooled initial state": field.PooledRNN,
     "a growing workspace": field.Workspace,
     "float32 inside": field.Float32Inside,
+    "float32 inside, by its precision": lift(field.Float32Inside, choices={}, precision=2.0**-24),
     "a GRU on columns": field.on_columns(field.ColumnGRU),
     "a bias without effect": field.IgnoredBias,
     "dropout of elements": field.dropping(RNN, "elements", choices=ELEMENTS),

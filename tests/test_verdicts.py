@@ -7,6 +7,12 @@ from cellcheck.properties.verdicts.blocks import LOST, Block, identical, within
 NAN = np.array([1.0, np.nan])
 
 
+@pytest.mark.parametrize("got", [[np.inf, 5.0], [1.0, 1.0]])
+def test_an_infinity_does_not_certify_what_is_beside_it(got):
+    """Neither a finite number that is off, nor one in its place."""
+    assert within("a", np.array(got), np.array([np.inf, 1.0]), np.array(10.0)).verdict != "certified"
+
+
 @pytest.mark.parametrize(
     ("got", "note", "said"),
     [

@@ -208,7 +208,7 @@ def _failure(law, folder):
         link = " · ", tag("a", "report", href=os.path.relpath(law["report"], folder.resolve()).replace(os.sep, "/"))
     head = tag("h3", _verdict(law["verdict"]), f": {law['law'].replace('_', ' ')}", *link)
     lines = law["reason"].splitlines()
-    if f" breaks the law {law['law']}" in lines[0]:  # the heading and the link say so
+    if lines and f" breaks the law {law['law']}" in lines[0]:  # the heading and the link say so
         lines = [line.removeprefix("  ") for line in lines[1:] if not line.startswith("  report: ")]
     return joined([head, tag("p", tag("code", law["equation"])), tag("pre", "\n".join(lines))])
 

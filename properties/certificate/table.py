@@ -57,7 +57,7 @@ def sentence(results):
         for verdict in VERDICTS.values()
         if count[verdict]
     )
-    free = ", its equations among them" if whole == "held" and all(_free(ours) for ours in of_cell.values()) else ""
+    free = "; the equations were not verified" if whole == "held" and all(map(_free, of_cell.values())) else ""
     return f"{said}; {rest}{free}" if rest else said
 
 
@@ -128,14 +128,15 @@ def _absent(results):
         kept = [f"{part} {v}" for part, v in verdict.items() if v != "not verified"]
         yield f"gradients of {' and '.join(absent)} NOT verified" + f"; of {', '.join(kept)}" * bool(kept)
 
-    if _free(results):
-        yield "its equations are NOT verified: they are of no known kind, and it has no --reference"
+    if reason := _free(results):
+        yield f"equations NOT verified ({reason}); give --reference to compare with another cell"
 
 
 def _free(results):
-    """Whether no law knows what the cell should compute."""
-    verdicts = {r["law"]: r["verdict"] for r in results}
-    return verdicts.get("equations_of_the_kind") == "not verified" and verdicts.get("equals_the_reference") != "held"
+    """Why no law knows what the cell should compute, or None."""
+    found = {r["law"]: r for r in results}
+    law = found.get("equations_of_the_kind")
+    return law["reason"] if law and law["verdict"] == "not verified" and "equals_the_reference" not in found else None
 
 
 def _reasons(results):

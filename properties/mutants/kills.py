@@ -97,14 +97,14 @@ def summary(matrix):
 def markdown(matrix, catalogue, seconds, name, processes=None, **_):
     """The whole report of a Catalogue; name: of its picture, without .svg."""
     costs = [row.deaths[row.law] for row in matrix.rows if row.law in row.deaths]
-    cost = f"{median(c[0] for c in costs):g} examples and {1000 * median(c[1] for c in costs):.0f} ms" if costs else "nothing"
+    cost = f"{median(c[0] for c in costs):g} and {1000 * median(c[1] for c in costs):.0f} ms" if costs else "none"
     lines = [
         f"# What the laws kill of the {catalogue.cells} cells, and what others kill",
         "",
         f"Written by `tox -e kills` in {seconds:.0f} s on {processes or os.cpu_count()} of {os.cpu_count()} cores, {_versions()}.",
-        f"A mutant is a {catalogue.cells} cell with one edit that recreates a bug seen in the field, or is our own. The law that",
-        f"names its fault has {EXAMPLES} examples, derandomised; any other {QUICK}. It takes {cost} in the",
-        "median to kill a mutant by the law that names it. Every checker sees the same forward and backward, and each peer accepts",
+        f"A mutant is a {catalogue.cells} cell with one edit that recreates a bug seen in the field, or one of our own. The law that",
+        f"names its fault has {EXAMPLES} examples, derandomised; any other {QUICK}. Examples and time until that law kills a mutant, in the",
+        f"median: {cost}. Every checker sees the same forward and backward, and each peer accepts",
         f"all {catalogue.cells} cells.",
         *summary(matrix),
         "",

@@ -210,7 +210,7 @@ class Judge:
         if got == value == 0:
             return replace(block, verdict="trivial")
         if not np.isfinite(got):
-            beyond = abs(value) > self.largest
+            beyond = abs(value) > self.largest * sum(float(np.abs(scale * v).sum()) for *_, v, scale in parts_of(direction))
             return replace(block, verdict="inconclusive" if beyond else "violated", note="overflow" if beyond else block.note)
         close = max(self.certifies, oracle.resolution)
         if block.error <= AGREES * close * abs(value):

@@ -109,7 +109,7 @@ def _probe(case, cell, x, state):
 
 
 def _scale(dtype):
-    """The bias of the state's half of a candidate: so small that tanh(s) = s (1 - s^2 / 3 + ...) is s to 2 ulps; 2^-30 in float64."""
+    """The bias of the state's half of a candidate: so small that tanh(s) is s to 2 units of roundoff; 2^-30 in float64."""
     return 2.0 ** -(3 * (np.finfo(dtype).nmant - 1) // 5)
 
 

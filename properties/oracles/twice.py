@@ -8,6 +8,8 @@ from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import same, within
 from cellcheck.properties.verdicts.run import both
 
+MOST = 1 / 8  # of the largest entry of a row: more than that is no rounding, however many steps there are
+
 
 def agree(Cell, problem, got, expected, size, roundings=None):
     """The blocks of got(problem) against expected(problem), two dicts of named arrays, under the one bound.
@@ -99,7 +101,7 @@ def _at_least(tolerance, unit, value, steps):
     """
     size = np.abs(np.where(np.isfinite(value), value, 0.0))
     row = np.max(size, axis=-1, keepdims=True, initial=0.0) if size.ndim else size
-    return np.maximum(tolerance, unit * np.maximum(2 * size, bound.FACTOR * steps * row))
+    return np.maximum(tolerance, np.maximum(2 * unit * size, min(bound.FACTOR * steps * unit, MOST) * row))
 
 
 def _moves(problem, run, unit, draws):

@@ -133,6 +133,7 @@ def smallest(law, Cell, problem):
     slow = min(SLOW, ENOUGH * took) if took < 1 else 0.0  # more for a cell so large that one call takes long
     if original is None:
         return problem, None
+    first = problem
     if original.block is not None and original.block.severity >= MARGIN:
         subject.draws = subject.few  # a margin leaves no doubt
     if isinstance(problem, Problem):
@@ -148,12 +149,12 @@ def smallest(law, Cell, problem):
     best = subject.failure(literal)
     if not (isinstance(literal, Literal) and best and best.stands_for(original)):
         again = subject.failure(problem)
-        return problem, again and again.error
+        return (problem, again.error) if again else (first, None)
     subject.grant(MINIMISE, slow)
     small = Minimiser(subject, literal, original).run()
     subject.draws = subject.many
     failed = subject.failure(small)
-    return (small, failed.error) if failed else (literal, best.error)
+    return (small, failed.error) if failed and failed.stands_for(original) else (literal, best.error)
 
 
 def reseeded(subject, problem, original):

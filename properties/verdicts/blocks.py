@@ -110,7 +110,7 @@ def within(name, got, expected, bound, note="", unit=0.0):
         error = np.abs(got - expected)
     if not (error <= bound).all() or not np.isfinite(got).all():  # also if there are infinities or NaNs
         error = np.where((got == expected) | _both_nan(got, expected), 0.0, error)
-        error = np.where(np.isinf(got) & np.isfinite(expected), np.nan, error)
+        error = np.where(np.isinf(got) != np.isinf(expected), np.nan, error)
         if not ((error <= bound) | (error == 0)).all():  # where both are NaN, so is a bound
             return _worst(name, got, expected, error, np.broadcast_to(bound, error.shape), note)
         if _both_nan(got, expected).any():
@@ -118,7 +118,7 @@ def within(name, got, expected, bound, note="", unit=0.0):
     k = np.unravel_index(np.argmax(error), error.shape) if error.size else ()
     at = bound if np.ndim(bound) == 0 else np.broadcast_to(bound, error.shape)[k] if error.size else 0.0
     worst = (float(error[k]), float(at)) if error.size else (0.0, 0.0)
-    scale = np.max(np.abs(expected), initial=0.0)
+    scale = np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected))
     close = certifies(max(unit, np.finfo(np.result_type(got, np.float16)).eps / 2)) * scale
     verdict = "trivial" if not np.any(expected) else "certified" if worst[0] <= close else "inconclusive"
     return Block(name, got, expected, *worst, verdict, note=note)

@@ -62,7 +62,7 @@ class Flow:
         if len(self.order) > MOST:
             raise Untold(f"{len(self.order)} operations are too many")
         largest = {(node, k): 0.0 for node in self.order for k in node.parents if node.own.strip(".") in ("max", "amax")}
-        self.constant = {}  # what is subtracted for numerical stability alone: its gradients cancel
+        # what is subtracted for numerical stability alone: its gradients cancel
         if largest and all(same(a, self.straight[name]) for name, a in self.back(largest).items()):
             self.constant = largest
 
@@ -371,6 +371,8 @@ def argument(node, k):
     parent = node.parents.get(k)
     if parent is not None and parent.name and not parent.frames:
         return parent.name
+    if not node.frames:
+        return "its argument"
     try:
         tree = ast.parse(expression(node.frames[0].code, node.frames[0].place), mode="eval").body
     except SyntaxError:
