@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import chart, deaths, elements, gradients, suite
+from bench import before, chart, deaths, elements, gradients, suite
 from bench.checkers import FRAMEWORKS
 from bench.subjects import SIZES
 
 DOCS = Path(__file__).parents[1] / "docs"
-SECTIONS = ("gradients", "mutants", "suite", "elements")
+SECTIONS = ("gradients", "mutants", "suite", "before", "elements")
 
 
 def main(arguments=None):
@@ -145,6 +145,14 @@ processor time in one process (measuring adds some to each part), cells, oracles
 that they are given take {useful:.0f} %:
 """
     return "\n".join(["## The default run of the laws on the shipped cells\n", said, table(("", "seconds", "share"), rows)]), None
+
+
+def before_section():
+    """Whole runs beside those of an earlier commit."""
+    rows = [(kind, f"{now:.2f}", f"{then:.2f}", f"{now / then:.2f}") for kind, (now, then) in before.pairs().items()]
+    said = f"Medians of {before.RUNS} runs of each, in turn; there were fewer laws at {before.COMMIT}.\n"
+    head = ("", "seconds", f"at {before.COMMIT}", "ratio")
+    return "\n".join(["## Whole runs, beside an earlier commit\n", said, table(head, rows)]), None
 
 
 def elements_section():

@@ -80,7 +80,7 @@ def pytest_configure(config):
     from cellcheck.strategies import Literal, Problem
     from hypothesis.internal.conjecture.data import ConjectureData
 
-    from cellcheck import judging, running
+    from cellcheck import judging
 
     config.shares = clock = Shares()
     for owner, name in ((Cell, "apply"), (Cell, "vjp"), (Unrolled, "apply")):
@@ -89,16 +89,18 @@ def pytest_configure(config):
         for name in ("build", "upstreams", "directions"):
             setattr(owner, name, clock.around("building arrays", getattr(owner, name)))
     ConjectureData.draw = clock.around("drawing recipes", ConjectureData.draw)
-    observed = running.limited
+    observed = judging.observed
 
-    @contextmanager
-    def counted(*args):
-        clock.examples += 1
-        with clock.part("oracles and laws"), observed(*args):
-            yield
+    def timed(check, *args, **options):
+        @wraps(check)
+        def counted(**given):
+            clock.examples += 1
+            with clock.part("oracles and laws"):
+                return check(**given)
 
-    running.limited = counted
-    judging.observed = clock.around("Hypothesis", judging.observed)  # what a law spends outside its examples
+        return observed(counted, *args, **options)
+
+    judging.observed = clock.around("Hypothesis", timed)  # what a law spends outside its examples
 
 
 def pytest_unconfigure(config):

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,23 +13,8 @@ import pytest
 from cellcheck import __version__
 from cellcheck.options import Options, add
 
-PLUGINS = ("-p", "cellcheck.plugin", "-p", "cellcheck.__main__", "-p", "no:cacheprovider")
+PLUGINS = ("-p", "cellcheck.plugin", "-p", "cellcheck.__main__", "-p", "cellcheck.forks", "-p", "no:cacheprovider")
 PLAIN = ("-c", os.devnull, "--noconftest", "--assert=plain")  # this package is imported already, and pytest would warn of that
-ALONE = [
-    "-n",
-    "-k",
-    "-m",
-    "-s",
-    "-d",
-    "--dist",
-    "--tx",
-    "--numprocesses",
-    "--co",
-    "--collect-only",
-    "--pdb",
-    "--trace",
-    "--capture",
-]
 
 
 def main(arguments=None):
@@ -42,9 +28,14 @@ def main(arguments=None):
         return 0
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(_cache() / "hypothesis"))
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread for each worker
+    import_module("cellcheck.session")  # and keep it compiled, but nothing beside the user's files
     os.environ["PYTHONDONTWRITEBYTECODE"], sys.dont_write_bytecode = "1", True
-    arguments = [*PLUGINS, *PLAIN, f"--rootdir={Path.cwd()}", *_workers(arguments), *map(_prefixed, arguments)]
-    return int(pytest.main(arguments, plugins=["cellcheck.__main__"]))
+    arguments = [*PLUGINS, *PLAIN, f"--rootdir={Path.cwd()}", *map(_prefixed, arguments)]
+    try:
+        return int(pytest.main(arguments, plugins=["cellcheck.__main__"]))
+    except BrokenPipeError:  # whoever reads it has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 @pytest.hookimpl(wrapper=True)
@@ -62,13 +53,6 @@ def pytest_configure(config):
     if config.args_source == config.ArgsSource.ARGS:
         config.option.cell += config.args
     config.args = []
-
-
-def _workers(arguments):
-    """One worker for each core, unless laws are chosen, output is not captured, examples are few, or pytest is told otherwise."""
-    quick = any(argument.rpartition("=")[2] == "quick" for argument in arguments)
-    names = {argument.partition("=")[0] if argument.startswith("--") else argument[:2] for argument in arguments}
-    return [] if quick or names & set(ALONE) else ["-n", "auto"]
 
 
 def _prefixed(argument):

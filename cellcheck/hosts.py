@@ -35,10 +35,15 @@ class Hosts:
                 f"no answer from {', '.join(silent)}: each host needs ssh (or a socket server), and Python with execnet"
             )
 
+    @property
+    def deadly(self):
+        """The labels of the cells that have lost a law with its worker."""
+        return [self.collector.wanted[law][1] for law in self.lost]
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node):
-        """Tell a new worker which cells have lost a law with its worker: it skips their other laws."""
-        node.workerinput["deadly"] = [self.collector.wanted[law][1] for law in self.lost]
+        """Tell a new worker which cells are deadly: it skips their other laws."""
+        node.workerinput["deadly"] = self.deadly
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodeready(self, node):
@@ -61,17 +66,26 @@ class Hosts:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem, report, sched):
-        """Run the law that a lost worker was running once more; it is a failure the second time, and at once if it hung."""
-        if crashitem not in self.collector.wanted:
-            return
-        words = Words(journal(self.config).folder, report.node.gateway.id)
-        if words.rang or crashitem in self.again:
-            self.lost[crashitem] = "took too long and could not be interrupted" if words.rang else "took its worker down twice"
-            report.longrepr = "\n".join([f"{crashitem} {self.lost[crashitem]}", *words.lines("its process ended")])
-            return
-        self.again[crashitem] = f"worker {report.node.gateway.id} was lost while running it"
+        """Let xdist run the law that a lost worker was running once more."""
+        if self.repeats(report.node.gateway.id, report):
+            sched.mark_test_pending(crashitem)
+
+    def repeats(self, worker, report):
+        """Whether the law that a lost worker was running is to run once more; it is a failure the second time, and at once if it hung.
+
+        worker: the name of its journal; report: that it was lost, which is told whether it was a failure.
+        """
+        law = report.nodeid
+        if law not in self.collector.wanted:
+            return False
+        words = Words(journal(self.config).folder, worker)
+        if words.rang or law in self.again:
+            self.lost[law] = "took too long and could not be interrupted" if words.rang else "took its worker down twice"
+            report.longrepr = "\n".join([f"{law} {self.lost[law]}", *words.lines("its process ended")])
+            return False
+        self.again[law] = f"worker {worker} was lost while running it"
         report.outcome = "rerun"
-        sched.mark_test_pending(crashitem)
+        return True
 
     def pytest_report_teststatus(self, report):
         """An R for a law that is run again."""

@@ -16,14 +16,14 @@ from hypothesis import given, reject
 from hypothesis.errors import UnsatisfiedAssumption
 
 from cellcheck import profiles
-from cellcheck.properties.intake.surroundings import Replaced, restored
+from cellcheck.properties.intake.surroundings import Replaced, restored, returned
 from cellcheck.properties.shrinking import shrinking
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import problems, regimes
 
 ENDINGS = (SkipTest, pytest.skip.Exception, pytest.exit.Exception)
-TOGETHER = 4  # problems for each example of Hypothesis, whose own work costs as much as two of them
+TOGETHER = 20  # problems for each example of Hypothesis, whose own work costs as much as one or two of them
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
 
 
@@ -97,15 +97,18 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
         except ENDINGS as ending:  # raised by the cell; for pytest they would end or skip the law, or end the run
             raise RuntimeError(f"the cell raised {type(ending).__name__}: {ending}") from ending
         finally:
-            os.chdir(home)
+            returned(home)
 
     def judged(Cell, problem):
         run.problems[regimes.of(problem)] += 1
         try:
             with counting(run.tally), np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what a guest warns of is judged by the law of flags
-                with limited(limit):
+                try:
+                    guard.begin()
                     guarded(Cell, problem)
+                finally:
+                    guard.pause()
         except UnsatisfiedAssumption:
             return False
         except (Exception, Hang):
@@ -127,7 +130,8 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
     try:
         with restored():
             try:
-                with profiles.settled(chosen):
+                with profiles.settled(chosen), limited(limit) as guard:
+                    guard.pause()
                     as_test(watched, check, label, chosen)(Cell=Cell)
             except (Exception, Hang) as error:
                 run.error = error

@@ -20,6 +20,8 @@ from cellcheck.properties.reports import overview
 from cellcheck.properties.writing.text import folded
 from cellcheck.subjects import SECONDS, held, named, shipped, subject
 
+PRINTED = 5  # lines of what a cell prints that are shown
+
 
 class Session:
     """A plugin of pytest, registered once something is to be verified.
@@ -49,7 +51,8 @@ class Session:
             self.expected = expected.read(self.options.expected_failures, labels, self.home)
         except (DatabaseError, GuestError) as error:
             raise pytest.UsageError(str(error)) from None
-        config.pluginmanager.register(Hosts(config, self.collector))
+        self.hosts = Hosts(config, self.collector)
+        config.pluginmanager.register(self.hosts)
 
     @property
     def cells(self):
@@ -127,6 +130,7 @@ class Session:
             result |= {"verdict": "expected", "reason": f"expected failure: {report.wasxfail}"}
         elif result["verdict"] in ("broken", "incomplete"):
             report.outcome = "failed"
+            report.sections = [(name, _few(text)) for name, text in report.sections]
             if self.config.get_verbosity() < 2 or not report.longrepr:
                 report.longrepr = "\n".join(folded(result["reason"].splitlines()))
         elif result["verdict"] in ("expected", "hazard") and report.passed:
@@ -141,8 +145,12 @@ class Session:
         self.collector.expect(item.nodeid for item in session.items)
 
     def pytest_runtest_logreport(self, report):
-        """Take what a law said."""
+        """Take what a law said. The first broken one is told at once."""
+        broken = [r for r in self.collector.found.values() if r["verdict"] == "broken"]
         self.collector.take(report)
+        result, terminal = self.collector.found.get(report.nodeid), self.config.pluginmanager.get_plugin("terminalreporter")
+        if result and result["verdict"] == "broken" and not broken and terminal and self.config.get_verbosity() == 0:
+            terminal.write_line("\n" + "\n".join(folded([overview.sentence(result)])))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node, error):
@@ -211,3 +219,10 @@ class Session:
                 yield f"certificate: {write(self.home / name, whole)}"
             except OSError as error:
                 yield f"certificate: {name} is not written: {error.strerror}"
+
+
+def _few(text):
+    """The first lines of what a cell has printed, and how many more there are."""
+    lines = text.splitlines()
+    more = [f"... and {len(lines) - PRINTED} more lines"] if len(lines) > PRINTED else []
+    return "\n".join([*lines[:PRINTED], *more])

@@ -39,11 +39,16 @@ def supervise():
             status = _mirrored(child, folder)
         finally:
             os._exit(status)
-    with suppress(Exception):  # on Linux the child does not outlive the original process
+    bind()
+    return Journal(folder, "run")
+
+
+def bind():
+    """On Linux, do not outlive the process that forked this one."""
+    with suppress(Exception):
         import ctypes
 
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    return Journal(folder, "run")
 
 
 def _mirrored(child, folder):  # pragma: no cover: runs in the parent

@@ -43,6 +43,7 @@ STYLES = sorted(product(SCALES, REGIMES, UPSTREAMS), key=lambda s: (s[0] != SCAL
 BATCHES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 7) * 5 + (32, 65)  # the large ones are rare: one or two in a hundred
 SIZES = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 9)
 STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 3 + (8, 12, 12, 36)  # one in twenty is longer than eight
+SEEDS = range(2**16)
 LONGEST = 10**6  # steps: more than any sequence has
 LARGE = 130  # beyond a block of 128 units
 FEATURES, STATES = SIZES * 2 + (33, LARGE), (*SIZES, 33, LARGE)
@@ -72,9 +73,13 @@ class Problem:
 
     def __repr__(self):
         """The call that makes it; what has its default is left out, but for the sizes."""
-        shown = [f for f in fields(self) if f.name in ("batch", "features", "state") or getattr(self, f.name) != f.default]
-        values = [(f.name, getattr(self, f.name)) for f in shown]
-        return "Problem(" + ", ".join(f"{name}={getattr(value, '__name__', None) or repr(value)}" for name, value in values) + ")"
+        return self._call
+
+    @cached_property
+    def _call(self):
+        values = [(f.name, getattr(self, f.name), f.default) for f in fields(self)]
+        shown = [(name, value) for name, value, default in values if name in ("batch", "features", "state") or value != default]
+        return "Problem(" + ", ".join(f"{name}={getattr(value, '__name__', None) or repr(value)}" for name, value in shown) + ")"
 
     def _key(self, purpose):
         """Seed of a stream: the whole recipe, since Hypothesis repeats seeds far more often than recipes."""
@@ -82,14 +87,14 @@ class Problem:
 
     @cached_property
     def _digest(self):
-        return crc32(repr(self).encode())
+        return crc32(self._call.encode())
 
     def relatives(self, n):
         """n more problems that are drawn from the same lists, with this one as the seed."""
-        rng = np.random.default_rng(self._key(4))
-        for _ in range(n):
-            sizes = (int(choices[rng.integers(len(choices))]) for choices in (BATCHES, FEATURES, STATES, STEPS))
-            yield Problem(*sizes, int(rng.integers(2**16)), *STYLES[rng.integers(len(STYLES))])
+        lists = (BATCHES, FEATURES, STATES, STEPS, SEEDS, STYLES)
+        for drawn in np.random.default_rng(self._key(4)).integers([len(one) for one in lists], size=(n, len(lists))).tolist():
+            *sizes, style = (one[k] for one, k in zip(lists, drawn))
+            yield Problem(*sizes, *style)
 
     def fitted(self, Cell):
         """This problem at sizes that the cell takes: each that is not declared is replaced by one that is."""
@@ -367,7 +372,7 @@ def problems():
         st.sampled_from(FEATURES),
         st.sampled_from(STATES),
         st.sampled_from(STEPS),
-        st.integers(0, 2**16),
+        st.integers(0, SEEDS[-1]),
         st.sampled_from(STYLES),
     ).map(lambda drawn: Problem(*drawn[:5], *drawn[5]))
 

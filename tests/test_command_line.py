@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cellcheck import __version__
-from cellcheck.__main__ import _prefixed, _workers, main
+from cellcheck.__main__ import _prefixed, main
 from cellcheck.options import OptionError, Options
 
 ROOT = Path(__file__).parents[1]
@@ -140,24 +140,6 @@ def test_our_options_go_with_and_without_their_prefix():
     wanted = given[:]
     wanted[0], wanted[2], wanted[4] = "--cell-limit", "--cell-limit=30", "--cell-expected-failures=a"
     assert list(map(_prefixed, given)) == wanted
-
-
-@pytest.mark.parametrize(
-    ("given", "workers"),
-    [
-        ([], True),
-        (["a.py:A", "-x", "--cov=.", "-v"], True),
-        (["--profile", "quick"], False),
-        (["--cell-profile=quick"], False),
-        (["-k", "gradients"], False),
-        (["-n2"], False),
-        (["--numprocesses=2"], False),
-        (["--collect-only"], False),
-    ],
-)
-def test_workers_are_started_where_that_saves_time(given, workers):
-    """One for each core; few examples or a choice of laws are faster without."""
-    assert _workers(given) == ["-n", "auto"] * workers
 
 
 @pytest.mark.parametrize("limit", [0, -1, "nan", float("inf"), "soon", None])

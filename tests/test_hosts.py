@@ -25,7 +25,8 @@ def held(hosts, law, host):
 
 def crashed(hosts, law):
     """(outcome, whether it is to run again) of a law whose worker was lost."""
-    again, report = [], SimpleNamespace(outcome="failed", node=SimpleNamespace(gateway=SimpleNamespace(id="gw1")))
+    again, node = [], SimpleNamespace(gateway=SimpleNamespace(id="gw1"))
+    report = SimpleNamespace(nodeid=law, outcome="failed", node=node)
     hosts.pytest_handlecrashitem(law, report, SimpleNamespace(mark_test_pending=again.append))
     return report.outcome, again == [law]
 

@@ -50,15 +50,18 @@ def restored(out=None, err=None):
             sys.stdout, sys.stderr = streams
             if np.geterr() != handling:
                 changed.append("the floating-point error handling of NumPy")
-            if _directory() != home:
+            if returned(home):
                 changed.append("the working directory")
-                os.chdir(home)
             if not all(map(is_, map(vars(np).get, numpy), numpy.values())):
                 replaced = [f"numpy.{name}" for name, value in numpy.items() if vars(np).get(name) is not value]
                 vars(np).update(numpy)
                 raise Replaced(f"replaces {', '.join(replaced)}")
 
 
-def _directory():
+def returned(home):
+    """Whether the working directory was another one than `home`; it is home now."""
     with suppress(FileNotFoundError):  # it has been removed
-        return os.getcwd()
+        if os.getcwd() == home:
+            return False
+    os.chdir(home)
+    return True

@@ -30,6 +30,12 @@ def finding(case):
     return {"sentences": case.sentences, "blame": case.blames()[0], "path": path, "page": page, "name": case.short_label}
 
 
+def sentence(result):
+    """A broken law in one line."""
+    what = result["finding"]["blame"] if result.get("finding") else result["reason"].partition("\n")[0]
+    return line(f"{result['law']}: {what}")
+
+
 def told(terminalreporter, results):
     """The overview in the terminal, before the single failures, which it cuts short."""
     said = list(lines(results))
@@ -82,7 +88,7 @@ def shortened(reports, results):
         for key, value in getattr(report, "user_properties", ()):
             if key == "cellcheck" and value.get("finding") and id(value) not in first:
                 page = value["finding"]["page"]
-                said = [f"{value['law']}: {value['finding']['blame']}", *([f"report: {page}"] if page else [])]
+                said = [sentence(value), *([f"report: {page}"] if page else [])]
                 report.longrepr = "\n".join(folded(said))
 
 

@@ -37,6 +37,21 @@ class limited:
             self.end, self.outer_end = monotonic() + self.seconds, self._end_of_outer(left)
             signal.signal(signal.SIGALRM, self._ring)
             self._wait()
+        return self
+
+    def pause(self):
+        """No limit until it begins again; a handler costs as much as an example of a small cell, and so is set once for many."""
+        self.end = inf
+        if self.active:
+            self._wait()
+
+    def begin(self):
+        """So many seconds from now on."""
+        if self.active:
+            if signal.getsignal(signal.SIGALRM) != self._ring:  # a guest has set its own
+                signal.signal(signal.SIGALRM, self._ring)
+            self.end, self.rung = monotonic() + self.seconds, False
+            self._wait()
 
     def __exit__(self, *_):
         self.leaving = True
@@ -48,7 +63,8 @@ class limited:
 
     def _wait(self):
         """Ring when the earlier of both limits ends."""
-        signal.setitimer(signal.ITIMER_REAL, max(min(self.end, self.outer_end) - monotonic(), 1e-6))
+        end = min(self.end, self.outer_end)
+        signal.setitimer(signal.ITIMER_REAL, max(end - monotonic(), 1e-6) if end < inf else 0)
 
     def _end_of_outer(self, left):
         """When the outer limit or timer rings. left: its seconds; a limit knows better, since its ring may be on its way."""

@@ -1,0 +1,186 @@
+"""The workers of the command: forks of a process that has imported everything and loaded the cells. A plugin of pytest.
+
+A worker of pytest-xdist imports and checks everything again, which takes longer than its share of the laws of most cells. A fork
+is there at once. To pytest-xdist are left other hosts, other systems than Linux, processes that have threads, which a fork would
+lack, and those whose coverage is measured, which a fork would not tell.
+"""
+
+import os
+import sys
+import warnings
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import wait
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+
+from cellcheck.journal import JOURNAL, Journal, journal
+from cellcheck.supervisor import bind
+
+THREADS = Path("/proc/self/task")  # a folder for each, those of compiled code included
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    """One worker for each core, or as many as -n says: forks if that is possible, else those of pytest-xdist, unless laws are few."""
+    option = config.option
+    if option.collectonly or option.usepdb or option.trace or option.capture == "no":
+        return
+    chosen = option.numprocesses is not None or option.dist != "no" or option.tx
+    if not chosen:
+        option.numprocesses, option.dist = "auto", "load"
+        option.tx = ["popen"] * config.hook.pytest_xdist_auto_num_workers(config=config)
+    if option.dist != "load" or set(option.tx) != {"popen"}:
+        return
+    journal(config).begin("starting workers")  # and no thread of its alarm any more
+    few = option.keyword or option.markexpr or option.cell_profile == "quick"
+    measured = "coverage" in sys.modules and sys.modules["coverage"].Coverage.current()
+    if THREADS.is_dir() and len(list(THREADS.iterdir())) == 1 and not measured:
+        config.pluginmanager.register(Forks(config, len(option.tx)))
+        option.tx, option.dist = [], "no"
+    elif few and not chosen:
+        option.tx, option.dist, option.numprocesses = [], "no", None
+
+
+@dataclass
+class Worker:
+    """A forked process. pid: its own; name: of its journal; test: the number of the one it runs."""
+
+    pid: int
+    name: str
+    test: int
+
+    def end(self):
+        """Kill it, and wait for that."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+class Forks:
+    """Runs the tests of a session in forked processes. Each takes the next test when it has done one.
+
+    number: of processes; waiting: numbers of the tests that none has taken yet; running: a Worker for each pipe; begun: how many
+    there have been.
+    """
+
+    def __init__(self, config, number):
+        """config: pytest's."""
+        self.config, self.number, self.waiting, self.running, self.begun = config, number, deque(), {}, 0
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session):
+        """In the place of pytest's own loop, unless that has something to say."""
+        if session.testsfailed:
+            return None
+        if reporter := self.config.pluginmanager.get_plugin("terminalreporter"):
+            reporter.showfspath = False
+        self.waiting = deque(range(len(session.items)))
+        try:
+            while self.waiting or self.running:
+                while self.waiting and len(self.running) < self.number:
+                    self._fork(session)
+                for pipe in wait(list(self.running)):
+                    self._hear(session, pipe)
+                    if session.shouldfail:
+                        raise session.Failed(session.shouldfail)
+                    if session.shouldstop:
+                        raise session.Interrupted(session.shouldstop)
+        finally:
+            for worker in self.running.values():
+                worker.end()
+        return True
+
+    def _fork(self, session):
+        """Begin a process with the next test."""
+        (ours, theirs), test, name = Pipe(), self.waiting.popleft(), f"fork{self.begun}"
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pid = os.fork()
+        if not pid:
+            try:
+                ours.close()
+                _work(session, theirs, name, test)
+            except KeyboardInterrupt:
+                theirs.send("interrupted")
+            finally:
+                os._exit(0)
+        theirs.close()
+        self.begun += 1
+        self.running[ours] = Worker(pid, name, test)
+        self._awake.collector.workers = max(self._awake.collector.workers, len(self.running))
+
+    @property
+    def _awake(self):
+        """What knows the cells and takes the results."""
+        return self.config.pluginmanager.get_plugin("cellcheck.session")
+
+    def _hear(self, session, pipe):
+        """Take what a process has sent: a report, None when it wants a test, or a text if it was interrupted. Or it has ended."""
+        worker = self.running[pipe]
+        try:
+            said = pipe.recv()
+            if said is None:
+                worker.test = self.waiting.popleft() if self.waiting else None
+                pipe.send(worker.test)
+        except (EOFError, OSError):
+            said, item = None, session.items[worker.test]
+            self._lose(worker, item)
+        if isinstance(said, str):
+            raise KeyboardInterrupt
+        if said:
+            self.config.hook.pytest_runtest_logreport(
+                report=self.config.hook.pytest_report_from_serializable(config=self.config, data=said)
+            )
+        elif worker.test is None:
+            self.running.pop(pipe)
+            worker.end()
+
+    def _lose(self, worker, item):
+        """A process has ended while it ran a test: run that again, or make it a failure."""
+        test, worker.test = worker.test, None
+        report = pytest.TestReport(
+            item.nodeid, item.location, {}, "failed", f"its process ended while it ran {item.nodeid}", "???"
+        )
+        hosts = self._awake.hosts
+        if hosts.repeats(worker.name, report):
+            self.waiting.appendleft(test)
+        for cell in self._awake.cells:
+            cell.deadly = cell.label in hosts.deadly
+        self.config.hook.pytest_runtest_logreport(report=report)
+
+
+def _work(session, pipe, name, test):
+    """In a forked process: run one test after the other, and send the reports."""
+    config, manager = session.config, session.config.pluginmanager
+    bind()
+    config.stash[JOURNAL] = Journal(journal(config).folder, name)
+    journal(config).catch()
+    capture = manager.get_plugin("capturemanager")
+    capture.stop_global_capturing()  # into a file that all would write
+    capture.start_global_capturing()
+    capture.suspend_global_capture()
+    manager.unregister(name="terminalreporter")
+    manager.register(Sender(config, pipe))
+    while test is not None:
+        config.hook.pytest_runtest_protocol(item=session.items[test], nextitem=None)
+        pipe.send(None)
+        test = pipe.recv()
+
+
+class Sender:
+    """A plugin of a forked process: send each report to the first process."""
+
+    def __init__(self, config, pipe):
+        """config: pytest's."""
+        self.config, self.pipe = config, pipe
+
+    def pytest_runtest_logreport(self, report):
+        """Send it."""
+        self.pipe.send(self.config.hook.pytest_report_to_serializable(config=self.config, report=report))

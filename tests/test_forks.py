@@ -1,0 +1,101 @@
+"""The workers of the command: forks where that is possible, else those of pytest-xdist, unless laws are few."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from cellcheck import forks
+from tests.test_command_line import cellcheck
+
+GUEST = """
+import numpy as np
+
+class RNN:
+    def __init__(self, features, state):
+        self.W, self.U, self.b = np.full((features, state), .3), np.full((state, state), .2), np.zeros(state)
+        self.weights = [self.W, self.U, self.b]
+
+    def apply(self, x, h):
+        print("one line of", type(self).__name__)
+        y = np.tanh(x @ self.W + h @ self.U + self.b)
+        self.cache = x.copy(), h.copy(), y
+        return (y.copy(),)
+
+    def vjp(self, d):
+        x, h, y = self.cache
+        z = d * (1 - y**2)
+        return [x.T @ z, h.T @ z, z.sum(0)], z @ self.W.T, [z @ self.U.T]
+
+class Wrong(RNN):
+    def vjp(self, d):
+        W, x, h = super().vjp(d)
+        return W[:2] + [2 * W[2]], x, h
+"""
+
+
+class Config(SimpleNamespace):
+    """What the plugin reads and changes of pytest's config."""
+
+    def __init__(self, **option):
+        """option: what differs from a run without options."""
+        plain = {"tx": [], "dist": "no", "numprocesses": None, "keyword": "", "markexpr": "", "cell_profile": "default"}
+        plain |= {"collectonly": False, "usepdb": False, "trace": False, "capture": "fd"}
+        workers = SimpleNamespace(pytest_xdist_auto_num_workers=lambda config: 3)
+        super().__init__(option=SimpleNamespace(**plain | option), stash={}, hook=workers, registered=[])
+        self.pluginmanager = SimpleNamespace(register=self.registered.append)
+
+
+@pytest.fixture(params=[1, 4], ids=["alone", "with threads"])
+def threads(request, tmp_path, monkeypatch):
+    """How many threads this process seems to have; nothing measures coverage."""
+    for number in range(request.param):
+        (tmp_path / str(number)).mkdir()
+    monkeypatch.setattr(forks, "THREADS", tmp_path)
+    monkeypatch.setitem(forks.sys.modules, "coverage", SimpleNamespace(Coverage=SimpleNamespace(current=lambda: None)))
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("option", "number", "without"),
+    [
+        ({}, 3, 3),
+        ({"keyword": "gradients"}, 3, 0),
+        ({"cell_profile": "quick"}, 3, 0),
+        ({"numprocesses": 2, "tx": ["popen"] * 2, "dist": "load", "keyword": "gradients"}, 2, 2),
+        ({"numprocesses": 0}, 0, 0),
+        ({"collectonly": True}, 0, 0),
+        ({"capture": "no"}, 0, 0),
+    ],
+    ids=str,
+)
+def test_workers_are_started_where_that_saves_time(threads, option, number, without):
+    """number: of forks; without: of workers of pytest-xdist where there can be no forks."""
+    config = Config(**option)
+    forks.pytest_configure(config)
+    forked = [plugin.number for plugin in config.registered]
+    assert forked == ([number] if threads == 1 and number else [])
+    assert len(config.option.tx) == (0 if forked else without)
+    assert (config.option.dist != "no") == bool(config.option.tx)
+
+
+def test_hosts_are_left_to_xdist(threads):
+    """And so is any other choice of workers."""
+    config = Config(tx=["popen", "ssh=alpha"], dist="load")
+    forks.pytest_configure(config)
+    assert not config.registered and config.option.tx == ["popen", "ssh=alpha"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_results_of_all_processes_are_told(tmp_path):
+    """Each law once, the first broken one at once, little of what cells print, and a stop after the first failure."""
+    (tmp_path / "guest.py").write_text(GUEST)
+    options = ("--profile", "quick", "--reports=", "-k", "gradients and not float32", "-n2")
+    run = cellcheck(tmp_path, "guest.py:RNN", "guest.py:Wrong", *options)
+    assert run.returncode == 1 and not run.stderr
+    before, _, after = run.stdout.partition("FAILURES")
+    assert "\nweight_gradients: b[" in before
+    assert "BROKEN: 1 law of 2 cells; 11 held" in after
+    assert run.stdout.count("one line of Wrong") == 5 and " more lines" in after
+    stopped = cellcheck(tmp_path, "guest.py:Wrong", *options, "-x")
+    assert stopped.returncode != 0 and "INCOMPLETE" in stopped.stdout
