@@ -96,6 +96,6 @@ def test_results_of_all_processes_are_told(tmp_path):
     before, _, after = run.stdout.partition("FAILURES")
     assert "\nweight_gradients: b[" in before
     assert "BROKEN: 1 law of 2 cells; 11 held" in after
-    assert run.stdout.count("one line of Wrong") == 5 and " more lines" in after
+    assert run.stdout.count("one line of Wrong") == 6 and " more lines" in after
     stopped = cellcheck(tmp_path, "guest.py:Wrong", *options, "-x")
     assert stopped.returncode != 0 and "INCOMPLETE" in stopped.stdout
