@@ -145,7 +145,7 @@ def test_a_call_that_takes_too_long_is_no_smaller_case(monkeypatch):
         while True:
             pass
 
-    monkeypatch.setattr(shrinking, "LONGEST", 0.01)
+    monkeypatch.setattr(shrinking, "EXAMPLE", 0.01)
     assert shrinking.Subject(law, None).failure(Problem()) is None
 
 
