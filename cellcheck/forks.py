@@ -122,19 +122,21 @@ class Forks:
         return self.config.pluginmanager.get_plugin("cellcheck.session")
 
     def _hear(self, session, pipe):
-        """Take what a process has sent: a report, None when it wants a test, or a text if it was interrupted. Or it has ended."""
-        worker = self.running[pipe]
+        """Take what a process has sent: a report, which cells hang when it wants a test, or a text if it was interrupted. Or it has ended."""
+        worker, cells = self.running[pipe], self._awake.cells
         try:
             said = pipe.recv()
-            if said is None:
+            if isinstance(said, list):
                 worker.test = self.waiting.popleft() if self.waiting else None
-                pipe.send(worker.test)
+                for cell in cells:
+                    cell.hung |= cell.label in said
+                pipe.send((worker.test, [cell.label for cell in cells if cell.hung]))
         except (EOFError, OSError):
             said, item = None, session.items[worker.test]
             self._lose(worker, item)
         if isinstance(said, str):
             raise KeyboardInterrupt
-        if said:
+        if isinstance(said, dict):
             self.config.hook.pytest_runtest_logreport(
                 report=self.config.hook.pytest_report_from_serializable(config=self.config, data=said)
             )
@@ -168,10 +170,13 @@ def _work(session, pipe, name, test):
     capture.suspend_global_capture()
     manager.unregister(name="terminalreporter")
     manager.register(Sender(config, pipe))
+    cells = manager.get_plugin("cellcheck.session").cells
     while test is not None:
         config.hook.pytest_runtest_protocol(item=session.items[test], nextitem=None)
-        pipe.send(None)
-        test = pipe.recv()
+        pipe.send([cell.label for cell in cells if cell.hung])
+        test, hung = pipe.recv()
+        for cell in cells:
+            cell.hung |= cell.label in hung
 
 
 class Sender:

@@ -76,7 +76,7 @@ def test_a_guest_that_hangs_or_exits_does_not_take_the_run_down(tmp_path):
     """The law says so, the other laws of the one that hangs are skipped, those of the next guest run."""
     test_guests.planted(tmp_path, {"guest.py": test_guests.CELL + WILD})
     arguments = [f"guest.py:{name}" for name in ("Hangs", "Exits", "CorrectRNN")]
-    code, text = test_guests.run(tmp_path, *arguments, "--limit", "0.5", "-k", "weight_gradient", "-v")
+    code, text = test_guests.run(tmp_path, *arguments, "-n1", "--limit", "0.5", "-k", "weight_gradient", "-v")
     assert code == 1, text
     assert "took more than" in text and "SystemExit" in text and "hung in an earlier law" in text
     assert "test_weight_gradients[guest.py:CorrectRNN] PASSED" in text

@@ -98,4 +98,4 @@ def test_results_of_all_processes_are_told(tmp_path):
     assert "BROKEN: 1 law of 2 cells; 11 held" in after
     assert run.stdout.count("one line of Wrong") == 6 and " more lines" in after
     stopped = cellcheck(tmp_path, "guest.py:Wrong", *options, "-x")
-    assert stopped.returncode != 0 and "INCOMPLETE" in stopped.stdout
+    assert stopped.returncode != 0 and "stopping after 1 failures" in stopped.stdout
