@@ -254,6 +254,8 @@ class Minimiser:
                 self._round(k)
             for k in self._order():
                 for j in np.flatnonzero(np.asarray(_parts(self.literal)[k])):
+                    if self.subject.spent():
+                        return self.literal
                     self._simplify(k, int(j))
             if before is self.literal:
                 break
@@ -267,6 +269,8 @@ class Minimiser:
 
     def _try(self, k, indices, values):
         """Put values at the flat indices of part k, if the law still fails as it should."""
+        if self.subject.spent():
+            return False
         old = np.asarray(_parts(self.literal)[k])
         new = np.array(old)
         new.flat[indices] = values
@@ -285,6 +289,8 @@ class Minimiser:
 
     def _zero(self, k, indices):
         """Zero all of these, else halves of them, and so on."""
+        if self.subject.spent():
+            return
         indices = indices[np.ravel(_parts(self.literal)[k])[indices] != 0]
         if not indices.size or self._try(k, indices, 0) or indices.size == 1:
             return
