@@ -83,10 +83,12 @@ class Flow:
             if isinstance(change, tuple):
                 grads[id(change[0])] += grads[id(node)] * np.ravel(change[1])
                 continue
-            grads[id(node)] *= np.ravel(change)
+            grad = grads[id(node)]
+            if node in edits:
+                grad *= np.ravel(change)
             for k, parent in node.parents.items():
                 slope = edits.get((node, k), 1.0)
-                grads[id(parent)] += grads[id(node)] @ (slope * node.slope(k) if np.ndim(slope) == 0 else slope)
+                grads[id(parent)] += slope * (grad @ node.slope(k)) if np.ndim(slope) == 0 else grad @ slope
         found = {name: grads.get(id(leaf), np.zeros(leaf.value.size)) for name, leaf in self.tape.leaves.items()}
         return {name: found[name].reshape(leaf.value.shape) for name, leaf in self.tape.leaves.items()}
 
