@@ -188,6 +188,7 @@ NAMED = {
     "a sequence of 0 steps does not return the state it was given: h' is off by": broken(
         "UnrolledRNN", (FINAL, "return *(s * bool(len(x)) for s in states[-1]), np.stack(ys)")
     ),
+    "ys of step 0 changes with x of step 3": broken("UnrolledRNN", ("self.step.apply(x_t, ", "self.step.apply(x_t + x[-1], ")),
     "steps beyond 6 are dropped": broken(
         "UnrolledRNN",
         ("steps, batch, _ = x.shape\n        lengths", "x = x[:6]\n        steps, batch, _ = x.shape\n        lengths"),

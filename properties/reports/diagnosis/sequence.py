@@ -14,7 +14,7 @@ from cellcheck.properties.verdicts.run import outcome
 def sequence_faults(g):
     """Sentences about the outputs of a sequence cell, [] where they are those of its steps."""
     stepwise = [] if missing(g.Cell, ["finals"]) else [unlike_steps, empty, ragged]
-    looks = [ignored, *stepwise, later] if g.p.state else [later]
+    looks = [ignored, *stepwise, ahead, later] if g.p.state else [later]
     return next(filter(None, (look(g) for look in looks)), [])
 
 
@@ -108,6 +108,16 @@ def empty(g):
                 f"{name} is off by {figure(np.max(np.abs(found[name] - s)))}"
             ]
     return []
+
+
+def ahead(g):
+    """Outputs of a step that depend on later steps."""
+    moved = g.p.x.copy()
+    moved[-1] += 1.0
+    seen, other = (g.ran(p).get("ys", np.zeros(0)) for p in (g.p, replace(g.p, x=moved)))
+    early = [t for t in range(len(seen) - 1) if not same(seen[t], other[t])]
+    said = f"changes with x of step {len(seen) - 1}: a bidirectional layer takes and returns no state (docs/plugging-in.md, 27)"
+    return [f"ys of step {early[0]} {said}"] if early else []
 
 
 def later(g):
