@@ -80,6 +80,7 @@ class Forks:
         if reporter := self.config.pluginmanager.get_plugin("terminalreporter"):
             reporter.showfspath = False
         self.waiting = deque(range(len(session.items)))
+        journal(self.config).begin("running the laws in other processes")
         try:
             while self.waiting or self.running:
                 while self.waiting and len(self.running) < self.number:
