@@ -7,6 +7,7 @@ lack, and those whose coverage is measured, which a fork would not tell.
 
 import os
 import sys
+import traceback
 import warnings
 from collections import deque
 from contextlib import suppress
@@ -110,6 +111,9 @@ class Forks:
                 _work(session, theirs, name, test)
             except KeyboardInterrupt:
                 theirs.send("interrupted")
+            except Exception:  # of ours; the run says which law has no verdict
+                traceback.print_exc()
+                sys.stderr.flush()
             finally:
                 os._exit(0)
         theirs.close()
