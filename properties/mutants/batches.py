@@ -115,6 +115,15 @@ MUTANTS = [
         "contract",
     ),
     Mutant(
+        "StateAsWideAsInput",
+        "UnrolledGRU",
+        "self.Step(input_features, state_size",
+        "self.Step(input_features, input_features",
+        "the state has as many units as x has features, and the cell declares that",
+        "our own",
+        "equations_of_the_kind",
+    ),
+    Mutant(
         "StateUpdatedInPlace",
         "RNN",
         "self._cache = X, z\n",

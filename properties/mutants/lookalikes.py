@@ -175,7 +175,7 @@ LOOKALIKES = [
         "SecondForwardPass",
         "UnrolledLSTM",
         "each step runs again before its backward, instead of keeping a cell for each",
-        ("[tuple(state)], [], []", "[tuple(s.copy() for s in state)], [], []"),
+        ("[state], [], []", "[tuple(s.copy() for s in state)], [], []"),
         ("self._cache = x, alive, taken", "self._cache = x, alive, states[:-1]"),
         ("step = taken[t].vjp(*d_new)", "self.step.apply(x[t], *taken[t])\n            step = self.step.vjp(*d_new)"),
     ),

@@ -237,6 +237,7 @@ XLSTM = [
     slstm(
         "StabiliserNotCarried", "log_sigmoid(f) + m)", "log_sigmoid(f) + 0 * m)", "the old m is not used", "burn#2701", EQUATIONS
     ),
+    slstm("EmptyMemoryKept", "n.real == 0", "n.real < 0", "where n is 0, m counts all the same", OWN, EQUATIONS),
     slstm("CandidateNotActivated", "+ write * tanh(g)", "+ write * g", "g has no tanh", OWN, EQUATIONS),
     mlstm(
         "MaxWithoutModulus",

@@ -2,19 +2,21 @@
 
 import os
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import groupby
 from math import sqrt
 from pathlib import Path
 from random import Random
 from textwrap import wrap
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 from cellcheck.cells.lift import Lift, Lifted, lift
 from cellcheck.properties.intake.catalogue import laws as catalogue
 from cellcheck.properties.mutants import apart
+from cellcheck.properties.mutants.generated import equivalent
 from cellcheck.properties.mutants.judge import FEW, drawn, killed
-from cellcheck.properties.mutants.reach import Reach
+from cellcheck.properties.mutants.reach import SHIPPED, Reach
 from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
 from cellcheck.properties.verdicts.run import both, outcome
 from cellcheck.properties.writing.listing import listing
@@ -27,12 +29,17 @@ LAW, ERROR = "a law", "an error"
 NEVER = "never executed by any example"
 EQUAL, ROUNDED = "equal on all examples tried", "differs by rounding only"
 INITIAL = "changes only the initial weights"
+HARMLESS = (EQUAL, ROUNDED, INITIAL)
 BLIND, FREE = "a blind spot", "another function, and no law knows what this cell should compute"
 
 
 @dataclass(frozen=True)
 class Survivor:
-    """An edit that no law refuses. line: of the file; before, after: the smallest statement that holds it; reason: why it may live."""
+    """An edit that no law refuses.
+
+    line: of the file; before, after: the smallest statement that holds it; reason: why it may live; known: of a shipped cell why
+    it computes the same thing, if a person has found out.
+    """
 
     file: str
     line: int
@@ -40,9 +47,11 @@ class Survivor:
     before: str
     after: str
     reason: str
+    known: str = ""
 
     def __str__(self):
-        return f"{self.file}:{self.line}, in {self.place}: {self.reason}\n  - {self.before}\n  + {self.after}"
+        known = f"\n  why: {self.known}" if self.known else ""
+        return f"{self.file}:{self.line}, in {self.place}\n  - {self.before}\n  + {self.after}{known}"
 
 
 @dataclass
@@ -76,7 +85,7 @@ class Power:
     @property
     def share_of_effective(self):
         """The same of the edits that are executed and change a result in some example, or None."""
-        idle = sum(s.reason.startswith((EQUAL, ROUNDED, INITIAL)) for s in self.survivors)
+        idle = sum(s.reason.startswith(HARMLESS) for s in self.survivors)
         return self.refused / (self.tried - idle) if self.tried > idle else None
 
     @property
@@ -99,11 +108,7 @@ class Power:
         return listing(self.lines, f"{self.label}: edits refused, by line", STYLE)
 
     def __str__(self):
-        return "\n".join(
-            line
-            for text in self._text()
-            for line in (wrap(text, 80, break_long_words=False, break_on_hyphens=False) if "\n" not in text else [text])
-        )
+        return "\n".join(text if "\n" in text else _wrapped(text) for text in self._text())
 
     def _text(self):
         beyond = [f"Out of reach: {'; '.join(self.beyond)}."] * bool(self.beyond)
@@ -118,16 +123,29 @@ class Power:
         if self.share_of_effective != self.share:
             yield f"Of those that change a result in any example: {self.share_of_effective:.1%}."
         yield "Refused by " + ", ".join(f"{how}: {n}" for how, n in self.how.items()) + "."
-        yield f"{self.seconds:.0f} s, {self.workers} process{'es' if self.workers > 1 else ''}."
+        yield f"Measured in {self.seconds:.0f} s with {self.workers} process{'es' if self.workers > 1 else ''}."
         yield from beyond
         if self.alone:
-            yield f"By one law alone, of {self.alone_of}: " + ", ".join(f"{law} {n}" for law, n in self.alone.items()) + "."
+            alone = ", ".join(f"{law}\xa0{n}" for law, n in self.alone.items())
+            yield f"Of {self.alone_of} refused edits that were put to further laws, one law alone refuses: {alone}."
         if self.unused:
             yield f"Not used, since they do not hold before any edit: {', '.join(self.unused)}."
-        reasons = Counter(s.reason.partition(":")[0] for s in self.survivors)
-        if reasons:
-            yield "Survivors: " + ", ".join(f"{n} {reason}" for reason, n in reasons.most_common()) + "."
-        yield from (str(s) + "\n" for s in self.survivors)
+        for reason, alike in groupby(self.survivors, lambda s: s.reason):
+            group = [f"{s}\n" for s in alike]
+            yield ""
+            yield f"{len(group)} survive{'s' * (len(group) == 1)}: {reason}."
+            yield from group
+
+
+def _wrapped(text):
+    """The text in lines of 80 columns; a non-breaking space becomes a plain one."""
+    return "\n".join(wrap(text, 80, break_long_words=False, break_on_hyphens=False)).replace("\xa0", " ")
+
+
+def _order(s):
+    """The most serious reason first, then by line; not as processes happen to end."""
+    rank = s.reason.startswith(HARMLESS) - s.reason.startswith((BLIND, FREE, NEVER))
+    return rank, s.reason, s.file, s.line, s.after, s.before
 
 
 def measured(Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, strict=None):
@@ -237,7 +255,12 @@ class _Trial:
         if unasked:
             return f"no longer asked: {', '.join(unasked)}"
         Fresh, spec = self._fresh(), self.Cell.spec()
-        other = [n for n, value in vars(Fresh.spec()).items() if n != "name" and repr(value) != repr(getattr(spec, n))]
+        try:
+            pairs = [(Fresh.spec(*sizes), self.Cell.spec(*sizes)) for sizes in ((2, 3), (4, 6))]
+        except Exception as error:
+            return f"describes another cell: raises {type(error).__name__}"
+        names = [f.name for f in fields(spec) if f.name != "name"]
+        other = [n for n in names if any(repr(getattr(new, n)) != repr(getattr(old, n)) for new, old in pairs)]
         if other:
             return f"describes another cell: {', '.join(other)}"
         far, raw = {}, {}
@@ -252,21 +275,26 @@ class _Trial:
             return f"{EQUAL}: outputs and gradients of {len(self._plain)} problems, bit for bit"
         if max(far.values()) <= ROUNDING * spec.unit(spec.dtype):
             return f"{ROUNDED}: {max(far.values()):.0e} of the largest entry at most"
-        known = any({"kind", "reference"} & law.needs for law in self.laws)
+        known = any({"equations", "reference"} & law.needs for law in self.laws)
         free = not known and set(far) & {*spec.output_names, ""}
         size = f" by up to {max(far.values()):.0e} of the largest entry" if np.isfinite(max(far.values())) else ""
         return f"{FREE if free else BLIND}: {', '.join(filter(None, far)) or 'all'} may differ{size}"
 
 
-def _refusal(law, Cell, problems, limit=EXAMPLE):
-    """How the law refuses the cell, None if it holds, "" if it does not apply. limit: seconds for all problems."""
+def _refusal(law, Cell, problems, limit=EXAMPLE, again=True):
+    """How the law refuses the cell, None if it holds, "" if it does not apply.
+
+    limit: seconds for all problems; again: whether to try once more if this process had less than half of them for itself.
+    """
+    began = process_time()
     try:
         with limited(limit):
             if not law.applies(Cell):
                 return ""
             death = killed(law, Cell, problems)
     except Hang:
-        return apart.HUNG
+        slow = again and process_time() - began < limit / 2
+        return _refusal(law, Cell, problems, limit, again=False) if slow else apart.HUNG
     except (Exception, SystemExit):
         return ERROR
     return None if death is None else LAW if death.error.startswith("Violation") else ERROR
@@ -326,14 +354,22 @@ def _power(trial, label, edits, refusals, reasons, seconds, workers):
                 alone.update([found[0][0]] if len(found) == 1 else ())
         else:
             where = _shown(edit.file), edit.line, edit.place, edit.before, edit.after
-            power.survivors.append(Survivor(*where, reasons[edit]))
+            power.survivors.append(
+                Survivor(*where, reasons[edit], (trial.reach.shipped and equivalent(_key(edit), alone=True)) or "")
+            )
     power.refused, power.how, power.alone = sum(how.values()), dict(how.most_common()), dict(alone.most_common())
-    power.survivors.sort(key=lambda s: (s.file, s.line, s.after, s.before))  # not as processes happen to end
+    power.survivors.sort(key=_order)
     for file, line, text in trial.reach.source():
         tried, refused = counts.get((file, line), (0, 0))
         power.lines.append({"file": _shown(file), "line": line, "text": text, "tried": tried, "refused": refused})
     power.seconds = seconds
     return power
+
+
+def _key(edit):
+    """The name that the edit of a shipped cell has among the generated mutants."""
+    file = ".".join(Path(edit.file).resolve().relative_to(SHIPPED).with_suffix("").parts)
+    return f"{file}.{edit.place}: {edit.before} -> {edit.after}"
 
 
 def _shown(file):
