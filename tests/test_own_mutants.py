@@ -278,11 +278,11 @@ def test_picture_shows_every_line_of_the_edited_functions(guarded):
 
 
 def test_text_fits_a_terminal(guarded):
-    """Its sentences in 80 columns; each survivor, below its reason, with its file, line and two lines of difference."""
+    """Its sentences in 80 columns; survivors below their reason, with file, line and difference; unreached lines once."""
     text = str(guarded)
     assert all(len(line) <= 80 for line in text.splitlines() if line[:4] not in ("  - ", "  + "))
     assert "survive: never executed by any example.\n" in text
-    assert "guarded.py:20, in apply\n  - z = z * 1e-300\n  + pass\n" in text
+    assert "guarded.py:20, in apply: 8 edits\n  - z = z * 1e-300\n" in text
 
 
 def test_serious_survivors_come_first(guarded):
@@ -298,7 +298,8 @@ def test_known_reasons_of_shipped_cells_are_shown():
         both(CELLS[3], Problem(2, 2, 2, steps=2))
     [why] = {equivalent(_key(edit)) for edit in reach.edits() if "zip(step.weights, d_weights)" in edit.after}
     assert why == "a sum commutes"
-    assert str(Survivor("a.py", 1, "f", "x", "y", "so", why)).endswith("\n  why: a sum commutes")
+    shown = str(Power("any", 1, 1, survivors=[Survivor("a.py", 1, "f", "x", "y", "so", why)]))
+    assert shown.endswith("\n1 survives: so.\na.py:1, in f\n  - x\n  + y\n    (a sum commutes)")
 
 
 @pytest.mark.parametrize(("wait", "how"), [(time.sleep, None), (busy, apart.HUNG)])

@@ -115,6 +115,16 @@ MUTANTS = [
         "contract",
     ),
     Mutant(
+        "OmittedStateIsDouble",
+        "UnrolledLSTM",
+        "np.zeros(shape, self.weights[0].dtype) for",
+        "np.zeros(shape) for",
+        "without a state float32 becomes float64",
+        "our own",
+        "dtypes_are_kept",
+        "contract",
+    ),
+    Mutant(
         "StateAsWideAsInput",
         "UnrolledGRU",
         "self.Step(input_features, state_size",

@@ -135,7 +135,7 @@ def edits(tree, where, known, renamed):
     where: some of the `paths` of the tree; known: the names that a rename may use; renamed: for each type of node in NAMED the
     groups of names that are easily taken for one another.
     """
-    seen = Counter()
+    seen, made = Counter(), set()
     for path, place in list(where):
         node = at(tree, path)
         k = max(k for k in range(1, len(path) + 1) if isinstance(at(tree, path[:k]), (ast.stmt, ast.comprehension)))
@@ -146,7 +146,8 @@ def edits(tree, where, known, renamed):
             put(tree, path, change)
             after, edited = _line(at(tree, path[:k])), ast.unparse(at(tree, path[:k]))
             put(tree, path, node)
-            if edited != whole:
+            if edited != whole and (path[:k], edited) not in made:
+                made.add((path[:k], edited))
                 seen[place, before, after] += 1
                 yield place, before, after, seen[place, before, after] - 1, path, change
 

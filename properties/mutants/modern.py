@@ -695,7 +695,7 @@ CHUNKS = [
     ),
     d_common(
         "InputGradientInSinglePrecision",
-        "np.zeros(x.shape, self.weights[0].dtype)",
+        "np.empty_like(x)",
         "np.zeros(x.shape, np.float32)",
         "dx is collected in float32",
         "fla#37",

@@ -49,10 +49,6 @@ class Survivor:
     reason: str
     known: str = ""
 
-    def __str__(self):
-        known = f"\n  why: {self.known}" if self.known else ""
-        return f"{self.file}:{self.line}, in {self.place}\n  - {self.before}\n  + {self.after}{known}"
-
 
 @dataclass
 class Power:
@@ -131,10 +127,13 @@ class Power:
         if self.unused:
             yield f"Not used, since they do not hold before any edit: {', '.join(self.unused)}."
         for reason, alike in groupby(self.survivors, lambda s: s.reason):
-            group = [f"{s}\n" for s in alike]
-            yield ""
-            yield f"{len(group)} survive{'s' * (len(group) == 1)}: {reason}."
-            yield from group
+            group = list(alike)
+            heading = _wrapped(f"{len(group)} survive{'s' * (len(group) == 1)}: {reason}.")
+            yield f"\n{heading}"
+            for _, same in groupby(group, lambda s: (s.file, s.line, s.place, s.before)):
+                first, *others = same
+                yield f"{first.file}:{first.line}, in {first.place}" + f": {1 + len(others)} edits" * bool(others)
+                yield "\n".join([f"  - {first.before}", *map(_after, (first, *others) if reason != NEVER else ())])
 
 
 def _wrapped(text):
@@ -142,10 +141,15 @@ def _wrapped(text):
     return "\n".join(wrap(text, 80, break_long_words=False, break_on_hyphens=False)).replace("\xa0", " ")
 
 
+def _after(s):
+    """The line of a survivor that shows the edit, and why it computes the same thing where that is known."""
+    return f"  + {s.after}" + f"\n    ({s.known})" * bool(s.known)
+
+
 def _order(s):
     """The most serious reason first, then by line; not as processes happen to end."""
     rank = s.reason.startswith(HARMLESS) - s.reason.startswith((BLIND, FREE, NEVER))
-    return rank, s.reason, s.file, s.line, s.after, s.before
+    return rank, s.reason, s.file, s.line, s.place, s.before, s.after
 
 
 def measured(Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, strict=None):
@@ -170,7 +174,7 @@ def measured(Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, s
     lives = [edit for edit, found in refusals.items() if not found]
     never, all_tried = trial.never_executed(lives, start + seconds)
     reasons |= dict.fromkeys(never, NEVER if all_tried else f"not executed by {FEW} examples of each law")
-    rest = [edit for edit in lives if edit not in never]
+    rest = sorted((edit for edit in lives if edit not in never), key=lambda edit: reasons[edit].startswith(HARMLESS))
     late = set(rest)
     if perf_counter() < start + seconds:
         trial.draw_all(rest)
