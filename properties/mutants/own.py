@@ -109,10 +109,10 @@ class Power:
     def _text(self):
         beyond = [f"Out of reach: {'; '.join(self.beyond)}."] * bool(self.beyond)
         if not self.tried:
-            yield f"{self.label}: no single edit of its own code could be tried."
-            yield from beyond
+            why = f"its code is out of reach ({'; '.join(self.beyond)})" if self.beyond else "none could be made in time"
+            yield f"{self.label}: no edits: {why}."
             return
-        yield f"{self.label}: {self.refused} of {self.tried} single edits of its own code are refused: {self.share:.1%}."
+        yield f"{self.label}: {self.share:.1%} of single edits are refused, {self.refused} of {self.tried}."
         if self.tried < self.edits:
             low, high = self.interval
             yield f"A random sample of {self.edits} edits; of all, {low:.1%} to {high:.1%} (95 % confidence)."
