@@ -80,7 +80,7 @@ class Unrolled(Cell):
     def _vjp(self, *d_outputs):
         x, alive, taken = self._cache
         *d_state, d_ys = (d.copy() for d in d_outputs)
-        d_weights, dx = [np.zeros_like(w) for w in self.weights], np.empty_like(x)
+        d_weights, dx = [np.zeros_like(w) for w in self.weights], np.zeros_like(x)
         for t in reversed(range(len(x))):
             on = alive[t]
             d_new, d_y = [_chosen(on, d) for d in d_state], _chosen(on, d_ys[t])

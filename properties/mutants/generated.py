@@ -401,6 +401,8 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     "unroll._vjp: d_new.append(d_y if self.output_shape else d_new.pop() + d_y) -> d_new.append(d_new.pop() + d_y)": (
         "the output of a shipped step is a state"
     ),
+    "unroll._vjp: d_weights, dx = ([np.zeros_like(w) for w in self.weights], np.zeros_like(x)) -> "
+    "d_weights, dx = ([np.zeros_like(w) for w in self.weights], np.ones_like(x))": "every step of dx is written",
     "unroll._vjp: for total, d in zip(d_weights, step.weights) -> for total, d in zip(step.weights, d_weights)": "a sum commutes",
 }
 
@@ -435,7 +437,10 @@ EQUIVALENT_BY_RULE = [  # (expression that the key of a mutant of cells/modern h
     (r"while reach <= len\(a\)", "one more pass has nothing to join"),
     (r"scan\.Scan: .* -> .*\(Unroll\(Step\),", "the unrolled step, which computes the same numbers"),
     (r"scan\._apply: .* -> return \(hs\[-1\],", "vjp does not read the last h"),
-    (r"slstm\.class: .*\('c', 'n', 'h', 'm'\)", "names in reports: laws go by the position"),
+    (
+        r"slstm\.class: .* -> .*\('(n', 'c', 'm', 'h|c', 'm', 'n', 'h|c', 'n', 'h', 'm)'\)",
+        "names alone: laws go by the position, and hold for a negative n as well",
+    ),
     (r"rg_lru\.through: .* -> .*(root|speed), 2\)", "where this number is the divisor, another factor is 0"),
 ]
 

@@ -188,8 +188,8 @@ LOOKALIKES = [
             "d_weights = [[d, *rest] for rest, d in zip(d_weights, step.weights)]",
         ),
         (
-            "[np.zeros_like(w) for w in self.weights], np.empty_like(x",
-            "[[np.zeros_like(w)] for w in self.weights], np.empty_like(x",
+            "[np.zeros_like(w) for w in self.weights], np.zeros_like(x",
+            "[[np.zeros_like(w)] for w in self.weights], np.zeros_like(x",
         ),
         ("Gradients(d_weights, dx", "Gradients([np.sum(d, axis=0) for d in d_weights], dx"),
     ),

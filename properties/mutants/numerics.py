@@ -176,7 +176,7 @@ MUTANTS = [
     Mutant(
         "Float32Accumulator",
         "UnrolledGRU",
-        "np.empty_like(x)",
+        "np.zeros_like(x)",
         "np.zeros(x.shape, np.float32)",
         "dx is collected in float32",
         HAND + "float32 buffers (8)",
