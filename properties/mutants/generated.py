@@ -430,7 +430,7 @@ EQUIVALENT_BY_RULE = [  # (expression that the key of a mutant of cells/modern h
     (r"dn_new \* n_new\)\.sum\(axis=1|log_a\.shape\[1\]", TWO),
     (r"(old\.real >= i|np\.abs\(nq\.real\) >= least)\.real", TIE),
     (r" -> .*np\.where\(on, x, (1|-1)\)", MASKED),
-    (r"Gradients\(weights, dx, d_state\)|dp = \[| -> .*axis=-1\), range\(", LIST),
+    (r"dp = \[| -> .*axis=-1\), range\(", LIST),
     (r"chunks\._apply: .* -> .*np\.ones\(self\._output_shapes", "an array without entries"),
     (r"for total, d in zip\(more, weights\)", "a sum commutes"),
     (r"np\.take_along_axis\(G, top\)", "the last axis is the default"),
