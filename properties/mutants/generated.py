@@ -445,14 +445,18 @@ EQUIVALENT_BY_RULE = [  # (expression that the key of a mutant of cells/modern h
 ]
 
 
-IN_A_SEQUENCE = [  # the same of edits that matter in another cell of the file, but not in this one
+IN_ONE_CELL = [  # the same of edits that matter in another cell of the file, but not in this one
     (r"unroll\._apply: .* -> .*(new\[(-0|1)\]|_output_shapes\(\)\[1\])", "the same place, counted from the other end"),
     (r"unroll\._output_shapes: .* -> .*states\[(-2|1)\]", ALIKE),
     (r"gru\._apply: .* -> .*\(x, h\.copy|lstm\._apply: .*, c_new\)$", "in a sequence nobody else holds this array"),
+    (r"modern\.gated(_delta)?\..* -> .*(axis=1\b|range\(1\))", "in a step cell the last of two axes is axis 1"),
+    (r"modern\.gated\.gates: .* -> .*(\[:1\]|self\.widths\[:-1\])", "two gates have one cut between them"),
+    (r"modern\.linear\._vjp: .* -> return Gradients\(weights, dx", "the step has no further weights"),
+    (r"modern\.rg_lru\.through: .* -> .*range\((1|[ai]\.ndim - 1)\)", "these arrays have the same axes"),
 ]
 
 
 def equivalent(key, alone=False):
     """Why the mutant with this key computes the same thing, or None. alone: in a cell in which it survived, whatever others do."""
-    rules = (EQUIVALENT_BY_RULE if key.startswith("modern.") else []) + IN_A_SEQUENCE * alone
+    rules = (EQUIVALENT_BY_RULE if key.startswith("modern.") else []) + IN_ONE_CELL * alone
     return EQUIVALENT.get(key) or next((reason for rule, reason in rules if re.search(rule, key)), None)
