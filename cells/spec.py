@@ -13,19 +13,22 @@ SCALARS = ("sum", "loss")
 
 @dataclass(frozen=True)
 class Domain:
-    """The numbers between low and high, both excluded; whole: the whole numbers among them."""
+    """The numbers between low and high, both excluded; whole: the whole numbers among them; closed: low is one of them."""
 
     low: float = -np.inf
     high: float = np.inf
     whole: bool = False
+    closed: bool = False
 
     @classmethod
     def declared(cls, value, features):
-        """The Domain that a declaration means: "positive", "negative", "tokens" (0 to features - 1), a pair, a range; None stays.
+        """The Domain that a declaration means; None stays.
 
+        "positive", "non-negative", "negative", "tokens" (0 to features - 1), a pair (low, high), a range.
         Raises ValueError, one line, for anything else and for a domain without numbers.
         """
-        words = {"positive": cls(low=0.0), "negative": cls(high=0.0), "tokens": cls(-1.0, float(features), True)}
+        words = {"positive": cls(low=0.0), "non-negative": cls(low=0.0, closed=True), "negative": cls(high=0.0)}
+        words["tokens"] = cls(-1.0, float(features), True)
         if value is None or isinstance(value, cls):
             return value
         if isinstance(value, str) and value in words:
@@ -68,7 +71,7 @@ class Domain:
         return np.minimum(array - self.low, self.high - array)
 
     def _inside(self, array):
-        inside = (array > self.low) & (array < self.high)
+        inside = ((array >= self.low) if self.closed else (array > self.low)) & (array < self.high)
         return inside & (array == np.rint(array)) if self.whole else inside
 
     def _middle(self):

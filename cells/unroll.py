@@ -68,28 +68,28 @@ class Unrolled(Cell):
 
     def _apply(self, x, *state, lengths):
         alive = np.arange(len(x))[:, None] < lengths
-        x, states, ys, taken = _chosen(alive, x, 0), [tuple(state)], [], []
+        x, states, ys, taken = _chosen(alive, x), [state], [], []
         for x_t, on in zip(x, alive):
             new = self.step.apply(x_t, *states[-1])
             taken.append(copy.copy(self.step))
             states.append(tuple(_chosen(on, n, old) for n, old in zip(new, states[-1])))
-            ys.append(_chosen(on, new[-1], 0))
+            ys.append(_chosen(on, new[-1]))
         self._cache = x, alive, taken
-        return *(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], state[-1].dtype)
+        return *(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], x.dtype)
 
     def _vjp(self, *d_outputs):
         x, alive, taken = self._cache
         *d_state, d_ys = (d.copy() for d in d_outputs)
-        d_weights, dx = [np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)
+        d_weights, dx = [np.zeros_like(w) for w in self.weights], np.zeros_like(x)
         for t in reversed(range(len(x))):
             on = alive[t]
-            d_new = [_chosen(on, d, 0) for d in d_state] + [np.zeros_like(d_ys[t])] * bool(self.output_shape)
-            d_new[-1] = d_new[-1] + _chosen(on, d_ys[t], 0)
+            d_new, d_y = [_chosen(on, d) for d in d_state], _chosen(on, d_ys[t])
+            d_new.append(d_y if self.output_shape else d_new.pop() + d_y)  # by default the last state is the output
             step = taken[t].vjp(*d_new)
             d_weights = [total + d for total, d in zip(d_weights, step.weights)]
             d_state = [_chosen(on, d, old) for d, old in zip(step.state, d_state)]
             dx[t] = step.x
-        return Gradients(d_weights, dx, tuple(d_state))
+        return Gradients(d_weights, dx, d_state)
 
     def _output_shapes(self):
         steps, batch, _ = self._cache[0].shape
@@ -97,6 +97,6 @@ class Unrolled(Cell):
         return [*states, (steps, batch, *(self.output_shape or states[-1][1:]))]
 
 
-def _chosen(on, a, b):
+def _chosen(on, a, b=0):
     """Rows of a where `on`, (..., batch), is true, elsewhere of b."""
     return np.where(on.reshape(*on.shape, *[1] * (a.ndim - on.ndim)), a, b)

@@ -1,10 +1,11 @@
 """Equations: a cell that declares its kind computes exactly that. Here conventions are judged, which no gradient can see."""
 
+import numpy as np
 import pytest
-from cellcheck.cells import lift
 from cellcheck.properties.oracles import agree
 from cellcheck.properties.oracles.equations import STATES, equations
 from cellcheck.properties.verdicts import bound
+from cellcheck.properties.verdicts.blocks import Block
 from cellcheck.properties.verdicts.run import apply
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
@@ -14,7 +15,7 @@ from hypothesis import given
 @pytest.mark.needs("equations", "undropped")
 @given(problem=problems())
 def test_equations_of_the_kind(Cell, problem):
-    """apply(x, s) = RNN: tanh([x, h] W + b); LSTM: c' = f c + i g, h' = o tanh(c'); GRU: u (n - h) + h, n = tanh(a + r s); or as of a paper."""
+    """apply(x, s) = RNN: tanh([x, h] W + b); LSTM: c' = f c + i g, h' = o tanh(c'); GRU: u (n - h) + h, n = tanh(a + r s); or as of a paper; s has `state_size` units."""
 
     def expected(p):
         cell, x, state = p.build(Cell)
@@ -25,5 +26,12 @@ def test_equations_of_the_kind(Cell, problem):
         whole = dict(zip([*states, cell.spec.output_names[-1] if cell.spec.own_output else "ys"], outputs))
         return {name: whole[name] for name in cell.spec.output_names}
 
-    gist = lift(Cell).spec().scalar
-    require(agree(Cell, problem, lambda p: apply(Cell, p), expected, bound.size_of_sum if gist else bound.size_of_outputs))
+    problem = problem.literal(Cell)
+    gist, spec = problem.spec.scalar, problem.spec
+    resized = [
+        Block(f"shape of {s.name}", s.shape, f"an axis of {spec.state}", np.inf, 0.0, "violated", note="shape")
+        for s in spec.states[:1]
+        if spec.state not in s.shape
+    ]
+    size = bound.size_of_sum if gist else bound.size_of_outputs
+    require([*resized, *agree(Cell, problem, lambda p: apply(Cell, p), expected, size)])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cellcheck.cells import lift
+from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.oracles import agree, unchanged
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import Block
@@ -46,11 +47,15 @@ def test_read_only_arrays_are_accepted(Cell, problem):
 @pytest.mark.needs("copy")
 @given(problem=problems())
 def test_dtypes_are_kept(Cell, problem):
-    """dtype(apply(x, s)) = dtype(x), dtype(vjp(u)) = dtype of W, x and s, for each dtype of the cell."""
+    """dtype(apply(x, s)) = dtype(x), dtype(vjp(u)) = dtype of W, x and s, for each dtype of the cell; s may be omitted, if ever."""
     blocks = []
     for dtype in lift(Cell).spec().dtypes:
-        run = both(Cell, replace(problem, dtype=dtype))
-        blocks += [_dtype(f"{name}, {np.dtype(dtype)}", a.dtype, np.dtype(dtype)) for name, a in run.items()]
+        p = replace(problem, dtype=dtype).literal(Cell)
+        runs = {"": both(Cell, p)}
+        if not missing(Cell, {"omitted"}):
+            runs[", states omitted"] = both(Cell, replace(p, state=p.further), ["weights", "x"])
+        for how, run in runs.items():
+            blocks += [_dtype(f"{name}, {np.dtype(dtype)}{how}", a.dtype, np.dtype(dtype)) for name, a in run.items()]
     require(blocks)
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
 MUTANTS = {mutant.name: mutant for mutant in CATALOGUE}
 JOIN = "X = np.concatenate([x, h], axis=1)"
 RESULT = "Gradients([X.T @ dz, dz.sum(axis=0)], dx, (dh,))"
-TOTAL = "return Gradients(d_weights, dx, tuple(d_state))"
+TOTAL = "return Gradients(d_weights, dx, d_state)"
 FINAL = "return *(s.copy() for s in states[-1]), np.stack(ys)"
 FIRST = "self.first = getattr(self, 'first', x.max())"  # of all inputs that this cell has seen
 

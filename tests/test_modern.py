@@ -170,6 +170,12 @@ def test_an_empty_memory_is_forgotten():
     assert (n, m) == (1.0, -2000.0) and c == h == np.tanh(0.5)
 
 
+def test_problems_reach_an_empty_memory():
+    """Some rows of some problems have n = 0, and no n is negative."""
+    states = [problem.build(SLSTM)[2] for problem in drawn("equations_of_the_kind")]
+    assert any((n == 0).any() for _, n, _, _ in states) and all((n >= 0).all() for _, n, _, _ in states)
+
+
 @every_cell
 def test_wrong_states_are_refused_before_anything_changes(Shipped):
     """ValueError that names the state, its shape and the one that is wanted; the last apply still counts."""

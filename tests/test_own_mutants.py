@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 import xml.dom.minidom
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +18,11 @@ from cellcheck.properties.certificate import certificate, described
 from cellcheck.properties.certificate.page import page
 from cellcheck.properties.intake.loading import load
 from cellcheck.properties.mutants import apart
-from cellcheck.properties.mutants.own import Power, measured
+from cellcheck.properties.mutants.generated import equivalent
+from cellcheck.properties.mutants.own import HARMLESS, Power, Survivor, _key, _refusal, measured
 from cellcheck.properties.mutants.reach import Reach
+from cellcheck.properties.verdicts.run import both
+from cellcheck.strategies import Problem
 from test_certificate import SCHEMA, faults
 
 from cellcheck import check
@@ -48,6 +53,13 @@ SMALL = """
             dz = dh / np.cosh(z) ** 2
             return [x.T @ dz, h.T @ dz], dz @ self.W.T, (dz @ self.U.T,)
 """
+
+
+def busy(seconds):
+    """Compute for so long."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
 
 
 def stranger(name):
@@ -188,7 +200,7 @@ def test_code_of_another_package_is_out_of_reach(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(folder)
     power = measured(load("otherlib:Cell", tmp_path), laws=GRADIENTS)
     assert (power.share, power.edits) == (None, 0)
-    assert "otherlib: the code of another package" in str(power)
+    assert "out of reach (otherlib: the code of another package" in " ".join(str(power).split())
 
 
 def test_code_without_a_source_is_out_of_reach():
@@ -196,7 +208,7 @@ def test_code_without_a_source_is_out_of_reach():
     space = {"__name__": "nowhere"}
     exec(compile(textwrap.dedent(SMALL), "<no file>", "exec"), space)
     power = measured(space["Cell"], laws=GRADIENTS)
-    assert power.share is None and "nowhere: " in str(power)
+    assert power.share is None and "(nowhere: " in str(power)
 
 
 def test_little_time_gives_a_fair_sample():
@@ -232,7 +244,7 @@ def test_check_measures_a_cell_that_holds(tmp_path):
     Cell = planted(tmp_path, SMALL)
     result = check(Cell, "quick", ["weight_gradients"], mutants=20)
     assert result.held and result.power.share > 0.5
-    assert "single edits of its own code are refused" in " ".join(str(result).split()) and "<svg" in result._repr_html_()
+    assert "of single edits are refused" in " ".join(str(result).split()) and "<svg" in result._repr_html_()
     Broken = planted(tmp_path, SMALL, ("dz = dh /", "dz = 2 * dh /"))
     assert check(Broken, "quick", ["weight_gradients"], mutants=20).power is None
 
@@ -246,7 +258,7 @@ def test_command_measures_with_an_option(tmp_path):
         command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     assert done.returncode == 0, done.stdout
-    assert "single edits of its own code are refused" in " ".join(done.stdout.split())
+    assert "of single edits are refused" in " ".join(done.stdout.split())
     [cell] = json.loads((tmp_path / "c.json").read_text())["cells"]
     assert cell["mutants"]["tried"] and cell["mutants"]["survivors"]
 
@@ -266,10 +278,41 @@ def test_picture_shows_every_line_of_the_edited_functions(guarded):
 
 
 def test_text_fits_a_terminal(guarded):
-    """Its sentences in 80 columns; each survivor with its file, line and two lines of difference."""
+    """Its sentences in 80 columns; survivors below their reason, with file, line and difference; unreached lines once."""
     text = str(guarded)
-    assert all(len(line) <= 80 for line in text.split("Survivors:")[0].splitlines())
-    assert "guarded.py:20, in apply: never executed by any example\n  - z = z * 1e-300\n  + pass" in text
+    assert all(len(line) <= 80 for line in text.splitlines() if line[:4] not in ("  - ", "  + "))
+    assert "survive: never executed by any example.\n" in text
+    assert "guarded.py:20, in apply: 8 edits\n  - z = z * 1e-300\n" in text
+
+
+def test_serious_survivors_come_first(guarded):
+    """What computes the same comes last."""
+    harmless = [s.reason.startswith(HARMLESS) for s in guarded.survivors]
+    assert harmless == sorted(harmless) and any(harmless)
+
+
+def test_known_reasons_of_shipped_cells_are_shown():
+    """An edit has the key by which the catalogue of generated mutants explains it."""
+    reach = Reach(CELLS[3], CELLS[3](2, 3))
+    with reach.watching():
+        both(CELLS[3], Problem(2, 2, 2, steps=2))
+    [why] = {equivalent(_key(edit)) for edit in reach.edits() if "zip(step.weights, d_weights)" in edit.after}
+    assert why == "a sum commutes"
+    shown = str(Power("any", 1, 1, survivors=[Survivor("a.py", 1, "f", "x", "y", "so", why)]))
+    assert shown.endswith("\n1 survives: so.\na.py:1, in f\n  - x\n  + y\n    (a sum commutes)")
+
+
+@pytest.mark.parametrize(("wait", "how"), [(time.sleep, None), (busy, apart.HUNG)])
+def test_waiting_for_the_machine_is_no_hang(wait, how):
+    """A process that was kept waiting tries once more; one that computed all the time does not."""
+    tries = []
+
+    def check(Cell, problem):
+        tries.append(1)
+        wait(1.0 if len(tries) == 1 else 0.0)
+
+    law = SimpleNamespace(name="any", applies=lambda Cell: True, check=check)
+    assert _refusal(law, RNN, [None], limit=0.3) == how and len(tries) == 1 + (how is None)
 
 
 def test_reach_of_a_class_on_a_shipped_one(tmp_path):

@@ -96,7 +96,7 @@ LACKS = {
     ),
     "if x holds whole numbers, declare domains = {'x': 'tokens'}": undeclared(Tokens, "domains"),
     "wanted a tuple, one each for x, dt": type("Guest", (Times,), {"vjp": lambda self, d: (self.weights, d, (d,))}),
-    "a domain is 'odd'; give positive, negative, tokens, a pair (low, high) with low < high, or a range": type(
+    "a domain is 'odd'; give positive, non-negative, negative, tokens, a pair (low, high) with low < high, or a range": type(
         "Guest", (RNN,), {"domains": {"x": "odd"}}
     ),
     "a domain is (3, 3); give": type("Guest", (RNN,), {"domains": {"x": (3, 3)}}),
@@ -114,7 +114,15 @@ def test_a_guest_that_lacks_a_declaration_is_refused(message):
     assert "\n" not in str(refusal.value)
 
 
-DOMAINS = [Domain(0.0), Domain(high=0.0), Domain(-3.0, 3.0), Domain(0.0, 1e-3), Domain(5.0, 6.0), Domain(-1.0, 4.0, True)]
+DOMAINS = [
+    Domain(0.0),
+    Domain(0.0, closed=True),
+    Domain(high=0.0),
+    Domain(-3.0, 3.0),
+    Domain(0.0, 1e-3),
+    Domain(5.0, 6.0),
+    Domain(-1.0, 4.0, True),
+]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

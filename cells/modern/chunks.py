@@ -46,18 +46,18 @@ class Chunkwise(Unrolled):
             kept.append(save)
             ys.append(np.where(on[span], y.swapaxes(0, 1), 0))
         self._cache = x, on, kept
-        return *(s.copy() for s in state), np.concatenate(ys) if ys else np.zeros(self._output_shapes()[-1], state[0].dtype)
+        return *(s.copy() for s in state), np.concatenate(ys) if ys else np.zeros(self._output_shapes()[-1], x.dtype)
 
     def _vjp(self, *d_outputs):
         x, on, kept = self._cache
         *d_state, dys = (d.copy() for d in d_outputs)
-        weights, dx = [np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)
+        weights, dx = [np.zeros_like(w) for w in self.weights], np.empty_like(x)
         for span, save in reversed(list(zip(self._spans(x), kept))):
             d_gates, d_state = self.backward_chunk(save, d_state, np.where(on[span], dys[span], 0).swapaxes(0, 1))
             d_gates = [np.where(on[span], d.swapaxes(0, 1), 0) for d in d_gates]
             more, dx[span] = self.step.through_gates(x[span], d_gates)
             weights = [total + d for total, d in zip(weights, more)]
-        return Gradients(weights, dx, tuple(d_state))
+        return Gradients(weights, dx, d_state)
 
     def _spans(self, x):
         return [slice(t, t + self.chunk) for t in range(0, len(x), self.chunk)]

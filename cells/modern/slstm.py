@@ -18,7 +18,7 @@ class SLSTM(Cell):
 
     kind = "sLSTM"
     state_names = ("c", "n", "m", "h")
-    domains: ClassVar[dict] = {"n": "positive"}
+    domains: ClassVar[dict] = {"n": "non-negative"}
 
     def __init__(self, input_features, state_size, *, rng=None, dtype=np.float64):
         """Standard normal W and zero b; `rng` is a numpy Generator or a seed."""
@@ -34,11 +34,11 @@ class SLSTM(Cell):
         m_new = np.where(old.real > i.real, old, i)
         keep, write = np.exp(old - m_new), np.exp(i - m_new)
         c_new, n_new = keep * c + write * tanh(g), keep * n + write
-        self._cache = X, (i, f, o, g), (keep, write, old.real > i.real), (c.copy(), n.copy()), (c_new.copy(), n_new.copy())
+        self._cache = X, (f, o, g), (keep, write, old.real > i.real), (c.copy(), n.copy()), (c_new.copy(), n_new.copy())
         return c_new, n_new, m_new, sigmoid(o) * c_new / n_new
 
     def _vjp(self, dc, dn, dm, dh):
-        X, (_, f, o, g), (keep, write, keeps), (c, n), (c_new, n_new) = self._cache
+        X, (f, o, g), (keep, write, keeps), (c, n), (c_new, n_new) = self._cache
         y = c_new / n_new
         dy = dh * sigmoid(o) / n_new
         dm = dm - dc * c_new - dn * n_new  # through keep and write; that of h' cancels

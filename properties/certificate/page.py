@@ -246,13 +246,19 @@ def _mutants(power):
     rows = [_row("th", "line", "edit that no law refuses", "why it may live")]
     for s in power["survivors"]:
         edit = tag("pre", f"- {s['before']}\n+ {s['after']}")
-        rows.append(_row("td", f"{s['file']}:{s['line']}", edit, s["reason"]))
+        rows.append(_row("td", f"{s['file']}:{s['line']}", edit, f"{s['reason']}. {s['known']}"))
     survivors = tag("details", tag("summary", f"{len(rows) - 1} survivors"), tag("div", tag("table", *rows), class_="scroll"))
     return joined(
         [
             head,
             tag("p", said, useful, beyond),
-            tag("p", f"Refused by one law alone, of {power['alone_of']}: {alone}.", class_="dim") if alone else None,
+            tag(
+                "p",
+                f"Of {power['alone_of']} refused edits that were put to further laws, one law alone refuses: {alone}.",
+                class_="dim",
+            )
+            if alone
+            else None,
             tag("div", listing(power["lines"], "Edits refused, by line"), class_="scroll"),
             survivors if power["survivors"] else None,
         ]

@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from time import perf_counter
 
 THREADED = ("torch", "jax", "tensorflow")  # a fork of a process in which these have run may wait for ever
-HUNG, ENDED = "took too long", "ended the process"
+HUNG, ENDED = "a time limit", "the end of its process"
 
 
 def cores():

@@ -135,7 +135,7 @@ def edits(tree, where, known, renamed):
     where: some of the `paths` of the tree; known: the names that a rename may use; renamed: for each type of node in NAMED the
     groups of names that are easily taken for one another.
     """
-    seen = Counter()
+    seen, made = Counter(), set()
     for path, place in list(where):
         node = at(tree, path)
         k = max(k for k in range(1, len(path) + 1) if isinstance(at(tree, path[:k]), (ast.stmt, ast.comprehension)))
@@ -146,7 +146,8 @@ def edits(tree, where, known, renamed):
             put(tree, path, change)
             after, edited = _line(at(tree, path[:k])), ast.unparse(at(tree, path[:k]))
             put(tree, path, node)
-            if edited != whole:
+            if edited != whole and (path[:k], edited) not in made:
+                made.add((path[:k], edited))
                 seen[place, before, after] += 1
                 yield place, before, after, seen[place, before, after] - 1, path, change
 
@@ -364,18 +365,9 @@ MASKED = "whatever finite number stands in padding is masked"
 ALIKE = "all states have one shape and one dtype, and so have all weights"
 RETURN = (
     "unroll._apply: return (*(s.copy() for s in states[-1]), np.stack(ys) if ys else "
-    "np.zeros(self._output_shapes()[-1], state[-1].dtype)) -> return "
+    "np.zeros(self._output_shapes()[-1], x.dtype)) -> return "
 )
 DECLARED = "unroll.Unroll: for name in ('kind', 'state_names', 'transposed') if hasattr(Step, name) -> for name in "
-TOTALS = (
-    "unroll._vjp: d_weights, dx = ([np.zeros_like(w) for w in self.weights], np.zeros(x.shape, self.weights[0].dtype)) -> "
-    "d_weights, dx = ([np.zeros_like(w) for w in self.weights], "
-)
-PADDING = "unroll._apply: x, states, ys, taken = (_chosen(alive, x, 0), [tuple(state)], [], []) -> x, states, ys, taken = "
-OWN_OUTPUT = (
-    "unroll._vjp: d_new = [_chosen(on, d, 0) for d in d_state] + [np.zeros_like(d_ys[t])] * bool(self.output_shape) -> "
-    "d_new = [_chosen(on, d, 0) for d in d_state]"
-)
 GRU_BIASES = (
     "gru.__init__: self.b_input, self.b_state = (np.zeros(columns, dtype), np.zeros(columns, dtype)) -> "
     "self.b_input, self.b_state = "
@@ -393,37 +385,25 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     "unroll.__init__: super().__init__(input_features, state_size) -> super().__init__(input_features, input_features)": (
         "its step has the sizes, and these are only shown"
     ),
-    "unroll.__init__: self.step = self.Step(input_features, state_size, **options) -> "
-    "self.step = self.Step(input_features, input_features, **options)": "a cell of other shapes, which it declares",
-    PADDING + "(_chosen(alive, x, 0), [state], [], [])": "a list of states serves as a tuple does",
-    PADDING + "(_chosen(alive, x, 1), [tuple(state)], [], [])": MASKED,
-    PADDING + "(_chosen(alive, x, -1), [tuple(state)], [], [])": MASKED,
-    RETURN + "(*(s for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], state[-1].dtype))": (
+    RETURN + "(*(s for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], x.dtype))": (
         "the final states are in no cache, so that nobody else holds them"
     ),
-    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.ones(self._output_shapes()[-1], state[-1].dtype))": (
+    RETURN + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.ones(self._output_shapes()[-1], x.dtype))": (
         "an array without entries"
     ),
-    RETURN
-    + "(*(s.copy() for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], state[-0].dtype))": ALIKE,
-    RETURN + "(*(s.copy() for s in states[-1]), ys if ys else np.zeros(self._output_shapes()[-1], state[-1].dtype))": (
+    RETURN + "(*(s.copy() for s in states[-1]), ys if ys else np.zeros(self._output_shapes()[-1], x.dtype))": (
         "a list of arrays serves as an array does"
     ),
     "unroll._output_shapes: return [*states, (steps, batch, *(self.output_shape or states[-1][1:]))] -> "
     "return [*states, (steps, batch, *(self.output_shape or states[-0][1:]))]": ALIKE,
     "unroll._chosen: return np.where(on.reshape(*on.shape, *[1] * (a.ndim - on.ndim)), a, b) -> "
     "return np.where(on.reshape(*on.shape, *[1]), a, b)": "only matrix states have two axes more, and no step here has them",
-    TOTALS + "np.ones(x.shape, self.weights[0].dtype))": "every step of dx is written",
-    TOTALS + "np.zeros(x.shape, self.weights[1].dtype))": ALIKE,
-    TOTALS + "np.zeros(x.shape, self.weights[-1].dtype))": ALIKE,
-    OWN_OUTPUT: "the output of a shipped step is a state",
-    OWN_OUTPUT + " + [] * bool(self.output_shape)": "the output of a shipped step is a state",
-    OWN_OUTPUT + " + [d_ys[t]] * bool(self.output_shape)": "the output of a shipped step is a state",
-    OWN_OUTPUT + " + [np.ones_like(d_ys[t])] * bool(self.output_shape)": "the output of a shipped step is a state",
-    "unroll._vjp: for total, d in zip(d_weights, step.weights) -> for total, d in zip(step.weights, d_weights)": "a sum commutes",
-    "unroll._vjp: return Gradients(d_weights, dx, tuple(d_state)) -> return Gradients(d_weights, dx, d_state)": (
-        "a list of gradients serves as a tuple does"
+    "unroll._vjp: d_new.append(d_y if self.output_shape else d_new.pop() + d_y) -> d_new.append(d_new.pop() + d_y)": (
+        "the output of a shipped step is a state"
     ),
+    "unroll._vjp: d_weights, dx = ([np.zeros_like(w) for w in self.weights], np.zeros_like(x)) -> "
+    "d_weights, dx = ([np.zeros_like(w) for w in self.weights], np.ones_like(x))": "every step of dx is written",
+    "unroll._vjp: for total, d in zip(d_weights, step.weights) -> for total, d in zip(step.weights, d_weights)": "a sum commutes",
 }
 
 GIVEN = "laws give no options; tests/test_modern.py gives rng and dtype"
@@ -450,26 +430,33 @@ EQUIVALENT_BY_RULE = [  # (expression that the key of a mutant of cells/modern h
     (r"dn_new \* n_new\)\.sum\(axis=1|log_a\.shape\[1\]", TWO),
     (r"(old\.real >= i|np\.abs\(nq\.real\) >= least)\.real", TIE),
     (r" -> .*np\.where\(on, x, (1|-1)\)", MASKED),
-    (r"Gradients\(weights, dx, d_state\)|dp = \[| -> .*axis=-1\), range\(", LIST),
+    (r"dp = \[| -> .*axis=-1\), range\(", LIST),
     (r"chunks\._apply: .* -> .*np\.ones\(self\._output_shapes", "an array without entries"),
-    (r"chunks\._(apply|vjp): .* -> .*(state\[-1\]|weights\[1\]|weights\[-1\])\.dtype", ALIKE),
-    (r"chunks\._vjp: .* -> .*np\.ones\(x\.shape", "every step of dx is written"),
     (r"for total, d in zip\(more, weights\)", "a sum commutes"),
     (r"np\.take_along_axis\(G, top\)", "the last axis is the default"),
     (r"while reach <= len\(a\)", "one more pass has nothing to join"),
     (r"scan\.Scan: .* -> .*\(Unroll\(Step\),", "the unrolled step, which computes the same numbers"),
     (r"scan\._apply: .* -> return \(hs\[-1\],", "vjp does not read the last h"),
-    (r"slstm\._apply: .* -> .*\(X, \([fog], f, o, g\)", "vjp does not read i"),
-    (r"slstm\.class: .*\('c', 'n', 'h', 'm'\)", "names in reports: laws go by the position"),
     (
-        r"slstm\._apply: old = .* -> .*(n\.real == (1|-1),|, np\.inf,)",
-        "laws draw no empty memory, n = 0; tests/test_modern.py kills it with one",
+        r"slstm\.class: .* -> .*\('(n', 'c', 'm', 'h|c', 'm', 'n', 'h|c', 'n', 'h', 'm)'\)",
+        "names alone: laws go by the position, and hold for a negative n as well",
     ),
     (r"rg_lru\.through: .* -> .*(root|speed), 2\)", "where this number is the divisor, another factor is 0"),
 ]
 
 
-def equivalent(key):
-    """Why the mutant with this key computes the same thing, or None."""
-    rules = EQUIVALENT_BY_RULE if key.startswith("modern.") else []
+IN_ONE_CELL = [  # the same of edits that matter in another cell of the file, but not in this one
+    (r"unroll\._apply: .* -> .*(new\[(-0|1)\]|_output_shapes\(\)\[1\])", "the same place, counted from the other end"),
+    (r"unroll\._output_shapes: .* -> .*states\[(-2|1)\]", ALIKE),
+    (r"gru\._apply: .* -> .*\(x, h\.copy|lstm\._apply: .*, c_new\)$", "in a sequence nobody else holds this array"),
+    (r"modern\.gated(_delta)?\..* -> .*(axis=1\b|range\(1\))", "in a step cell the last of two axes is axis 1"),
+    (r"modern\.gated\.gates: .* -> .*(\[:1\]|self\.widths\[:-1\])", "two gates have one cut between them"),
+    (r"modern\.linear\._vjp: .* -> return Gradients\(weights, dx", "the step has no further weights"),
+    (r"modern\.rg_lru\.through: .* -> .*range\((1|[ai]\.ndim - 1)\)", "these arrays have the same axes"),
+]
+
+
+def equivalent(key, alone=False):
+    """Why the mutant with this key computes the same thing, or None. alone: in a cell in which it survived, whatever others do."""
+    rules = (EQUIVALENT_BY_RULE if key.startswith("modern.") else []) + IN_ONE_CELL * alone
     return EQUIVALENT.get(key) or next((reason for rule, reason in rules if re.search(rule, key)), None)

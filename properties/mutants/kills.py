@@ -147,9 +147,9 @@ def _generated(matrix):
         "## Generated mutants",
         "",
         "Every single edit of the syntax tree by rule: operators, operands, indices, constants, arguments, names, statements.",
-        *table(["file", "mutants", "killed", "equivalent", "unexplained"], [*counts, everything]),
+        *table(["file", "mutants", "killed", "explained", "unexplained"], [*counts, everything]),
         "",
-        "Those that are equivalent, and why:",
+        "Those that no law kills, and why: most compute the same thing, and for a few the tests that kill them are named.",
         *table(["edit", "why no law can kill it"], reasons),
     ]
 

@@ -5,7 +5,7 @@ from cellcheck.properties.mutants.engine import Mutant
 ALIVE = "alive = np.arange(len(x))[:, None] < lengths"
 STATES = "tuple(_chosen(on, n, old) for n, old in zip(new, states[-1]))"
 D_STATE = "[_chosen(on, d, old) for d, old in zip(step.state, d_state)]"
-D_NEW = "d_new = [_chosen(on, d, 0) for d in d_state]"
+D_NEW = "d_new, d_y = [_chosen(on, d) for d in d_state]"
 SOLO = "each_ragged_row_equals_its_solo_run"
 
 MUTANTS = [
@@ -130,7 +130,7 @@ MUTANTS = [
         "StateLostAtTheEnd",
         "UnrolledLSTM",
         "_chosen(on, n, old)",
-        "_chosen(on, n, 0)",
+        "_chosen(on, n)",
         "a row that has ended returns zero",
         "onnx#1674",
         SOLO,
@@ -156,7 +156,7 @@ MUTANTS = [
     Mutant(
         "OutputsOfPaddingKept",
         "UnrolledLSTM",
-        "_chosen(on, new[-1], 0)",
+        "_chosen(on, new[-1])",
         "new[-1]",
         "outputs beyond a row's length hold what was computed there",
         "onnxruntime#1193",
@@ -165,7 +165,7 @@ MUTANTS = [
     Mutant(
         "OutputsOfPaddingRepeated",
         "UnrolledGRU",
-        "_chosen(on, new[-1], 0)",
+        "_chosen(on, new[-1])",
         "states[-1][-1]",
         "outputs beyond a row's length repeat its last",
         "onnxruntime#1193",
@@ -174,7 +174,7 @@ MUTANTS = [
     Mutant(
         "PaddingComputedOn",
         "UnrolledRNN",
-        "_chosen(alive, x, 0)",
+        "_chosen(alive, x)",
         "x",
         "padding is computed on and discarded: 0 inf is NaN",
         "onnxruntime#1193",
@@ -192,7 +192,7 @@ MUTANTS = [
     Mutant(
         "UpstreamOfPaddingCounts",
         "UnrolledLSTM",
-        "_chosen(on, d_ys[t], 0)",
+        "_chosen(on, d_ys[t])",
         "d_ys[t]",
         "an upstream at a padded output reaches the weights",
         "tensorflow#34171",
@@ -202,7 +202,7 @@ MUTANTS = [
         "GradientLostInPadding",
         "UnrolledGRU",
         D_STATE,
-        "[_chosen(on, d, 0) for d in step.state]",
+        "[_chosen(on, d) for d in step.state]",
         "the gradient of a row that has ended is dropped",
         "Flux#1222",
         SOLO,

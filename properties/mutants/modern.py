@@ -237,6 +237,7 @@ XLSTM = [
     slstm(
         "StabiliserNotCarried", "log_sigmoid(f) + m)", "log_sigmoid(f) + 0 * m)", "the old m is not used", "burn#2701", EQUATIONS
     ),
+    slstm("EmptyMemoryKept", "n.real == 0", "n.real < 0", "where n is 0, m counts all the same", OWN, EQUATIONS),
     slstm("CandidateNotActivated", "+ write * tanh(g)", "+ write * g", "g has no tanh", OWN, EQUATIONS),
     mlstm(
         "MaxWithoutModulus",
@@ -694,7 +695,7 @@ CHUNKS = [
     ),
     d_common(
         "InputGradientInSinglePrecision",
-        "np.zeros(x.shape, self.weights[0].dtype)",
+        "np.empty_like(x)",
         "np.zeros(x.shape, np.float32)",
         "dx is collected in float32",
         "fla#37",

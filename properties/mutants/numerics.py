@@ -176,7 +176,7 @@ MUTANTS = [
     Mutant(
         "Float32Accumulator",
         "UnrolledGRU",
-        "np.zeros(x.shape, self.weights[0].dtype)",
+        "np.zeros_like(x)",
         "np.zeros(x.shape, np.float32)",
         "dx is collected in float32",
         HAND + "float32 buffers (8)",

@@ -2,19 +2,21 @@
 
 import os
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import groupby
 from math import sqrt
 from pathlib import Path
 from random import Random
 from textwrap import wrap
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 from cellcheck.cells.lift import Lift, Lifted, lift
 from cellcheck.properties.intake.catalogue import laws as catalogue
 from cellcheck.properties.mutants import apart
+from cellcheck.properties.mutants.generated import equivalent
 from cellcheck.properties.mutants.judge import FEW, drawn, killed
-from cellcheck.properties.mutants.reach import Reach
+from cellcheck.properties.mutants.reach import SHIPPED, Reach
 from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
 from cellcheck.properties.verdicts.run import both, outcome
 from cellcheck.properties.writing.listing import listing
@@ -27,12 +29,17 @@ LAW, ERROR = "a law", "an error"
 NEVER = "never executed by any example"
 EQUAL, ROUNDED = "equal on all examples tried", "differs by rounding only"
 INITIAL = "changes only the initial weights"
+HARMLESS = (EQUAL, ROUNDED, INITIAL)
 BLIND, FREE = "a blind spot", "another function, and no law knows what this cell should compute"
 
 
 @dataclass(frozen=True)
 class Survivor:
-    """An edit that no law refuses. line: of the file; before, after: the smallest statement that holds it; reason: why it may live."""
+    """An edit that no law refuses.
+
+    line: of the file; before, after: the smallest statement that holds it; reason: why it may live; known: of a shipped cell why
+    it computes the same thing, if a person has found out.
+    """
 
     file: str
     line: int
@@ -40,9 +47,7 @@ class Survivor:
     before: str
     after: str
     reason: str
-
-    def __str__(self):
-        return f"{self.file}:{self.line}, in {self.place}: {self.reason}\n  - {self.before}\n  + {self.after}"
+    known: str = ""
 
 
 @dataclass
@@ -76,7 +81,7 @@ class Power:
     @property
     def share_of_effective(self):
         """The same of the edits that are executed and change a result in some example, or None."""
-        idle = sum(s.reason.startswith((EQUAL, ROUNDED, INITIAL)) for s in self.survivors)
+        idle = sum(s.reason.startswith(HARMLESS) for s in self.survivors)
         return self.refused / (self.tried - idle) if self.tried > idle else None
 
     @property
@@ -99,35 +104,52 @@ class Power:
         return listing(self.lines, f"{self.label}: edits refused, by line", STYLE)
 
     def __str__(self):
-        return "\n".join(
-            line
-            for text in self._text()
-            for line in (wrap(text, 80, break_long_words=False, break_on_hyphens=False) if "\n" not in text else [text])
-        )
+        return "\n".join(text if "\n" in text else _wrapped(text) for text in self._text())
 
     def _text(self):
         beyond = [f"Out of reach: {'; '.join(self.beyond)}."] * bool(self.beyond)
         if not self.tried:
-            yield f"{self.label}: no single edit of its own code could be tried."
-            yield from beyond
+            why = f"its code is out of reach ({'; '.join(self.beyond)})" if self.beyond else "none could be made in time"
+            yield f"{self.label}: no edits: {why}."
             return
-        yield f"{self.label}: {self.refused} of {self.tried} single edits of its own code are refused: {self.share:.1%}."
+        yield f"{self.label}: {self.share:.1%} of single edits are refused, {self.refused} of {self.tried}."
         if self.tried < self.edits:
             low, high = self.interval
             yield f"A random sample of {self.edits} edits; of all, {low:.1%} to {high:.1%} (95 % confidence)."
         if self.share_of_effective != self.share:
             yield f"Of those that change a result in any example: {self.share_of_effective:.1%}."
         yield "Refused by " + ", ".join(f"{how}: {n}" for how, n in self.how.items()) + "."
-        yield f"{self.seconds:.0f} s, {self.workers} process{'es' if self.workers > 1 else ''}."
+        yield f"Measured in {self.seconds:.0f} s with {self.workers} process{'es' if self.workers > 1 else ''}."
         yield from beyond
         if self.alone:
-            yield f"By one law alone, of {self.alone_of}: " + ", ".join(f"{law} {n}" for law, n in self.alone.items()) + "."
+            alone = ", ".join(f"{law}\xa0{n}" for law, n in self.alone.items())
+            yield f"Of {self.alone_of} refused edits that were put to further laws, one law alone refuses: {alone}."
         if self.unused:
             yield f"Not used, since they do not hold before any edit: {', '.join(self.unused)}."
-        reasons = Counter(s.reason.partition(":")[0] for s in self.survivors)
-        if reasons:
-            yield "Survivors: " + ", ".join(f"{n} {reason}" for reason, n in reasons.most_common()) + "."
-        yield from (str(s) + "\n" for s in self.survivors)
+        for reason, alike in groupby(self.survivors, lambda s: s.reason):
+            group = list(alike)
+            heading = _wrapped(f"{len(group)} survive{'s' * (len(group) == 1)}: {reason}.")
+            yield f"\n{heading}"
+            for _, same in groupby(group, lambda s: (s.file, s.line, s.place, s.before)):
+                first, *others = same
+                yield f"{first.file}:{first.line}, in {first.place}" + f": {1 + len(others)} edits" * bool(others)
+                yield "\n".join([f"  - {first.before}", *map(_after, (first, *others) if reason != NEVER else ())])
+
+
+def _wrapped(text):
+    """The text in lines of 80 columns; a non-breaking space becomes a plain one."""
+    return "\n".join(wrap(text, 80, break_long_words=False, break_on_hyphens=False)).replace("\xa0", " ")
+
+
+def _after(s):
+    """The line of a survivor that shows the edit, and why it computes the same thing where that is known."""
+    return f"  + {s.after}" + f"\n    ({s.known})" * bool(s.known)
+
+
+def _order(s):
+    """The most serious reason first, then by line; not as processes happen to end."""
+    rank = s.reason.startswith(HARMLESS) - s.reason.startswith((BLIND, FREE, NEVER))
+    return rank, s.reason, s.file, s.line, s.place, s.before, s.after
 
 
 def measured(Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, strict=None):
@@ -152,7 +174,7 @@ def measured(Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, s
     lives = [edit for edit, found in refusals.items() if not found]
     never, all_tried = trial.never_executed(lives, start + seconds)
     reasons |= dict.fromkeys(never, NEVER if all_tried else f"not executed by {FEW} examples of each law")
-    rest = [edit for edit in lives if edit not in never]
+    rest = sorted((edit for edit in lives if edit not in never), key=lambda edit: reasons[edit].startswith(HARMLESS))
     late = set(rest)
     if perf_counter() < start + seconds:
         trial.draw_all(rest)
@@ -182,6 +204,7 @@ class _Trial:
         held = [law for law in asked if law.name in self.seconds]
         self.laws = [law for law in held if strict or not law.promise]
         self.promises = [law for law in held if law not in self.laws]
+        self._specs = {sizes: Cell.spec(*sizes) for sizes in ((2, 3), (4, 6))}
         self._initial = _initial(Cell)  # None if they are different each time
         self._initial = self._initial if self._initial == _initial(Cell) else None
         self._plain = {p: (_run(Cell, p), _run(Cell, p, raw=True)) for p in drawn("weight_gradients")}
@@ -237,7 +260,12 @@ class _Trial:
         if unasked:
             return f"no longer asked: {', '.join(unasked)}"
         Fresh, spec = self._fresh(), self.Cell.spec()
-        other = [n for n, value in vars(Fresh.spec()).items() if n != "name" and repr(value) != repr(getattr(spec, n))]
+        try:
+            pairs = [(Fresh.spec(*sizes), old) for sizes, old in self._specs.items()]
+        except Exception as error:
+            return f"describes another cell: raises {type(error).__name__}"
+        names = [f.name for f in fields(spec) if f.name != "name"]
+        other = [n for n in names if any(repr(getattr(new, n)) != repr(getattr(old, n)) for new, old in pairs)]
         if other:
             return f"describes another cell: {', '.join(other)}"
         far, raw = {}, {}
@@ -252,21 +280,26 @@ class _Trial:
             return f"{EQUAL}: outputs and gradients of {len(self._plain)} problems, bit for bit"
         if max(far.values()) <= ROUNDING * spec.unit(spec.dtype):
             return f"{ROUNDED}: {max(far.values()):.0e} of the largest entry at most"
-        known = any({"kind", "reference"} & law.needs for law in self.laws)
+        known = any({"equations", "reference"} & law.needs for law in self.laws)
         free = not known and set(far) & {*spec.output_names, ""}
         size = f" by up to {max(far.values()):.0e} of the largest entry" if np.isfinite(max(far.values())) else ""
         return f"{FREE if free else BLIND}: {', '.join(filter(None, far)) or 'all'} may differ{size}"
 
 
-def _refusal(law, Cell, problems, limit=EXAMPLE):
-    """How the law refuses the cell, None if it holds, "" if it does not apply. limit: seconds for all problems."""
+def _refusal(law, Cell, problems, limit=EXAMPLE, again=True):
+    """How the law refuses the cell, None if it holds, "" if it does not apply.
+
+    limit: seconds for all problems; again: whether to try once more if this process had less than half of them for itself.
+    """
+    began = process_time()
     try:
         with limited(limit):
             if not law.applies(Cell):
                 return ""
             death = killed(law, Cell, problems)
     except Hang:
-        return apart.HUNG
+        slow = again and process_time() - began < limit / 2
+        return _refusal(law, Cell, problems, limit, again=False) if slow else apart.HUNG
     except (Exception, SystemExit):
         return ERROR
     return None if death is None else LAW if death.error.startswith("Violation") else ERROR
@@ -326,14 +359,22 @@ def _power(trial, label, edits, refusals, reasons, seconds, workers):
                 alone.update([found[0][0]] if len(found) == 1 else ())
         else:
             where = _shown(edit.file), edit.line, edit.place, edit.before, edit.after
-            power.survivors.append(Survivor(*where, reasons[edit]))
+            power.survivors.append(
+                Survivor(*where, reasons[edit], (trial.reach.shipped and equivalent(_key(edit), alone=True)) or "")
+            )
     power.refused, power.how, power.alone = sum(how.values()), dict(how.most_common()), dict(alone.most_common())
-    power.survivors.sort(key=lambda s: (s.file, s.line, s.after, s.before))  # not as processes happen to end
+    power.survivors.sort(key=_order)
     for file, line, text in trial.reach.source():
         tried, refused = counts.get((file, line), (0, 0))
         power.lines.append({"file": _shown(file), "line": line, "text": text, "tried": tried, "refused": refused})
     power.seconds = seconds
     return power
+
+
+def _key(edit):
+    """The name that the edit of a shipped cell has among the generated mutants."""
+    file = ".".join(Path(edit.file).resolve().relative_to(SHIPPED).with_suffix("").parts)
+    return f"{file}.{edit.place}: {edit.before} -> {edit.after}"
 
 
 def _shown(file):

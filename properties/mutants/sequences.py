@@ -2,7 +2,7 @@
 
 from cellcheck.properties.mutants.engine import Mutant
 
-STATES = "[tuple(state)]"
+STATES = "[state]"
 STEPS = "a_sequence_is_its_steps"
 
 MUTANTS = [
@@ -31,8 +31,8 @@ MUTANTS = [
     Mutant(
         "OutputIsTheCell",
         "UnrolledLSTM",
-        "_chosen(on, new[-1], 0)",
-        "_chosen(on, new[0], 0)",
+        "_chosen(on, new[-1])",
+        "_chosen(on, new[0])",
         "ys holds c instead of h",
         "onnxscript#2852",
         STEPS,
@@ -67,8 +67,8 @@ MUTANTS = [
     Mutant(
         "OutputsBeforeTheStep",
         "UnrolledGRU",
-        "_chosen(on, new[-1], 0)",
-        "_chosen(on, states[-2][-1], 0)",
+        "_chosen(on, new[-1])",
+        "_chosen(on, states[-2][-1])",
         "ys holds the states before the steps",
         "97 hand-written cells: index off by one",
         STEPS,
@@ -85,7 +85,7 @@ MUTANTS = [
     Mutant(
         "NoStepsCrash",
         "UnrolledRNN",
-        "np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], state[-1].dtype)",
+        "np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], x.dtype)",
         "np.stack(ys)",
         "a sequence without steps crashes",
         "onnx#1674",
@@ -95,7 +95,7 @@ MUTANTS = [
         "SecondSequenceContinuesTheFirst",
         "UnrolledGRU",
         STATES,
-        '[vars(self).pop("last", None) or tuple(state)]\n        self.last = states[0]',
+        '[vars(self).pop("last", None) or state]\n        self.last = states[0]',
         "a second sequence starts where the first did",
         "97 hand-written cells: a second sequence through the same object",
         "a_used_cell_equals_a_fresh_one",

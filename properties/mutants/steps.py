@@ -3,7 +3,7 @@
 from cellcheck.properties.mutants.engine import Mutant
 
 D_STATE = "[_chosen(on, d, old) for d, old in zip(step.state, d_state)]"
-D_LAST = "d_new[-1] = d_new[-1] + _chosen(on, d_ys[t], 0)"
+D_LAST = "d_new.append(d_y if self.output_shape else d_new.pop() + d_y)"
 LOOP = "for t in reversed(range(len(x))):"
 D_OUTPUTS = "*d_state, d_ys = (d.copy() for d in d_outputs)"
 HAND = "97 hand-written cells: "
@@ -42,7 +42,7 @@ MUTANTS = [
         "OverwrittenNotAdded",
         "UnrolledRNN",
         D_LAST,
-        "d_new[-1] = _chosen(on, d_ys[t], 0)",
+        "d_new[-1] = d_y",
         "the gradient of ys replaces the one carried",
         "mxnet#4057",
         "weight_gradients",
@@ -95,8 +95,8 @@ MUTANTS = [
     Mutant(
         "OutputGradientOffByOne",
         "UnrolledLSTM",
-        "_chosen(on, d_ys[t], 0)",
-        "_chosen(on, d_ys[t - 1], 0)",
+        "_chosen(on, d_ys[t])",
+        "_chosen(on, d_ys[t - 1])",
         "step t gets the gradient of the output before",
         HAND + "time index off by one (12)",
         "weight_gradients",
@@ -185,8 +185,8 @@ MUTANTS = [
     Mutant(
         "InitialStateWithoutGradient",
         "UnrolledLSTM",
-        "tuple(d_state))",
-        "tuple(map(np.zeros_like, d_state)))",
+        "dx, d_state)",
+        "dx, list(map(np.zeros_like, d_state)))",
         "the initial state gets no gradient",
         "Flux#1222",
         "state_gradients",

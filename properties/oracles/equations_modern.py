@@ -59,9 +59,9 @@ def rg_lru(w, x, h):
 
 
 def slstm(w, x, c, n, m, h):
-    """The next (c, n, m, h); h = o c / n, whatever the stabiliser."""
+    """The next (c, n, m, h); h = o c / n, whatever the stabiliser. Where n is 0, nothing is kept."""
     i, f, o, g = _cut(np.concatenate([x, h], 1) @ w["W"] + w["b"], *[c.shape[1]] * 4)
-    old = m - softplus(-f)
+    old = np.where(n == 0, -np.inf, m - softplus(-f))
     new_m = np.maximum(old, i)
     keep, write = np.exp(old - new_m), np.exp(i - new_m)
     new_c, new_n = keep * c + write * np.tanh(g), keep * n + write
