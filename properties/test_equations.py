@@ -15,7 +15,7 @@ from hypothesis import given
 @pytest.mark.needs("equations", "undropped")
 @given(problem=problems())
 def test_equations_of_the_kind(Cell, problem):
-    """apply(x, s) = RNN: tanh([x, h] W + b); LSTM: c' = f c + i g, h' = o tanh(c'); GRU: u (n - h) + h, n = tanh(a + r s); or as of a paper; s has `state_size` units."""
+    """apply(x, s) = RNN: tanh([x, h] W + b); LSTM: c' = f c + i g, h' = o tanh(c'); GRU: u (n - h) + h, n = tanh(a + r s); or as of a paper; a state has `state_size` units."""
 
     def expected(p):
         cell, x, state = p.build(Cell)
@@ -28,10 +28,11 @@ def test_equations_of_the_kind(Cell, problem):
 
     problem = problem.literal(Cell)
     gist, spec = problem.spec.scalar, problem.spec
-    resized = [
-        Block(f"shape of {s.name}", s.shape, f"an axis of {spec.state}", np.inf, 0.0, "violated", note="shape")
-        for s in spec.states[:1]
-        if spec.state not in s.shape
-    ]
+    resized = [] if any(spec.state in s.shape for s in spec.states) else [_resized(s, spec.state) for s in spec.states[:1]]
     size = bound.size_of_sum if gist else bound.size_of_outputs
     require([*resized, *agree(Cell, problem, lambda p: apply(Cell, p), expected, size)])
+
+
+def _resized(state, units):
+    """The block of a state that has another number of units."""
+    return Block(f"shape of {state.name}", state.shape, f"an axis of {units}", np.inf, 0.0, "violated", note="shape")
