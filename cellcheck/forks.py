@@ -1,25 +1,26 @@
 """The workers of the command: forks of a process that has imported everything and loaded the cells. A plugin of pytest.
 
 A worker of pytest-xdist imports and checks everything again, which takes longer than its share of the laws of most cells. A fork
-is there at once. To pytest-xdist are left other hosts, other systems than Linux, processes that have threads, which a fork would
-lack, and those whose coverage is measured, which a fork would not tell.
+is there at once. pytest-xdist starts the workers on other hosts, on systems other than Linux, if the process has threads (a fork
+would lose them), and if coverage is measured (a fork would not report it).
 """
 
 import os
+import signal
 import sys
 import traceback
 import warnings
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import Pipe
+from multiprocessing import Pipe, active_children
 from multiprocessing.connection import wait
 from pathlib import Path
-from signal import SIGKILL
+from time import monotonic, sleep
 
 import pytest
 
-from cellcheck.journal import JOURNAL, Journal, journal
+from cellcheck.journal import JOURNAL, LINGER, Journal, journal
 from cellcheck.supervisor import bind
 
 THREADS = Path("/proc/self/task")  # a folder for each, those of compiled code included
@@ -29,6 +30,8 @@ THREADS = Path("/proc/self/task")  # a folder for each, those of compiled code i
 def pytest_configure(config):
     """One worker for each core, or as many as -n says: forks if that is possible, else those of pytest-xdist, unless laws are few."""
     option = config.option
+    if not config.pluginmanager.has_plugin("xdist"):
+        return
     if option.collectonly or option.usepdb or option.trace or option.capture == "no":
         return
     chosen = option.numprocesses is not None or option.dist != "no" or option.tx
@@ -39,7 +42,8 @@ def pytest_configure(config):
         return
     journal(config).begin("starting workers")  # and no thread of its alarm any more
     few = option.keyword or option.markexpr or option.cell_profile == "quick"
-    measured = "coverage" in sys.modules and sys.modules["coverage"].Coverage.current()
+    coverage = getattr(sys.modules.get("coverage"), "Coverage", None)
+    measured = coverage and coverage.current()
     if THREADS.is_dir() and len(list(THREADS.iterdir())) == 1 and not measured:
         config.pluginmanager.register(Forks(config, len(option.tx)))
         option.tx, option.dist = [], "no"
@@ -55,23 +59,29 @@ class Worker:
     name: str
     test: int
 
-    def end(self):
-        """Kill it, and wait for that."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, SIGKILL)
-        os.waitpid(self.pid, 0)
+    def end(self, seconds=0.0):
+        """Wait so long for its end, then kill it."""
+        latest = monotonic() + seconds
+        with suppress(ChildProcessError, ProcessLookupError):
+            while monotonic() < latest:
+                if os.waitpid(self.pid, os.WNOHANG)[0]:
+                    return
+                sleep(0.001)
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
 
 
 class Forks:
     """Runs the tests of a session in forked processes. Each takes the next test when it has done one.
 
-    number: of processes; waiting: numbers of the tests that none has taken yet; running: a Worker for each pipe; begun: how many
-    there have been.
+    number: of processes; waiting: numbers of the tests that none has taken yet; running: a Worker for each pipe; ending: those that
+    have done their last test; begun: the number of processes started so far.
     """
 
     def __init__(self, config, number):
         """config: pytest's."""
         self.config, self.number, self.waiting, self.running, self.begun = config, number, deque(), {}, 0
+        self.ending = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
@@ -95,6 +105,8 @@ class Forks:
         finally:
             for worker in self.running.values():
                 worker.end()
+            for worker in self.ending:
+                worker.end(LINGER)
         return True
 
     def _fork(self, session):
@@ -102,11 +114,13 @@ class Forks:
         (ours, theirs), test, name = Pipe(), self.waiting.popleft(), f"fork{self.begun}"
         sys.stdout.flush()
         sys.stderr.flush()
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # it must not reach the loop of the first process
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pid = os.fork()
         if not pid:
             try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
                 ours.close()
                 _work(session, theirs, name, test)
             except KeyboardInterrupt:
@@ -116,6 +130,7 @@ class Forks:
                 sys.stderr.flush()
             finally:
                 os._exit(0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
         theirs.close()
         self.begun += 1
         self.running[ours] = Worker(pid, name, test)
@@ -128,36 +143,45 @@ class Forks:
 
     def _hear(self, session, pipe):
         """Take what a process has sent: a report, which cells hang when it wants a test, or a text if it was interrupted. Or it has ended."""
-        worker, cells = self.running[pipe], self._awake.cells
+        worker = self.running[pipe]
         try:
             said = pipe.recv()
-            if isinstance(said, list):
-                worker.test = self.waiting.popleft() if self.waiting else None
-                for cell in cells:
-                    cell.hung |= cell.label in said
-                pipe.send((worker.test, [cell.label for cell in cells if cell.hung]))
         except (EOFError, OSError):
-            said, item = None, session.items[worker.test]
-            self._lose(worker, item)
+            del self.running[pipe]
+            worker.end()
+            self._lose(worker, session.items[worker.test])
+            return
         if isinstance(said, str):
             raise KeyboardInterrupt
         if isinstance(said, dict):
-            self.config.hook.pytest_runtest_logreport(
-                report=self.config.hook.pytest_report_from_serializable(config=self.config, data=said)
-            )
-        elif worker.test is None:
-            self.running.pop(pipe)
+            report = self.config.hook.pytest_report_from_serializable(config=self.config, data=said)
+            self.config.hook.pytest_runtest_logreport(report=report)
+            return
+        for cell in self._awake.cells:
+            cell.hung |= cell.label in said
+        self._give(pipe)
+
+    def _give(self, pipe):
+        """Give a process the next test, or let it end."""
+        worker, hung = self.running.pop(pipe), [cell.label for cell in self._awake.cells if cell.hung]
+        try:
+            pipe.send((self.waiting[0] if self.waiting else None, hung))
+        except OSError:  # it has ended meanwhile
             worker.end()
+            return
+        if self.waiting:
+            worker.test, self.running[pipe] = self.waiting.popleft(), worker
+        else:
+            self.ending.append(worker)
 
     def _lose(self, worker, item):
         """A process has ended while it ran a test: run that again, or make it a failure."""
-        test, worker.test = worker.test, None
         report = pytest.TestReport(
             item.nodeid, item.location, {}, "failed", f"its process ended while it ran {item.nodeid}", "???"
         )
         hosts = self._awake.hosts
         if hosts.repeats(worker.name, report):
-            self.waiting.appendleft(test)
+            self.waiting.appendleft(worker.test)
         for cell in self._awake.cells:
             cell.deadly = cell.label in hosts.deadly
         self.config.hook.pytest_runtest_logreport(report=report)
@@ -167,6 +191,7 @@ def _work(session, pipe, name, test):
     """In a forked process: run one test after the other, and send the reports."""
     config, manager = session.config, session.config.pluginmanager
     bind()
+    os.register_at_fork(after_in_child=pipe.close)  # else a process that a guest forks would hide the end of this one
     config.stash[JOURNAL] = Journal(journal(config).folder, name)
     journal(config).catch()
     capture = manager.get_plugin("capturemanager")
@@ -182,6 +207,8 @@ def _work(session, pipe, name, test):
         test, hung = pipe.recv()
         for cell in cells:
             cell.hung |= cell.label in hung
+    for process in active_children():  # that a guest has left
+        process.terminate()
 
 
 class Sender:
@@ -189,8 +216,10 @@ class Sender:
 
     def __init__(self, config, pipe):
         """config: pytest's."""
-        self.config, self.pipe = config, pipe
+        self.config, self.pipe, self.pid = config, pipe, os.getpid()
 
     def pytest_runtest_logreport(self, report):
-        """Send it."""
+        """Send it, unless this is a process that a guest forked and that runs on in our code."""
+        if os.getpid() != self.pid:
+            os._exit(1)
         self.pipe.send(self.config.hook.pytest_report_to_serializable(config=self.config, report=report))

@@ -19,7 +19,8 @@ from cellcheck.properties.mutants.own import measured
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.verdicts.limits import Hang, limited
-from cellcheck.running import ENDINGS, TOGETHER, Run, observed
+from cellcheck.running import ENDINGS, Run, observed
+from cellcheck.strategies import TOGETHER
 from cellcheck.subjects import Subject
 
 
@@ -78,9 +79,8 @@ class Trial:
         if reason := missing(Cell, law.needs):
             return "not verified", reason
         chosen = profiles.profile(self.options.profile, TOGETHER)
-        self.run = run = observed(
-            law.check, Cell, label, chosen, self.options.limit, shrink=not self.expected, step=self.journal.step
-        )
+        how = {"shrink": not self.expected, "step": self.journal.step, "examples": self.options.examples}
+        self.run = run = observed(law.check, Cell, label, chosen, self.options.limit, **how)
         self.subject.hung = isinstance(run.error, Hang)
         if self.expected and run.error:
             return "expected", f"expected failure: {self.expected}"

@@ -5,6 +5,7 @@ None is registered or loaded: a user's own profile governs the user's own tests,
 
 import os
 from contextlib import contextmanager
+from math import ceil
 
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 
@@ -27,12 +28,12 @@ PHASES = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explain)
 def profile(name, together=1):
     """The settings of a profile in options.PROFILES. Raises DatabaseError if CELLCHECK_DATABASE cannot be used.
 
-    together: how many problems are judged for each example of Hypothesis.
+    together: how many problems are judged for each example of Hypothesis but the first (Problem.family).
     """
     place = os.environ.get(database.VARIABLE)
     fixed = name == "release" or ("CI" in os.environ and not place and name != "fuzz")
     kept = FIXED if fixed else {"derandomize": False, "database": database.opened(place)}
-    return settings(max_examples=-(-PROFILES[name] // together), phases=PHASES, **COMMON, **kept)
+    return settings(max_examples=1 + ceil((PROFILES[name] - 1) / together), phases=PHASES, **COMMON, **kept)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import wraps
+from math import inf
 from time import perf_counter
 from typing import Any
 from unittest import SkipTest
@@ -20,10 +21,9 @@ from cellcheck.properties.intake.surroundings import Replaced, restored, returne
 from cellcheck.properties.shrinking import shrinking
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
-from cellcheck.strategies import problems, regimes
+from cellcheck.strategies import TOGETHER, problems, regimes
 
 ENDINGS = (SkipTest, pytest.skip.Exception, pytest.exit.Exception)
-TOGETHER = 20  # problems for each example of Hypothesis, whose own work costs as much as one or two of them
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
 
 
@@ -80,13 +80,14 @@ class Run:
         return found
 
 
-def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs, seconds: None):
+def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs, seconds: None, examples=inf):
     """Run a law under observation, and make the case that breaks it small; returns the Run. Raises pytest's own failure.
 
     check: the law as a function of (Cell, problem); label: of the cell; chosen: Hypothesis's settings; limit: seconds for one
-    problem; shrink: whether to make the case small; step: called before each run of the law, with its problem and its limit.
+    problem; shrink: whether to make the case small; step: called before each run of the law, with its problem and its limit;
+    examples: problems to judge.
     """
-    run, began, home = Run(), perf_counter(), os.getcwd()
+    run, began, home, left = Run(), perf_counter(), os.getcwd(), examples
 
     def guarded(Cell, problem):
         step(problem, limit)
@@ -117,10 +118,13 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
         return True
 
     def watched(Cell, problem):
+        nonlocal left
         if run.error:  # Hypothesis repeats what failed; a cell that is not deterministic might not fail again
             raise run.error
         try:
-            if not any([judged(Cell, p) for p in (problem, *problem.relatives(TOGETHER - 1))]):
+            family = problem.family()[: int(max(1, min(left, TOGETHER)))]
+            left -= len(family)
+            if not any([judged(Cell, p) for p in family]):
                 reject()
         except (Exception, Hang) as error:
             if not isinstance(error, UnsatisfiedAssumption):

@@ -130,7 +130,8 @@ class Session:
             result |= {"verdict": "expected", "reason": f"expected failure: {report.wasxfail}"}
         elif result["verdict"] in ("broken", "incomplete"):
             report.outcome = "failed"
-            report.sections = [(name, _few(text)) for name, text in report.sections]
+            if self.config.get_verbosity() < 2:
+                report.sections = [(name, _few(text)) for name, text in report.sections]
             if self.config.get_verbosity() < 2 or not report.longrepr:
                 report.longrepr = "\n".join(folded(result["reason"].splitlines()))
         elif result["verdict"] in ("expected", "hazard") and report.passed:
@@ -222,7 +223,7 @@ class Session:
 
 
 def _few(text):
-    """The first lines of what a cell has printed, and how many more there are."""
+    """How many lines a cell has printed, and the last ones."""
     lines = text.splitlines()
-    more = [f"... and {len(lines) - PRINTED} more lines"] if len(lines) > PRINTED else []
-    return "\n".join([*lines[:PRINTED], *more])
+    more = [f"{len(lines) - PRINTED} lines, and then"] if len(lines) > PRINTED else []
+    return "\n".join([*more, *lines[-PRINTED:]])

@@ -1,5 +1,5 @@
 """What laws are quantified over: problems, pre-activations."""
 
-from cellcheck.strategies.problem import Literal, Problem, problems
+from cellcheck.strategies.problem import TOGETHER, Literal, Problem, problems
 
-__all__ = ["Literal", "Problem", "problems"]
+__all__ = ["TOGETHER", "Literal", "Problem", "problems"]

@@ -44,6 +44,7 @@ BATCHES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 7) * 5 + (32, 65)  # the large ones 
 SIZES = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 9)
 STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 3 + (8, 12, 12, 36)  # one in twenty is longer than eight
 SEEDS = range(2**16)
+TOGETHER = 20  # problems for each example of Hypothesis, whose own work costs as much as one or two of them
 LONGEST = 10**6  # steps: more than any sequence has
 LARGE = 130  # beyond a block of 128 units
 FEATURES, STATES = SIZES * 2 + (33, LARGE), (*SIZES, 33, LARGE)
@@ -89,12 +90,18 @@ class Problem:
     def _digest(self):
         return crc32(self._call.encode())
 
-    def relatives(self, n):
-        """n more problems that are drawn from the same lists, with this one as the seed."""
+    def family(self):
+        """This problem and others that are drawn from the same lists, with this one as the seed: TOGETHER in all.
+
+        The simplest problem is alone, since Hypothesis begins every run with it.
+        """
         lists = (BATCHES, FEATURES, STATES, STEPS, SEEDS, STYLES)
-        for drawn in np.random.default_rng(self._key(4)).integers([len(one) for one in lists], size=(n, len(lists))).tolist():
-            *sizes, style = (one[k] for one, k in zip(lists, drawn))
-            yield Problem(*sizes, *style)
+        if self == Problem(*(one[0] for one in lists[:-1]), *STYLES[0]):
+            return [self]
+        rng = np.random.default_rng(self._key(4))
+        drawn = rng.integers([len(one) for one in lists], size=(TOGETHER - 1, len(lists))).tolist()
+        chosen = [[one[k] for one, k in zip(lists, ks)] for ks in drawn]
+        return [self, *(Problem(*rest, *style) for *rest, style in chosen)]
 
     def fitted(self, Cell):
         """This problem at sizes that the cell takes: each that is not declared is replaced by one that is."""

@@ -43,7 +43,7 @@ class Config(SimpleNamespace):
         plain |= {"collectonly": False, "usepdb": False, "trace": False, "capture": "fd"}
         workers = SimpleNamespace(pytest_xdist_auto_num_workers=lambda config: 3)
         super().__init__(option=SimpleNamespace(**plain | option), stash={}, hook=workers, registered=[])
-        self.pluginmanager = SimpleNamespace(register=self.registered.append)
+        self.pluginmanager = SimpleNamespace(register=self.registered.append, has_plugin=lambda name: True)
 
 
 @pytest.fixture(params=[1, 4], ids=["alone", "with threads"])
@@ -96,6 +96,6 @@ def test_results_of_all_processes_are_told(tmp_path):
     before, _, after = run.stdout.partition("FAILURES")
     assert "\nweight_gradients: b[" in before
     assert "BROKEN: 1 law of 2 cells; 11 held" in after
-    assert run.stdout.count("one line of Wrong") == 6 and " more lines" in after
+    assert run.stdout.count("one line of Wrong") == 6 and " lines, and then" in after
     stopped = cellcheck(tmp_path, "guest.py:Wrong", *options, "-x")
     assert stopped.returncode != 0 and "stopping after 1 failures" in stopped.stdout

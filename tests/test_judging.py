@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from unittest import SkipTest
 
@@ -15,7 +16,7 @@ from cellcheck.properties.verdicts.blocks import Block, Violation
 from cellcheck.properties.verdicts.limits import Hang
 from cellcheck.properties.verdicts.run import shapes
 from cellcheck.properties.verdicts.tally import Tally
-from cellcheck.strategies import Problem
+from cellcheck.strategies import TOGETHER, Problem
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.errors import Unsatisfiable, UnsatisfiedAssumption
@@ -23,6 +24,7 @@ from hypothesis.errors import Unsatisfiable, UnsatisfiedAssumption
 from cellcheck import judging
 from cellcheck.judging import Trial, trials
 from cellcheck.options import Options
+from cellcheck.profiles import profile
 from cellcheck.running import Run, observed
 from cellcheck.subjects import Subject
 
@@ -203,6 +205,22 @@ def test_a_rejected_example_is_none():
     """Neither a failure nor a pass."""
     run = run_of(UnsatisfiedAssumption())
     assert isinstance(run.error, Unsatisfiable) and run.failure is None
+
+
+def test_each_run_sees_other_problems(monkeypatch):
+    """But for the simplest one, with which Hypothesis begins; and as many as the profile says."""
+    monkeypatch.delenv("CI", raising=False)
+    runs = []
+
+    def law(Cell, problem):
+        """Holds."""
+        runs[-1].append(problem)
+
+    for examples in (20, 20, 100):
+        runs.append([])
+        observed(law, LSTM, "LSTM", profile({20: "quick", 100: "default"}[examples], TOGETHER), 1.0, examples=examples)
+        assert len(runs[-1]) == examples
+    assert all(len(set(one) & set(other)) <= 2 for one, other in combinations(runs, 2))
 
 
 def key(law, label):

@@ -4,11 +4,12 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, wraps
+from math import ceil
 from time import perf_counter
 
 import numpy as np
 from cellcheck.properties.intake.catalogue import laws
-from cellcheck.strategies import problems
+from cellcheck.strategies import TOGETHER, problems
 from hypothesis import HealthCheck, Phase, given, settings
 
 EXAMPLES, FEW = 100, 10
@@ -30,7 +31,7 @@ class Enough(BaseException):
 
 @lru_cache
 def drawn(name, n=EXAMPLES):
-    """The first n problems that the law draws when it is derandomised under the default profile.
+    """The first n problems that the law is judged on when it is derandomised under the default profile.
 
     The law and its settings are not touched: what draws is another function that has the law's source, of which the seed is made.
     """
@@ -38,16 +39,16 @@ def drawn(name, n=EXAMPLES):
 
     @wraps(laws()[name].check)
     def draw(Cell, problem):
-        seen.append(problem)
-        if len(seen) == n:
+        seen.extend(problem.family())
+        if len(seen) >= n:
             raise Enough
 
     quiet = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
     with suppress(Enough):
-        settings(max_examples=EXAMPLES, derandomize=True, phases=[Phase.generate], **quiet)(given(problem=problems())(draw))(
-            Cell=None
-        )
-    return seen
+        settings(max_examples=1 + ceil((EXAMPLES - 1) / TOGETHER), derandomize=True, phases=[Phase.generate], **quiet)(
+            given(problem=problems())(draw)
+        )(Cell=None)
+    return seen[:n]
 
 
 def examples(name):
