@@ -39,22 +39,25 @@ def checkout(commit):
             subprocess.run([*git, "remove", "--force", folder], check=True, capture_output=True)
 
 
-def pairs(kinds=KINDS, runs=RUNS, commit=COMMIT):
-    """{kind: (median seconds now, median seconds at the commit)} of as many runs of each, in turn."""
+def pairs():
+    """{kind: (median seconds now, median seconds at COMMIT)} of RUNS runs of each, in turn. Raises RuntimeError for one that fails."""
     found = {}
-    with checkout(commit) as old, tempfile.TemporaryDirectory() as new:
+    with checkout(COMMIT) as old, tempfile.TemporaryDirectory() as new:
         before = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "properties", "--ignore", "properties/meta"]
-        for kind in kinds:
-            options = KINDS[kind]
+        for kind, options in KINDS.items():
             now = ["-m", "cellcheck", *(NAMES.get(o, o) for o in options if o != "--cell")]
-            for _ in range(runs):
-                spent = (_seconds(now, new, PYTHONPATH=str(HOME)), _seconds([*before, *options], old))
+            status = int(BROKEN[1] in options)
+            for _ in range(RUNS):
+                spent = (_seconds(now, new, status, PYTHONPATH=str(HOME)), _seconds([*before, *options], old, status))
                 found.setdefault(kind, []).append(spent)
     return {kind: tuple(map(median, zip(*spent))) for kind, spent in found.items()}
 
 
-def _seconds(arguments, folder, **variables):
+def _seconds(arguments, folder, status, **variables):
+    """Of one run, which must end with this exit status."""
     start = perf_counter()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
-    subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, env=environment)
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, env=environment, text=True)
+    if done.returncode != status:
+        raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return perf_counter() - start

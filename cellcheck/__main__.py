@@ -18,7 +18,7 @@ PLAIN = ("-c", os.devnull, "--noconftest", "--assert=plain")  # this package is 
 
 
 def main(arguments=None):
-    """Verify the cells that the arguments name, without any the shipped ones; returns the exit status."""
+    """Verify the cells that the arguments name, or the shipped ones if none is named; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if {"-h", "--help"} & set(arguments):
         print(_help().format_help(), end="")
@@ -28,7 +28,9 @@ def main(arguments=None):
         return 0
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(_cache() / "hypothesis"))
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread for each worker
-    import_module("cellcheck.session")  # and keep it compiled, but nothing beside the user's files
+    import_module(
+        "cellcheck.session"
+    )  # before bytecode is switched off: cache our own modules, but write none beside the user's files
     os.environ["PYTHONDONTWRITEBYTECODE"], sys.dont_write_bytecode = "1", True
     arguments = [*PLUGINS, *PLAIN, f"--rootdir={Path.cwd()}", *map(_prefixed, arguments)]
     try:

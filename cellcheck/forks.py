@@ -60,14 +60,14 @@ class Worker:
     test: int
 
     def end(self, seconds=0.0):
-        """Wait so long for its end, then kill it."""
+        """Wait so long for its end, then kill it, and what a guest has forked there."""
         latest = monotonic() + seconds
-        with suppress(ChildProcessError, ProcessLookupError):
-            while monotonic() < latest:
-                if os.waitpid(self.pid, os.WNOHANG)[0]:
-                    return
+        with suppress(ChildProcessError):
+            while monotonic() < latest and not os.waitpid(self.pid, os.WNOHANG)[0]:
                 sleep(0.001)
-            os.kill(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
 
@@ -115,11 +115,14 @@ class Forks:
         sys.stdout.flush()
         sys.stderr.flush()
         held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # it must not reach the loop of the first process
+        parent = os.getpid()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pid = os.fork()
         if not pid:
             try:
+                os.setpgid(0, 0)  # so that all of it can be ended
+                bind(parent)
                 signal.pthread_sigmask(signal.SIG_SETMASK, held)
                 ours.close()
                 _work(session, theirs, name, test)
@@ -130,6 +133,8 @@ class Forks:
                 sys.stderr.flush()
             finally:
                 os._exit(0)
+        with suppress(OSError):  # whichever of the two is first
+            os.setpgid(pid, pid)
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
         theirs.close()
         self.begun += 1
@@ -190,7 +195,6 @@ class Forks:
 def _work(session, pipe, name, test):
     """In a forked process: run one test after the other, and send the reports."""
     config, manager = session.config, session.config.pluginmanager
-    bind()
     os.register_at_fork(after_in_child=pipe.close)  # else a process that a guest forks would hide the end of this one
     config.stash[JOURNAL] = Journal(journal(config).folder, name)
     journal(config).catch()

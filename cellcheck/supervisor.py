@@ -30,6 +30,7 @@ def supervise():
     folder = Path(tempfile.mkdtemp(prefix="cellcheck-"))
     sys.stdout.flush()
     sys.stderr.flush()
+    parent = os.getpid()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the threads of libraries, such as those of BLAS, are idle
         child = os.fork()
@@ -39,16 +40,18 @@ def supervise():
             status = _mirrored(child, folder)
         finally:
             os._exit(status)
-    bind()
+    bind(parent)
     return Journal(folder, "run")
 
 
-def bind():
-    """On Linux, do not outlive the process that forked this one."""
+def bind(parent):
+    """On Linux, do not outlive the process that forked this one. parent: its number."""
     with suppress(Exception):
         import ctypes
 
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it has ended already
+            os._exit(1)
 
 
 def _mirrored(child, folder):  # pragma: no cover: runs in the parent

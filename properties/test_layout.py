@@ -47,7 +47,7 @@ def test_read_only_arrays_are_accepted(Cell, problem):
 @pytest.mark.needs("copy")
 @given(problem=problems())
 def test_dtypes_are_kept(Cell, problem):
-    """dtype(apply(x, s)) = dtype(x), dtype(vjp(u)) = dtype of W, x and s, for each dtype of the cell; s may be omitted, if ever."""
+    """dtype(apply(x, s)) = dtype(x), dtype(vjp(u)) = dtype of W, x and s, for each dtype of the cell; also without s, where the states may be omitted."""
     blocks = []
     for dtype in lift(Cell).spec().dtypes:
         p = replace(problem, dtype=dtype).literal(Cell)

@@ -99,3 +99,43 @@ def test_results_of_all_processes_are_told(tmp_path):
     assert run.stdout.count("one line of Wrong") == 6 and " lines, and then" in after
     stopped = cellcheck(tmp_path, "guest.py:Wrong", *options, "-x")
     assert stopped.returncode != 0 and "stopping after 1 failures" in stopped.stdout
+
+
+FORKING = """
+import multiprocessing, os, time
+from guest import RNN
+
+class Leaves(RNN):
+    def apply(self, x, h):
+        if len(x) > 4:  # not in the pre-flight
+            multiprocessing.get_context("fork").Process(target=time.sleep, args=[1000], daemon=True).start()
+        return super().apply(x, h)
+
+class Crashes(RNN):
+    def apply(self, x, h):
+        if len(x) > 4:
+            if not os.fork():
+                time.sleep(1000)
+            os._exit(3)
+        return super().apply(x, h)
+
+class Doubles(RNN):
+    once = [None]
+    def apply(self, x, h):
+        if len(x) > 4 and self.once:
+            self.once.clear()
+            os.fork()  # and goes on in both
+        return super().apply(x, h)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.parametrize(
+    ("guest", "status", "said"), [("Leaves", 0, "HELD"), ("Crashes", 1, "its worker down twice"), ("Doubles", 0, "HELD")]
+)
+def test_a_guest_that_forks_does_not_hold_up_the_run(guest, status, said, tmp_path):
+    """Neither a process that it leaves, nor one that outlives a crash, nor one that runs on in the law."""
+    (tmp_path / "guest.py").write_text(GUEST.replace('print("one line of", type(self).__name__)', "pass"))
+    (tmp_path / "forking.py").write_text(FORKING)
+    run = cellcheck(tmp_path, f"forking.py:{guest}", "--profile", "quick", "--reports=", "-k", "weight_gradients", "-n2")
+    assert run.returncode == status and said in run.stdout, run.stdout + run.stderr

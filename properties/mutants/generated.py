@@ -445,7 +445,7 @@ EQUIVALENT_BY_RULE = [  # (expression that the key of a mutant of cells/modern h
 ]
 
 
-IN_ONE_CELL = [  # the same of edits that matter in another cell of the file, but not in this one
+IN_ONE_CELL = [  # as above, for edits that have an effect in another cell of the same file, but not in this one
     (r"unroll\._apply: .* -> .*(new\[(-0|1)\]|_output_shapes\(\)\[1\])", "the same place, counted from the other end"),
     (r"unroll\._output_shapes: .* -> .*states\[(-2|1)\]", ALIKE),
     (r"gru\._apply: .* -> .*\(x, h\.copy|lstm\._apply: .*, c_new\)$", "in a sequence nobody else holds this array"),

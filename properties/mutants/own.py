@@ -31,6 +31,8 @@ EQUAL, ROUNDED = "equal on all examples tried", "differs by rounding only"
 INITIAL = "changes only the initial weights"
 HARMLESS = (EQUAL, ROUNDED, INITIAL)
 BLIND, FREE = "a blind spot", "another function, and no law knows what this cell should compute"
+LESS, OTHER = "no longer asked", "describes another cell"
+GRAVE = (BLIND, FREE, NEVER, LESS, OTHER)  # the most serious first; what only a promise or a declaration excuses comes after them
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class Power:
 
     @property
     def share_of_effective(self):
-        """The same of the edits that are executed and change a result in some example, or None."""
-        idle = sum(s.reason.startswith(HARMLESS) for s in self.survivors)
+        """The same of the edits that change a result in some example, or None."""
+        idle = sum(s.reason.startswith((*HARMLESS, NEVER)) for s in self.survivors)
         return self.refused / (self.tried - idle) if self.tried > idle else None
 
     @property
@@ -148,7 +150,8 @@ def _after(s):
 
 def _order(s):
     """The most serious reason first, then by line; not as processes happen to end."""
-    rank = s.reason.startswith(HARMLESS) - s.reason.startswith((BLIND, FREE, NEVER))
+    rank = next((k for k, reason in enumerate(GRAVE) if s.reason.startswith(reason)), len(GRAVE))
+    rank += s.reason.startswith(HARMLESS)
     return rank, s.reason, s.file, s.line, s.place, s.before, s.after
 
 
@@ -258,7 +261,7 @@ class _Trial:
     def _why(self, unasked):
         """Why the edited cell, which no law refuses, may live."""
         if unasked:
-            return f"no longer asked: {', '.join(unasked)}"
+            return f"{LESS}: {', '.join(unasked)}"
         Fresh, spec = self._fresh(), self.Cell.spec()
         try:
             pairs = [(Fresh.spec(*sizes), old) for sizes, old in self._specs.items()]
@@ -267,7 +270,7 @@ class _Trial:
         names = [f.name for f in fields(spec) if f.name != "name"]
         other = [n for n in names if any(repr(getattr(new, n)) != repr(getattr(old, n)) for new, old in pairs)]
         if other:
-            return f"describes another cell: {', '.join(other)}"
+            return f"{OTHER}: {', '.join(other)}"
         far, raw = {}, {}
         for problem, (plain, bare) in self._plain.items():
             far |= _differences(lambda p=problem: _run(Fresh, p), plain, far)

@@ -40,7 +40,7 @@ class limited:
         return self
 
     def pause(self):
-        """No limit until it begins again; a handler costs as much as an example of a small cell, and so is set once for many."""
+        """Suspend the limit until `begin`. To install the handler takes as long as an example of a small cell, so it is done once for many."""
         self.end = inf
         if self.active:
             self._wait()
