@@ -63,7 +63,7 @@ def test_a_crashed_worker_is_not_a_pass(tmp_path):
     guests = f"import os, sys\nsys.path.insert(0, {str(ROOT / 'tests/guests')!r})\nfrom gist import CorrectRNN\n\n\n"
     body = "return os._exit(1) if len(x) > 4 else super().forward(x, h)"
     (tmp_path / "deadly.py").write_text(f"{guests}class Deadly(CorrectRNN):\n    def forward(self, x, h):\n        {body}\n")
-    options = ["-n1", "-k", "weight_gradients or input_gradients", "--certificate", "c.json"]
+    options = ["-n1", "--profile", "default", "-k", "weight_gradients or input_gradients", "--certificate", "c.json"]
     code, text = test_guests.run(tmp_path, "deadly.py:Deadly", *options)
     whole = json.loads((tmp_path / "c.json").read_text())
     assert code == 1
@@ -76,7 +76,9 @@ def test_a_guest_that_hangs_or_exits_does_not_take_the_run_down(tmp_path):
     """The law says so, the other laws of the one that hangs are skipped, those of the next guest run."""
     test_guests.planted(tmp_path, {"guest.py": test_guests.CELL + WILD})
     arguments = [f"guest.py:{name}" for name in ("Hangs", "Exits", "CorrectRNN")]
-    code, text = test_guests.run(tmp_path, *arguments, "-n1", "--limit", "0.5", "-k", "weight_gradient", "-v")
+    code, text = test_guests.run(
+        tmp_path, *arguments, "-n1", "--profile", "default", "--limit", "0.5", "-k", "weight_gradient", "-v"
+    )
     assert code == 1, text
     assert "took more than" in text and "SystemExit" in text and "hung in an earlier law" in text
     assert "test_weight_gradients[guest.py:CorrectRNN] PASSED" in text

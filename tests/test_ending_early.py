@@ -107,7 +107,7 @@ WRONG = {  # what is said
     "Leaves": "raised RuntimeError: the cell raised Exit: bye",
     "Patches": "guest.py:Patches: it replaces numpy.tanh; keep NumPy as it is",
 }
-QUICK = ("--profile", "quick", "--reports=", "--limit", "2", "-k", "weight_gradients")
+QUICK = ("--reports=", "--limit", "2", "-k", "weight_gradients")
 WORKER = ("-n1", "--max-worker-restart=9")
 
 

@@ -137,5 +137,5 @@ def test_a_guest_that_forks_does_not_hold_up_the_run(guest, status, said, tmp_pa
     """Neither a process that it leaves, nor one that outlives a crash, nor one that runs on in the law."""
     (tmp_path / "guest.py").write_text(GUEST.replace('print("one line of", type(self).__name__)', "pass"))
     (tmp_path / "forking.py").write_text(FORKING)
-    run = cellcheck(tmp_path, f"forking.py:{guest}", "--profile", "quick", "--reports=", "-k", "weight_gradients", "-n2")
+    run = cellcheck(tmp_path, f"forking.py:{guest}", "--reports=", "-k", "weight_gradients", "-n2")
     assert run.returncode == status and said in run.stdout, run.stdout + run.stderr
