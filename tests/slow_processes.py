@@ -81,4 +81,5 @@ def test_a_guest_that_hangs_or_exits_does_not_take_the_run_down(tmp_path):
     )
     assert code == 1, text
     assert "took more than" in text and "SystemExit" in text and "hung in an earlier law" in text
-    assert "test_weight_gradients[guest.py:CorrectRNN] PASSED" in text
+    passed = "cellcheck/test_gradients.py::test_weight_gradients[guest.py:CorrectRNN]"
+    assert f"{passed} PASSED" in text or f"PASSED {passed}" in text

@@ -18,6 +18,7 @@ DECLARED = [  # the fault is in `weight_blocks`, of which a script knows nothing
     "RNNRowsDeclaredStateFirst",
     "SplitByFeatures",
 ]
+RESIZED = ["StateAsWideAsInput"]  # the right cell does not take states of the wrong size, which the script says by 2
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
 
 
@@ -32,4 +33,4 @@ def test_every_mutant_is_told_and_its_script_knows_when_it_is_fixed(name, tmp_pa
     script = case.path.with_suffix(".py")
     assert codes_of([script]) == {str(script): 1}
     guest_of(tmp_path / name, MUTANTS[name], broken=False)
-    assert codes_of([script]) == {str(script): int(name in DECLARED)}
+    assert codes_of([script]) == {str(script): 2 if name in RESIZED else int(name in DECLARED)}

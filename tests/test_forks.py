@@ -1,6 +1,7 @@
 """The workers of the command: forks where that is possible, else those of pytest-xdist, unless laws are few."""
 
 import os
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -135,6 +136,8 @@ class Doubles(RNN):
 )
 def test_a_guest_that_forks_does_not_hold_up_the_run(guest, status, said, tmp_path):
     """Neither a process that it leaves, nor one that outlives a crash, nor one that runs on in the law."""
+    if "coverage" in sys.modules and sys.modules["coverage"].Coverage.current():
+        pytest.skip("nothing is forked while coverage is measured")
     (tmp_path / "guest.py").write_text(GUEST.replace('print("one line of", type(self).__name__)', "pass"))
     (tmp_path / "forking.py").write_text(FORKING)
     run = cellcheck(tmp_path, f"forking.py:{guest}", "--reports=", "-k", "weight_gradients", "-n2")
