@@ -90,6 +90,7 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
     run, began, home, left = Run(), perf_counter(), os.getcwd(), examples
 
     def guarded(Cell, problem):
+        """The law, which fails where the cell would end or skip it."""
         step(problem, limit)
         try:
             return check(Cell=Cell, problem=problem)
@@ -101,6 +102,7 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
             returned(home)
 
     def judged(Cell, problem):
+        """Whether the law holds for one problem, under its limit; False if it rejects the problem."""
         run.problems[regimes.of(problem)] += 1
         try:
             with counting(run.tally), np.errstate(all="ignore"), warnings.catch_warnings():
@@ -118,6 +120,7 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
         return True
 
     def watched(Cell, problem):
+        """The law for the family of a problem that Hypothesis has drawn."""
         nonlocal left
         if run.error:  # Hypothesis repeats what failed; a cell that is not deterministic might not fail again
             raise run.error
