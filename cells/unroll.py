@@ -70,7 +70,7 @@ class Unrolled(Cell):
         alive = np.arange(len(x))[:, None] < lengths
         x, states, ys, taken = _chosen(alive, x), [state], [], []
         for x_t, on in zip(x, alive):
-            new = self.step.apply(x_t, *states[-1])
+            new = self.step._apply(x_t, *states[-1])
             taken.append(copy.copy(self.step))
             states.append(tuple(_chosen(on, n, old) for n, old in zip(new, states[-1])))
             ys.append(_chosen(on, new[-1]))
@@ -85,7 +85,7 @@ class Unrolled(Cell):
             on = alive[t]
             d_new, d_y = [_chosen(on, d) for d in d_state], _chosen(on, d_ys[t])
             d_new.append(d_y if self.output_shape else d_new.pop() + d_y)  # by default the last state is the output
-            step = taken[t].vjp(*d_new)
+            step = taken[t]._vjp(*d_new)
             d_weights = [total + d for total, d in zip(d_weights, step.weights)]
             d_state = [_chosen(on, d, old) for d, old in zip(step.state, d_state)]
             dx[t] = step.x

@@ -47,7 +47,7 @@ SEEDS = range(2**16)
 TOGETHER = 20  # problems for each example of Hypothesis, whose own work costs as much as one or two of them
 LONGEST = 10**6  # steps: more than any sequence has
 LARGE = 130  # beyond a block of 128 units
-FEATURES, STATES = SIZES * 2 + (33, LARGE), (*SIZES, 33, LARGE)
+FEATURES = STATES = SIZES * 2 + (33, LARGE)  # a problem of LARGE units takes as long as eight others
 POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
 GIVEN = 3  # of so many problems one has the given weights, if there are any
 NORM = 3  # by so much a recurrent matrix of scale 1 may enlarge a state, in each step
@@ -183,7 +183,9 @@ class Problem:
             outputs = (np.zeros((), x.dtype),)
         else:
             outputs = [np.zeros((*leading[-1 - spec.batch_axis(y.name) :], *y.shape), x.dtype) for y in spec.outputs]
-        return Literal(p, spec, weights, x, state, p.upstreams(2, outputs, spec))
+        literal = Literal(p, spec, weights, x, state, p.upstreams(2, outputs, spec))
+        vars(literal)["fresh"] = lift(Cell), cell
+        return literal
 
     def _weight(self, rng, shape, scale):
         """Normal, divided by the root of the fan-in so that pre-activations have the size of `scale` whatever the shape."""
@@ -260,7 +262,9 @@ class Literal:
 
     def build(self, Cell):
         """A cell with these weights, and copies of these inputs: (cell, x, state)."""
-        cell = with_weights(lift(Cell)(self.recipe.features, self.recipe.state), self.weights)
+        made_by, cell = vars(self).pop("fresh", (None, None))  # which `literal` has made
+        if made_by is not lift(Cell):
+            cell = with_weights(lift(Cell)(self.recipe.features, self.recipe.state), self.weights)
         return cell, self.x.copy(), tuple(s.copy() for s in self.state)
 
     def upstreams(self, n, outputs, spec):
@@ -331,6 +335,7 @@ class Literal:
         return not self.spec.bounded or all(a.domain is None or a.domain.holds(v) for a, v in zip(self.spec.arrays, arrays))
 
 
+@cache
 def _within(regime, dtype):
     """The regime with sizes of which products stay finite: at most 16 in float16."""
     most = float(np.finfo(dtype).max) ** 0.25

@@ -188,7 +188,7 @@ NAMED = {
     "a sequence of 0 steps does not return the state it was given: h' is off by": broken(
         "UnrolledRNN", (FINAL, "return *(s * bool(len(x)) for s in states[-1]), np.stack(ys)")
     ),
-    "ys of step 0 changes with x of step 3": broken("UnrolledRNN", ("self.step.apply(x_t, ", "self.step.apply(x_t + x[-1], ")),
+    "ys of step 0 changes with x of step 3": broken("UnrolledRNN", ("self.step._apply(x_t, ", "self.step._apply(x_t + x[-1], ")),
     "steps beyond 6 are dropped": broken(
         "UnrolledRNN",
         ("steps, batch, _ = x.shape\n        lengths", "x = x[:6]\n        steps, batch, _ = x.shape\n        lengths"),
@@ -246,7 +246,7 @@ NAMED = {
     "the initial state is returned as the final one": broken("UnrolledRNN", ("for s in states[-1])", "for s in states[0])")),
     "the state is not carried over the borders of chunks of 2 steps": broken(
         "UnrolledGRU",
-        ("new = self.step.apply(x_t, *states[-1])", "new = self.step.apply(x_t, *states[-1 if len(taken) % 2 else 0])"),
+        ("new = self.step._apply(x_t, *states[-1])", "new = self.step._apply(x_t, *states[-1 if len(taken) % 2 else 0])"),
     ),
     "on its place in the batch, not on the other rows, and of rows that are all alike": broken(
         "RNN", ("return (tanh(z),)", f"return (tanh(z) * ({MASK}(size=z.shape) < 0.7) / 0.7,)")
@@ -271,7 +271,7 @@ NAMED = {
     ),
     "c is not carried from step to step": broken(
         "UnrolledLSTM",
-        ("new = self.step.apply(x_t, *states[-1])", "new = self.step.apply(x_t, states[0][0], states[-1][1])"),
+        ("new = self.step._apply(x_t, *states[-1])", "new = self.step._apply(x_t, states[0][0], states[-1][1])"),
     ),
     "the output gate: its value stands where the derivative of its sigmoid belongs": broken(
         "LSTM", ("* d_sigmoid(o)", "* sigmoid(o)")
@@ -426,7 +426,7 @@ SILENT = {  # a cell, and whether it is wrong
         True,
     ),
     "steps that depend on their number, and are differentiated as if they did not": (
-        broken("UnrolledRNN", ("self.step.apply(x_t, ", "self.step.apply(x_t * (1 + 0.1 * len(taken)), ")),
+        broken("UnrolledRNN", ("self.step._apply(x_t, ", "self.step._apply(x_t * (1 + 0.1 * len(taken)), ")),
         True,
     ),
 }

@@ -177,7 +177,7 @@ LOOKALIKES = [
         "each step runs again before its backward, instead of keeping a cell for each",
         ("[state], [], []", "[tuple(s.copy() for s in state)], [], []"),
         ("self._cache = x, alive, taken", "self._cache = x, alive, states[:-1]"),
-        ("step = taken[t].vjp(*d_new)", "self.step.apply(x[t], *taken[t])\n            step = self.step.vjp(*d_new)"),
+        ("step = taken[t]._vjp(*d_new)", "self.step.apply(x[t], *taken[t])\n            step = self.step.vjp(*d_new)"),
     ),
     edited(
         "WeightGradientsSummedLast",

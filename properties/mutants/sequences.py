@@ -9,8 +9,8 @@ MUTANTS = [
     Mutant(
         "StateNotCarried",
         "UnrolledGRU",
-        "self.step.apply(x_t, *states[-1])",
-        "self.step.apply(x_t, *states[0])",
+        "self.step._apply(x_t, *states[-1])",
+        "self.step._apply(x_t, *states[0])",
         "every step starts from the initial state",
         "burn#2701",
         STEPS,

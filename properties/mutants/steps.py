@@ -167,7 +167,7 @@ MUTANTS = [
     Mutant(
         "SecondBackwardFails",
         "UnrolledRNN",
-        "taken[t].vjp",
+        "taken[t]._vjp",
         "taken.pop().vjp",
         "backward uses up what it saved",
         "pytorch#1532",
@@ -176,8 +176,8 @@ MUTANTS = [
     Mutant(
         "SecondBackwardDiffers",
         "UnrolledLSTM",
-        "step = taken[t].vjp(*d_new)",
-        "step = taken[t].vjp(*d_new)\n            taken[t] = taken[t - 1]",
+        "step = taken[t]._vjp(*d_new)",
+        "step = taken[t]._vjp(*d_new)\n            taken[t] = taken[t - 1]",
         "backward overwrites what it saved",
         "tensorflow#26331",
         "vjp_is_repeatable",
