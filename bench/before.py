@@ -57,6 +57,7 @@ def _seconds(arguments, folder, status, **variables):
     """Of one run, which must end with this exit status."""
     start = perf_counter()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # both keep their compiled files, as a user's do
     done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, env=environment, text=True)
     if done.returncode != status:
         raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
