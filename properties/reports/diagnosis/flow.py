@@ -75,22 +75,39 @@ class Flow:
         """Gradients by name; edits: (node, position) -> another slope, or a factor of the right one; node -> factor of its gradient,
         or (head, slope of the node by this array).
         """
-        edits, grads = {**self.constant, **edits}, {id(node): np.zeros(node.value.size) for node in self.order}
+        edits, grads = {**self.constant, **edits}, [np.zeros(node.value.size) for node in self.order]
+        edited = {key[0] if isinstance(key, tuple) else key for key in edits}
         for name, u in zip(self.g.outputs, self.upstream):
-            grads[id(self.tape.outputs[name])] += np.ravel(u)
-        for node in reversed(self.order):
+            grads[self.numbers[self.tape.outputs[name]]] += np.ravel(u)
+        for node, grad, edges in zip(reversed(self.order), reversed(grads), self.slopes):
+            if node not in edited:
+                for _, slope, parent in edges:
+                    grads[parent] += grad @ slope
+                continue
             change = edits.get(node, 1.0)
             if isinstance(change, tuple):
-                grads[id(change[0])] += grads[id(node)] * np.ravel(change[1])
+                grads[self.numbers[change[0]]] += grad * np.ravel(change[1])
                 continue
-            grad = grads[id(node)]
             if node in edits:
                 grad *= np.ravel(change)
-            for k, parent in node.parents.items():
+            for k, right, parent in edges:
                 slope = edits.get((node, k), 1.0)
-                grads[id(parent)] += slope * (grad @ node.slope(k)) if np.ndim(slope) == 0 else grad @ slope
-        found = {name: grads.get(id(leaf), np.zeros(leaf.value.size)) for name, leaf in self.tape.leaves.items()}
-        return {name: found[name].reshape(leaf.value.shape) for name, leaf in self.tape.leaves.items()}
+                grads[parent] += slope * (grad @ right) if np.ndim(slope) == 0 else grad @ slope
+        found = {name: self.numbers.get(leaf) for name, leaf in self.tape.leaves.items()}
+        return {
+            name: np.zeros(leaf.value.shape) if found[name] is None else grads[found[name]].reshape(leaf.value.shape)
+            for name, leaf in self.tape.leaves.items()
+        }
+
+    @cached_property
+    def numbers(self):
+        """The position of each operation in `order`."""
+        return {node: number for number, node in enumerate(self.order)}
+
+    @cached_property
+    def slopes(self):
+        """Of each operation, the last first: [(position, right slope, number of the parent)]."""
+        return [[(k, node.slope(k), self.numbers[parent]) for k, parent in node.parents.items()] for node in reversed(self.order)]
 
     @cached_property
     def edges(self):
