@@ -27,8 +27,9 @@ def flow_faults(g, claims, truth, last=False):
     except Untold:
         return []
     with np.errstate(all="ignore"):
-        tried = (Mistake(sentence, partial(flow.back, edits)) for sentence, edits in mistakes(flow))
-        return solved(flow, claims, truth) if last else matched(tried, claims, truth, "all gradients") or of_one_output(flow)
+        return (
+            solved(flow, claims, truth) if last else matched(flow.tried(), claims, truth, "all gradients") or of_one_output(flow)
+        )
 
 
 def of_one_output(flow):
@@ -41,10 +42,9 @@ def of_one_output(flow):
             continue
         if not any(map(np.any, claims.values())):
             return [f"the upstream of {name} has no effect: with it alone every gradient is 0, of {len(claims)} arrays"]
-        if not all(same(claims[n], truth[n]) for n in claims):
-            tried = (Mistake(sentence, partial(flow.back, edits)) for sentence, edits in mistakes(flow))
-            if told := matched(tried, claims, truth, f"all gradients for an upstream of {name} alone"):
-                return told
+        wrong = not all(same(claims[n], truth[n]) for n in claims)
+        if wrong and (told := matched(flow.tried(), claims, truth, f"all gradients for an upstream of {name} alone")):
+            return told
     return []
 
 
@@ -54,6 +54,7 @@ class Flow:
     def __init__(self, g):
         """g: a Grown of a cell that is written in NumPy; Untold if it is not."""
         self.g, self.tape, self.constant, self.upstream = g, Tape(g), {}, g.upstream
+        self.known, self.others = [], mistakes(self)  # (sentence, edits) of what has been tried, and the rest
         needed = set(map(id, self.tape.outputs.values()))
         for node in reversed(self.tape.nodes):
             if id(node) in needed:
@@ -65,6 +66,16 @@ class Flow:
         # what is subtracted for numerical stability alone: its gradients cancel
         if largest and all(same(a, self.straight[name]) for name, a in self.back(largest).items()):
             self.constant = largest
+
+    def tried(self):
+        """All mistakes, each with what it predicts for the present upstream. Their slopes are computed once, when they are needed."""
+        for k in itertools.count():
+            if k == len(self.known):
+                self.known.extend(itertools.islice(self.others, 1))
+            if k == len(self.known):
+                return
+            sentence, edits = self.known[k]
+            yield Mistake(sentence, partial(self.back, edits))
 
     @cached_property
     def straight(self):
