@@ -6,8 +6,10 @@ pytest -n auto tests/slow_reports.py
 import pytest
 from cellcheck.properties.reports.short import LINES
 
-from tests.test_reports import MUTANTS, codes_of, guest_of, told_of
+from tests import test_reports
+from tests.test_reports import MUTANTS, guest_of, told_of
 
+code_of = test_reports.code_of
 DECLARED = [  # the fault is in `weight_blocks`, of which a script knows nothing: the cell as such is right
     "GatesDeclaredIOFG",
     "GatesDeclaredIFGO",
@@ -23,14 +25,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_every_mutant_is_told_and_its_script_knows_when_it_is_fixed(name, tmp_path):
-    """In few lines, without an error of ours; in a fresh process exit 1 on the broken cell, 0 on the right one."""
+def test_every_mutant_is_told_and_its_script_knows_when_it_is_fixed(name, tmp_path, code_of):
+    """In few lines, without an error of ours; in another process exit 1 on the broken cell, 0 on the right one."""
     case, text = told_of(tmp_path, MUTANTS[name])
     assert case.faults == []
     assert text.startswith(f"{name} breaks the law {case.name}: ")
     assert len(text.splitlines()) <= LINES
     assert f"# {name} breaks the law `{case.name}`" in case.path.read_text(encoding="utf-8")
     script = case.path.with_suffix(".py")
-    assert codes_of([script]) == {str(script): 1}
+    assert code_of(script) == 1
     guest_of(tmp_path / name, MUTANTS[name], broken=False)
-    assert codes_of([script]) == {str(script): 2 if name in RESIZED else int(name in DECLARED)}
+    assert code_of(script) == (2 if name in RESIZED else int(name in DECLARED))

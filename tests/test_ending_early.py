@@ -20,6 +20,7 @@ from tests.test_command_line import ROOT, cellcheck
 GUEST = """
 import atexit, ctypes, itertools, os, shutil, signal, sys, tempfile, threading, time
 import numpy as np
+from cellcheck import journal
 
 class RNN:
     def __init__(self, features, state):
@@ -47,10 +48,13 @@ class Exits(RNN):
 class Crashes(RNN):
     def act(self): ctypes.string_at(0)
 
-class Hangs(RNN):  # where no signal handler runs
+class Impatient(RNN):  # the alarm rings soon after the limit
+    def __init__(self, *sizes): super().__init__(*sizes); journal.GRACE = .1
+
+class Hangs(Impatient):  # where no signal handler runs
     def act(self): sum(itertools.repeat(0))
 
-class Waits(RNN):  # likewise, without burning the processor
+class Waits(Impatient):  # likewise, without burning the processor
     def act(self): signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM]); time.sleep(1000)
 
 class Swallows(RNN):
@@ -81,6 +85,7 @@ class Overrules(RNN):  # wrong, and would hide it at the very end
 class Threads(RNN):
     def __init__(self, *sizes):
         super().__init__(*sizes)
+        journal.LINGER = .5
         if threading.active_count() < 5: threading.Thread(target=time.sleep, args=[1000]).start()
 
 class Untidy(RNN):
@@ -91,7 +96,7 @@ class Untidy(RNN):
 """
 HOPELESS = {  # what a module does when it is imported; the exit status; what is said
     "import os; os._exit(0)": (1, "it was importing guest.py:Cell\n    when its process exited with status 0"),
-    "while True: pass": (4, "ERROR: --cell guest.py:Cell: importing it took more than 2 s; --limit SECONDS allows more"),
+    "while True: pass": (4, "ERROR: --cell guest.py:Cell: importing it took more than 1 s; --limit SECONDS allows more"),
     "import pytest; pytest.skip('no torch', allow_module_level=True)": (4, "importing it raised Skipped: no torch"),
     "import numpy; numpy.tanh = numpy.sin": (4, "replaces numpy.tanh; keep NumPy as it is"),
 }
@@ -101,13 +106,13 @@ DEADLY = {  # the exit status; what is said
     "Hangs": (1, 'when it took too long and could not be interrupted\n    File "'),
 }
 WRONG = {  # what is said
-    "Swallows": "Swallows breaks the law weight_gradients: it took more than 2 s at Problem(batch=",
+    "Swallows": "Swallows breaks the law weight_gradients: it took more than 1 s at Problem(batch=",
     "Quits": "raised RuntimeError: the cell raised SystemExit: 0",
     "Skips": "RuntimeError: the cell raised Skipped: not today",
     "Leaves": "raised RuntimeError: the cell raised Exit: bye",
     "Patches": "guest.py:Patches: it replaces numpy.tanh; keep NumPy as it is",
 }
-QUICK = ("--reports=", "--limit", "2", "-k", "weight_gradients")
+QUICK = ("--reports=", "--limit", "1", "-k", "weight_gradients")
 WORKER = ("-n1", "--max-worker-restart=9")
 
 

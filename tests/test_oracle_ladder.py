@@ -142,11 +142,11 @@ def stubborn(dtype, wrong=""):
 def test_low_precision_without_a_copy_is_judged_by_its_own_differences(dtype):
     """A factor, a sign and a transpose are seen; what is right is certified to a hundredth, and accused of nothing."""
     found = {}
-    for wrong in ("", "factor", "sign", "transpose"):
+    for wrong, seeds in {"": 12, "factor": 4, "sign": 4, "transpose": 4}.items():
         Cell = lift(stubborn(dtype, wrong))
         assert handshake(Cell).oracles[0].__name__ == "Differences"
         problems = [
-            Problem(3, 2, 3, seed=seed, scale=1.0, regime=regime) for seed in range(12) for regime in ("plain", "small inputs")
+            Problem(3, 2, 3, seed=seed, scale=1.0, regime=regime) for seed in range(seeds) for regime in ("plain", "small inputs")
         ]
         blocks = [b for p in problems for part in ("weights", "x", "state") for b in gradients(Cell, p, part)]
         found[wrong] = {b.name for b in blocks if b.verdict == "violated"}

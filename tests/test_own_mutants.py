@@ -143,10 +143,10 @@ def test_functions_that_no_law_calls_are_not_edited():
 @pytest.mark.skipif(apart.cores() == 1, reason="one process: a hang in C or an exit cannot be known")
 def test_edits_that_hang_or_end_the_process_are_refused(tmp_path):
     """Both are counted by what they did."""
-    risky = "k = 0\n        while k < 3:\n            k += 1\n        if k > 3:\n            os._exit(3)\n        z = x @ self.W"
+    risky = "while x is None:\n            pass\n        if x is None:\n            os._exit(3)\n        z = x @ self.W"  # one edit hangs
     Cell = planted(tmp_path, SMALL, ("import numpy", "import os\nimport numpy"), ("z = x @ self.W", risky))
     power = measured(Cell, laws=["weight_gradients"], seconds=PLENTY)
-    assert power.how[apart.HUNG] and power.how[apart.ENDED]
+    assert power.how[apart.HUNG] == 1 and power.how[apart.ENDED] == 2
 
 
 def test_what_a_declaration_excuses_is_said(tmp_path):
@@ -173,13 +173,28 @@ def test_equations_of_a_cell_of_no_kind_are_free(tmp_path):
     assert "another function, and no law knows what this cell should compute" in reasons(power, "x @ self.W + h @ self.U")
 
 
-def test_one_process_or_several_give_the_same(tmp_path):
-    """The same survivors; and every edited function has its own code again."""
-    Cell = planted(tmp_path, SMALL)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """(Cell, the code of its functions, its power under one law, measured in two processes)."""
+    Cell = planted(tmp_path_factory.mktemp("small"), SMALL)
     before = {name: f.__code__ for name, f in vars(Cell).items() if callable(f)}
-    alone, together = (measured(Cell, laws=["weight_gradients"], seconds=PLENTY, workers=n) for n in (1, 2))
+    return Cell, before, measured(Cell, laws=["weight_gradients"], seconds=PLENTY, workers=2)
+
+
+def test_one_process_or_several_give_the_same(small):
+    """The same survivors; and every edited function has its own code again."""
+    Cell, before, together = small
+    alone = measured(Cell, laws=["weight_gradients"], seconds=PLENTY, workers=1)
     assert alone.survivors == together.survivors and alone.tried == together.tried == alone.edits
     assert all(vars(Cell)[name].__code__ is code for name, code in before.items())
+
+
+def test_alone_counts_edits_that_one_law_refuses(small):
+    """With a single law, all that it refuses of one edit in three; what it cannot see is a blind spot of this law, at its line."""
+    *_, power = small
+    assert power.alone == {"weight_gradients": power.alone_of}
+    assert power.refused / 5 < power.alone_of < power.refused / 2
+    assert "a blind spot: x may differ" in {s.reason.partition(" by")[0] for s in power.survivors if "self.W.T" in s.before}
 
 
 def test_edits_of_a_notebook_are_made():
@@ -221,14 +236,6 @@ def test_little_time_gives_a_fair_sample():
     assert Power("any", edits=100, tried=100, refused=97).interval == (0.97, 0.97)
 
 
-def test_alone_counts_edits_that_one_law_refuses(tmp_path):
-    """With a single law, all that it refuses of one edit in three; what it cannot see is a blind spot of this law, at its line."""
-    power = measured(planted(tmp_path, SMALL), laws=["weight_gradients"], seconds=PLENTY)
-    assert power.alone == {"weight_gradients": power.alone_of}
-    assert power.refused / 5 < power.alone_of < power.refused / 2
-    assert "a blind spot: x may differ" in {s.reason.partition(" by")[0] for s in power.survivors if "self.W.T" in s.before}
-
-
 def test_certificate_has_the_power(guarded):
     """As its schema says, and on the page with the survivors and the source."""
     cell = stranger("guarded.py:Leaky")
@@ -242,11 +249,11 @@ def test_certificate_has_the_power(guarded):
 def test_check_measures_a_cell_that_holds(tmp_path):
     """After its laws, and only if none is broken; the result shows it."""
     Cell = planted(tmp_path, SMALL)
-    result = check(Cell, "quick", ["weight_gradients"], mutants=20)
+    result = check(Cell, "quick", ["weight_gradients"], mutants=1)
     assert result.held and result.power.share > 0.5
     assert "of single edits are refused" in " ".join(str(result).split()) and "<svg" in result._repr_html_()
     Broken = planted(tmp_path, SMALL, ("dz = dh /", "dz = 2 * dh /"))
-    assert check(Broken, "quick", ["weight_gradients"], mutants=20).power is None
+    assert check(Broken, "quick", ["weight_gradients"], mutants=1).power is None
 
 
 def test_command_measures_with_an_option(tmp_path):

@@ -1,6 +1,5 @@
 """What a report says and does: short, deterministic, written at once, with a script that reproduces the failure alone."""
 
-import json
 import re
 import subprocess
 import sys
@@ -32,24 +31,22 @@ TOLD = [
     "TanhIsNaN",
     "CrashesBeyondOneRow",
 ]
-RUN_ALL = """
-import json, runpy, sys
-results = {}
-for script in sys.argv[1:]:
-    path = sys.path[:]
-    hook = sys.excepthook
+RUN_EACH = """
+import runpy, sys
+codes, sys.stdout = sys.stdout, sys.stderr
+for script in map(str.strip, sys.stdin):
+    path, hook, code = sys.path[:], sys.excepthook, 0
     try:
         runpy.run_path(script, run_name="__main__")
-        results[script] = 0
     except SystemExit as done:
-        results[script] = int(done.code or 0)
+        code = int(done.code or 0)
     except Exception:
-        results[script] = 2
+        code = 2
     sys.path[:], sys.excepthook = path, hook
     for name in [n for n in sys.modules if n.split(".")[0] in ("cells", "guest")]:
         del sys.modules[name]
-assert not {"properties", "strategies", "hypothesis"} & set(sys.modules)
-print("\\n" + json.dumps(results))
+    assert not {"properties", "strategies", "hypothesis"} & set(sys.modules)
+    print(code, file=codes, flush=True)
 """
 
 
@@ -91,22 +88,27 @@ def _of_their_own(source):
     return source.replace("from cellcheck.cells", "from cells")
 
 
-def codes_of(scripts):
-    """The exit code of each script, all run in one fresh process; no compiled guest outlives an edit of the same second and size."""
-    done = subprocess.run([sys.executable, "-B", "-c", RUN_ALL, *map(str, scripts)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+@pytest.fixture(scope="module")
+def code_of():
+    """script -> its exit code. All run in one other process; no compiled guest outlives an edit of the same second and size."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-B", "-c", RUN_EACH], text=True, **pipes) as process:
+
+        def run(script):
+            print(script, file=process.stdin, flush=True)
+            return int(process.stdout.readline())
+
+        yield run
+        process.stdin.close()
 
 
-def test_every_script_reproduces_alone_and_knows_when_the_cell_is_fixed(told):
-    """In a fresh process, exit 1 on the broken cell, 0 on the right one."""
+def test_every_script_reproduces_alone_and_knows_when_the_cell_is_fixed(told, code_of):
+    """In another process, exit 1 on the broken cell, 0 on the right one."""
     scripts = {name: case.path.with_suffix(".py") for name, (case, _) in told.items()}
-    codes = codes_of(scripts.values())
-    assert {name: codes[str(script)] for name, script in scripts.items()} == dict.fromkeys(TOLD, 1)
+    assert {name: code_of(script) for name, script in scripts.items()} == dict.fromkeys(TOLD, 1)
     for name, (case, _) in told.items():
         guest_of(case.path.parents[2], MUTANTS[name], broken=False)
-    codes = codes_of(scripts.values())
-    assert {name: codes[str(script)] for name, script in scripts.items()} == dict.fromkeys(TOLD, 0)
+    assert {name: code_of(script) for name, script in scripts.items()} == dict.fromkeys(TOLD, 0)
 
 
 def test_terminal_form_is_short(told):

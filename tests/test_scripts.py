@@ -22,9 +22,11 @@ from cellcheck.properties.verdicts.blocks import Block, finite, identical, missh
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import Problem
 
+from tests import test_reports
 from tests.guests import gist
-from tests.test_reports import MUTANTS, codes_of, guest_of, told_of
+from tests.test_reports import MUTANTS, guest_of, told_of
 
+code_of = test_reports.code_of
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
 TOLD = [
     "InputAliasedInTheCache",
@@ -77,25 +79,25 @@ def failed(law, Cell, problem, label="a.py:B", home=Path()):
 
 
 @pytest.mark.parametrize("name", TOLD)
-def test_script_reproduces_and_knows_when_the_cell_is_fixed(name, tmp_path):
+def test_script_reproduces_and_knows_when_the_cell_is_fixed(name, tmp_path, code_of):
     """Where the law writes into arrays, changes the dtype, or calls what must raise."""
     case, _ = told_of(tmp_path, MUTANTS[name])
     file = case.path.with_suffix(".py")
-    assert codes_of([file]) == {str(file): 1}
+    assert code_of(file) == 1
     guest_of(tmp_path / name, MUTANTS[name], broken=False)
-    assert codes_of([file]) == {str(file): 0}
+    assert code_of(file) == 0
 
 
-def test_script_compares_what_the_law_compares(tmp_path):
+def test_script_compares_what_the_law_compares(tmp_path, code_of):
     """Although an answer is an array that was given, as another law says; the lengths are told."""
     case, short = told_of(tmp_path, LOST)
     file = case.path.with_suffix(".py")
     script = file.read_text(encoding="utf-8")
     assert "shares_memory" not in script and "lengths=" in script and "bound = " in script
     assert "lengths = " in short and "\nlengths = [" in case.path.read_text(encoding="utf-8")
-    assert codes_of([file]) == {str(file): 1}
+    assert code_of(file) == 1
     guest_of(tmp_path / LOST.name, LOST, broken=False)
-    assert codes_of([file]) == {str(file): 0}
+    assert code_of(file) == 0
 
 
 def test_a_script_that_cannot_run_says_so(tmp_path):
@@ -110,7 +112,7 @@ def test_a_script_that_cannot_run_says_so(tmp_path):
     assert subprocess.run([sys.executable, file], capture_output=True, check=False).returncode == 2
 
 
-def test_script_of_a_located_entry_reads_that_entry(tmp_path):
+def test_script_of_a_located_entry_reads_that_entry(tmp_path, code_of):
     """The law has seen a directional derivative; the script prints one entry, and knows when it is right."""
     folder = tmp_path / "OneOfMany"
     guest_of(folder, ONE_OF_MANY, broken=True)
@@ -118,9 +120,9 @@ def test_script_of_a_located_entry_reads_that_entry(tmp_path):
     assert "W[13, 8], candidate, weights of h: got " in reported(case, folder / "reports")
     file = case.path.with_suffix(".py")
     assert "got = float(out2[0][0][13, 8])" in file.read_text(encoding="utf-8")
-    assert codes_of([file]) == {str(file): 1}
+    assert code_of(file) == 1
     guest_of(folder, ONE_OF_MANY, broken=False)
-    assert codes_of([file]) == {str(file): 0}
+    assert code_of(file) == 0
 
 
 def test_a_located_entry_comes_first():
@@ -140,7 +142,7 @@ def test_an_entry_is_not_located_by_differences():
 
 
 @pytest.mark.parametrize("name", GISTS)
-def test_script_of_a_gist_calls_forward_and_backward(name, tmp_path):
+def test_script_of_a_gist_calls_forward_and_backward(name, tmp_path, code_of):
     """Of the guest itself, which needs nothing of ours."""
     law, Cell = laws()[GISTS[name]], lift(getattr(gist, name))
     problems = [Problem(3, 2, 3, seed=seed, regime="large inputs") for seed in range(99)]
@@ -149,7 +151,7 @@ def test_script_of_a_gist_calls_forward_and_backward(name, tmp_path):
     reported(case, tmp_path)
     file = case.path.with_suffix(".py")
     assert "cell.forward(x, h)" in file.read_text(encoding="utf-8")
-    assert codes_of([file]) == {str(file): 1}
+    assert code_of(file) == 1
 
 
 def shape_of_something_else(Cell, problem):

@@ -35,12 +35,9 @@ def named(Guest):
 def test_a_right_guest_passes_every_law(Guest):
     """And the gradient of each array that offers one is certified."""
     Cell, tally = cleared(f"guest.py:{Guest.__name__}", Guest).Cell, Tally()
-    assert broken(Cell, n=25) == set()
+    assert broken(Cell, laws().keys() - {*GRADIENTS}, n=25) == set()
     with counting(tally):
-        for name in GRADIENTS:
-            if laws()[name].applies(Cell):
-                for problem in drawn(name)[:25]:
-                    laws()[name].check(Cell=Cell, problem=problem)
+        assert broken(Cell, GRADIENTS, n=25) == set()
     spec = Cell.spec(3, 4)
     wanted = {a.name for a, part in zip(spec.arrays, spec.offers) if part in spec.gradients}
     assert wanted <= {name.split(" ")[0] for name, seen in tally.verdicts.items() if seen["certified"]}

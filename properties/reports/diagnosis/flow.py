@@ -27,8 +27,9 @@ def flow_faults(g, claims, truth, last=False):
     except Untold:
         return []
     with np.errstate(all="ignore"):
-        tried = (Mistake(sentence, partial(flow.back, edits)) for sentence, edits in mistakes(flow))
-        return solved(flow, claims, truth) if last else matched(tried, claims, truth, "all gradients") or of_one_output(flow)
+        return (
+            solved(flow, claims, truth) if last else matched(flow.tried(), claims, truth, "all gradients") or of_one_output(flow)
+        )
 
 
 def of_one_output(flow):
@@ -41,10 +42,9 @@ def of_one_output(flow):
             continue
         if not any(map(np.any, claims.values())):
             return [f"the upstream of {name} has no effect: with it alone every gradient is 0, of {len(claims)} arrays"]
-        if not all(same(claims[n], truth[n]) for n in claims):
-            tried = (Mistake(sentence, partial(flow.back, edits)) for sentence, edits in mistakes(flow))
-            if told := matched(tried, claims, truth, f"all gradients for an upstream of {name} alone"):
-                return told
+        wrong = not all(same(claims[n], truth[n]) for n in claims)
+        if wrong and (told := matched(flow.tried(), claims, truth, f"all gradients for an upstream of {name} alone")):
+            return told
     return []
 
 
@@ -54,6 +54,7 @@ class Flow:
     def __init__(self, g):
         """g: a Grown of a cell that is written in NumPy; Untold if it is not."""
         self.g, self.tape, self.constant, self.upstream = g, Tape(g), {}, g.upstream
+        self.known, self.others = [], mistakes(self)  # (sentence, edits) of what has been tried, and the rest
         needed = set(map(id, self.tape.outputs.values()))
         for node in reversed(self.tape.nodes):
             if id(node) in needed:
@@ -66,6 +67,16 @@ class Flow:
         if largest and all(same(a, self.straight[name]) for name, a in self.back(largest).items()):
             self.constant = largest
 
+    def tried(self):
+        """All mistakes, each with what it predicts for the present upstream. Their slopes are computed once, when they are needed."""
+        for k in itertools.count():
+            if k == len(self.known):
+                self.known.extend(itertools.islice(self.others, 1))
+            if k == len(self.known):
+                return
+            sentence, edits = self.known[k]
+            yield Mistake(sentence, partial(self.back, edits))
+
     @cached_property
     def straight(self):
         """The right gradients by name."""
@@ -75,22 +86,39 @@ class Flow:
         """Gradients by name; edits: (node, position) -> another slope, or a factor of the right one; node -> factor of its gradient,
         or (head, slope of the node by this array).
         """
-        edits, grads = {**self.constant, **edits}, {id(node): np.zeros(node.value.size) for node in self.order}
+        edits, grads = {**self.constant, **edits}, [np.zeros(node.value.size) for node in self.order]
+        edited = {key[0] if isinstance(key, tuple) else key for key in edits}
         for name, u in zip(self.g.outputs, self.upstream):
-            grads[id(self.tape.outputs[name])] += np.ravel(u)
-        for node in reversed(self.order):
+            grads[self.numbers[self.tape.outputs[name]]] += np.ravel(u)
+        for node, grad, edges in zip(reversed(self.order), reversed(grads), self.slopes):
+            if node not in edited:
+                for _, slope, parent in edges:
+                    grads[parent] += grad @ slope
+                continue
             change = edits.get(node, 1.0)
             if isinstance(change, tuple):
-                grads[id(change[0])] += grads[id(node)] * np.ravel(change[1])
+                grads[self.numbers[change[0]]] += grad * np.ravel(change[1])
                 continue
-            grad = grads[id(node)]
             if node in edits:
                 grad *= np.ravel(change)
-            for k, parent in node.parents.items():
+            for k, right, parent in edges:
                 slope = edits.get((node, k), 1.0)
-                grads[id(parent)] += slope * (grad @ node.slope(k)) if np.ndim(slope) == 0 else grad @ slope
-        found = {name: grads.get(id(leaf), np.zeros(leaf.value.size)) for name, leaf in self.tape.leaves.items()}
-        return {name: found[name].reshape(leaf.value.shape) for name, leaf in self.tape.leaves.items()}
+                grads[parent] += slope * (grad @ right) if np.ndim(slope) == 0 else grad @ slope
+        found = {name: self.numbers.get(leaf) for name, leaf in self.tape.leaves.items()}
+        return {
+            name: np.zeros(leaf.value.shape) if found[name] is None else grads[found[name]].reshape(leaf.value.shape)
+            for name, leaf in self.tape.leaves.items()
+        }
+
+    @cached_property
+    def numbers(self):
+        """The position of each operation in `order`."""
+        return {node: number for number, node in enumerate(self.order)}
+
+    @cached_property
+    def slopes(self):
+        """Of each operation, the last first: [(position, right slope, number of the parent)]."""
+        return [[(k, node.slope(k), self.numbers[parent]) for k, parent in node.parents.items()] for node in reversed(self.order)]
 
     @cached_property
     def edges(self):
