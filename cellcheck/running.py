@@ -25,6 +25,7 @@ from cellcheck.strategies import TOGETHER, problems, regimes
 
 ENDINGS = (SkipTest, pytest.skip.Exception, pytest.exit.Exception)
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
+LEAST = 0.25  # of the examples of a derivative that were no trivial ones: where fewer are certified, an error may hide
 
 
 class Stopped(BaseException):
@@ -57,10 +58,19 @@ class Run:
         return f"vacuous: of {self.tally.examples} examples certified {', '.join(thin)}; wanted {wanted} each" if thin else None
 
     def uncertified(self):
-        """How much was compared, if nothing of it was certified, or None."""
+        """Why the run says too little: it certified nothing, or of a derivative less than LEAST of what it could judge. Or None."""
         seen = sum(self.tally.verdicts.values(), Counter())
         counts = ", ".join(f"{seen[verdict]} {verdict}" for verdict in ("inconclusive", "trivial") if seen[verdict])
-        return f"certified nothing in {self.tally.examples} examples ({counts})" if counts and not seen["certified"] else None
+        if counts and not seen["certified"]:
+            return f"certified nothing in {self.tally.examples} examples ({counts})"
+        derivatives = {name: self.tally.verdicts[name] for name in self.tally.decades}
+        blunt = [
+            f"{name} in {seen['certified']}"
+            for name, seen in derivatives.items()
+            if seen["certified"] < LEAST * (seen["certified"] + seen["inconclusive"])
+        ]
+        told = f"of {self.tally.examples} examples certified {', '.join(blunt)}; in the others rounding may hide an error"
+        return f"{told}: give --reference, or let its code follow the dtype of its arrays" if blunt else None
 
     def result(self, cell, group, law, verdict, reason):
         """The run as a dict of plain values, for the table. reason: why not verified, or the report of what broke."""

@@ -223,7 +223,8 @@ class CellSpec:
     def splits(self):
         """The numbers of steps at which a sequence of declared steps may be cut: (whole, first part); None if any may."""
         steps = self.sizes.get("steps")
-        return [(n, k) for n in steps for k in steps if n - k in steps] if steps else None
+        parts = [k for k in steps or () if k >= self.fewest_steps]
+        return [(n, k) for n in parts for k in parts if n - k in parts] if steps else None
 
     def batch_axis(self, name):
         """The axis of the rows in the array of this name, as an input, a state, an output or its gradient; None if it has none.

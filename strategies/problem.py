@@ -118,6 +118,7 @@ class Problem:
         """
         return self.fitted(Cell)._build(lift(Cell))
 
+    @np.errstate(over="ignore")  # a weight beyond float16 is infinite, and for the laws
     def _build(self, Cell):
         cell = Cell(self.features, self.state)
         spec, rng = cell.spec, np.random.default_rng(self._key(0))

@@ -290,3 +290,20 @@ def test_an_update_scales_exactly():
     law = test_linearity.test_vjp_scales_exactly.hypothesis.inner_test
     Cell = cleared("guest.py:Fused", adapt(matrices, ("x h W b -> h cache", forward), **FUSED["a rate that can be chosen"])).Cell
     law(Cell=Cell, problem=Problem(3, 4, 4, steps=3, seed=5189, scale=30.0, regime="small inputs", upstream="second"))
+
+
+def test_a_wrong_gradient_of_a_single_number_is_a_violation():
+    """A weight without axes, such as a time constant: its oracle is asked with numbers that are not those of the claim, too."""
+
+    def leaky(x, h, W, a):
+        return np.tanh(x @ W) + a * h
+
+    def back(dh, x, h, W, a):
+        dz = dh * (1 - np.tanh(x @ W) ** 2)
+        return dz @ W.T, dh * a, x.T @ dz, -(dh * h).sum()
+
+    def make(features, state):
+        return {"W": np.zeros((features, state)), "a": np.zeros(())}
+
+    Leaky = adapt(make, ("x h W a -> h", leaky), ("dh x h W a -> dx dh dW da", back))
+    assert violated(cleared("guest.py:Guest", Leaky).Cell) == {"a"}

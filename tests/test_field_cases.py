@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from cellcheck.cells import GRU, LSTM, RNN, Unroll, lift
+from cellcheck.cells import GRU, LSTM, RNN, Gradients, Unroll, lift
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError
@@ -286,9 +286,35 @@ def test_a_misspelled_declaration_is_named():
     ]
 
 
+def test_what_is_read_beside_the_weights_is_named():
+    """A bias that is missing from weights; not a buffer that apply overwrites."""
+
+    class Biased(RNN):
+        def __init__(self, features, state):
+            super().__init__(features, state)
+            self.bias, self.buffer = np.zeros(state), np.zeros(state)
+            self.weights = [self.W]
+
+        def _apply(self, x, h):
+            self.buffer[:] = self.b + self.bias
+            X = np.concatenate([x, h], axis=1)
+            self._cache = X, X @ self.W + self.buffer
+            return (np.tanh(self._cache[1]),)
+
+        def _vjp(self, d):
+            weights, x, state = super()._vjp(d)
+            return Gradients(weights[:1], x, state)
+
+    told = "it reads b, bias, not among its weights: no gradient of that is verified"
+    assert told in seen(lift(Biased, kind=None, weight_blocks=None)).notes
+    assert not any("it reads" in note for note in seen(RNN).notes)
+
+
 def test_a_declared_clip_is_the_one_that_acts():
     """A lower one is refused; one that never acts is noted."""
-    with pytest.raises(GuestError, match=r"choices has clip = 5, but gradients of norm 0\.31\d* come back with norm"):
+    with pytest.raises(GuestError, match=r"choices has clip = 5, but a gradient of 1\.\d+ comes back as 0\.01; declare"):
         seen(leaking.ClipsLower)
+    with pytest.raises(GuestError, match="choices has clip = 5, but some gradients beyond that come back as zeros; cut them"):
+        seen(leaking.DropsWhatIsLarge)
     assert not any("clip" in note for note in seen(leaking.ClipsAsItSays).notes)
     assert "declares clip = 5, but clips nothing: take the declaration away" in seen(leaking.NeverClips).notes

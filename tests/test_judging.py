@@ -56,6 +56,15 @@ def judged(monkeypatch):
 
 FEW = Tally(examples=100, verdicts={"W": Counter(certified=1)})
 THIN = "vacuous: of 100 examples certified W 1; wanted 10 each"
+BLUNT = Tally(
+    examples=100,
+    verdicts={"W": Counter(certified=20, inconclusive=70, trivial=10), "h'": Counter(certified=9, inconclusive=91)},
+    decades={"W": Counter()},
+)
+HIDDEN = (
+    "of 100 examples certified W in 20; in the others rounding may hide an error: "
+    "give --reference, or let its code follow the dtype of its arrays"
+)
 PROMISE = "outputs_are_the_callers"
 ENDINGS = {
     "held": ({}, "held", ""),
@@ -66,6 +75,7 @@ ENDINGS = {
     ),
     "held, for a shipped cell in too few examples": ({"tally": FEW}, "broken", THIN),
     "held, for a guest in too few examples": ({"tally": FEW, "shipped": False}, "held", THIN),
+    "held, for a guest, but most derivatives could not be told": ({"tally": BLUNT, "shipped": False}, "not verified", HIDDEN),
     "failed as expected": ({"error": ValueError("no"), "expected": "known"}, "expected", "expected failure: known"),
     "hung as expected": ({"error": Hang("took more than 1 s"), "expected": "known"}, "expected", "expected failure: known"),
     "held against expectation": (

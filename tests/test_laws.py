@@ -92,6 +92,13 @@ def test_a_single_step_is_not_split(law):
     holds(law, Cell, Problem(2, 3, 4, steps=3))
 
 
+def test_declared_steps_are_not_split_into_fewer_than_a_cell_takes():
+    """Neither part is empty where the cell takes no empty sequence, even if 0 is among the declared steps."""
+    sizes = {"steps": (0, 1, 2, 8)}
+    assert lift(Unroll(RNN), sizes=sizes).spec().splits() == [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (8, 0), (8, 8)]
+    assert lift(Unroll(RNN), sizes=sizes, fewest_steps=1).spec().splits() == [(2, 1)]
+
+
 class Once(RNN):
     """Lets go of what it kept once it was differentiated."""
 

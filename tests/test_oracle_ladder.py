@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cellcheck.cells import GRU, LSTM, RNN, Gradients, Unroll, lift
+from cellcheck.cells import GRU, LSTM, RNN, Cell, Gradients, Unroll, lift
 from cellcheck.cells.adapters import adapt
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.oracles import gradients
@@ -82,6 +82,9 @@ def test_a_derivative_that_explodes_is_asked_with_a_smaller_step(name):
     assert ComplexStep(Function(bent(function)(1, 1)), [np.ones((1, 1))]).value(arrays, {1: np.ones(1)}) == slope
 
 
+WIDE = f"{ComplexStep.name}, in float64"
+
+
 class Single(RNN):
     """An RNN that offers float32 alone."""
 
@@ -104,16 +107,60 @@ def verdicts(Cell, problem=PROBLEM):
 
 def test_float32_alone_is_judged_by_the_equations():
     """Where kind and blocks are declared; a sign that is wrong is found."""
-    assert verdicts(Single) == {("certified", ComplexStep.name)}
+    assert verdicts(Single) == {("certified", ComplexStep.name), ("certified", WIDE)}
     wrong = gradients(tampered(Single, lambda cell, weights: [-weights[0], *weights[1:]]), PROBLEM, "weights")
     assert {b.name for b in wrong if b.verdict == "violated"} == {"W candidate"}
 
 
 def test_float32_alone_of_no_kind_is_judged_by_a_wide_copy():
     """Its code follows the dtype of its arrays, so a copy of it in float64 is an oracle; a wrong sign is found."""
-    assert verdicts(SingleOfNoKind) == {("certified", ComplexStep.name)}
+    assert verdicts(SingleOfNoKind) == {("certified", ComplexStep.name), ("certified", WIDE)}
     wrong = gradients(tampered(SingleOfNoKind, lambda cell, weights: [-weights[0], *weights[1:]]), PROBLEM, "weights")
     assert {b.name for b in wrong if b.verdict == "violated"} == {"W"}
+
+
+class Highway(Cell):
+    """h' = f h + (1 - f) tanh(g) in float16, in code that follows the dtype of its arrays."""
+
+    dtypes = (np.float16,)
+    leak, stored, constant = 1.0, staticmethod(lambda a: a), staticmethod(lambda a: a)
+
+    def __init__(self, features, state):
+        super().__init__(features, state)
+        self.W = np.zeros((features, 2 * state), np.float16)
+        self.weights = [self.W]
+
+    def _apply(self, x, h):
+        f, g = np.split(x @ self.W, 2, axis=1)
+        f, t = (1 + np.tanh(f / 2)) / 2, np.tanh(g)
+        self._cache = x, h, self.stored(f), t
+        return (0.1 * (f * h + (1 - f) * t),)
+
+    def _vjp(self, d):
+        x, h, f, t = self._cache
+        d = d * self.constant(0.1)
+        dz = np.concatenate([d * (h - self.leak * t) * f * (1 - f), d * (1 - f) * (1 - t * t)], axis=1)
+        return Gradients([x.T @ dz], dz @ self.W.T, (d * f,))
+
+
+HALVES = {  # whether vjp of a copy computes in float64, and whether it is refused
+    "right": ({}, True, False),
+    "a term of a gate's gradient wrong by a tenth": ({"leak": 0.9}, True, True),
+    "a constant of backward rounded": ({"constant": staticmethod(np.float16)}, True, False),
+    "what forward keeps rounded": ({"stored": staticmethod(lambda a: a.astype(np.float16).astype(a.dtype))}, False, False),
+}
+
+
+@pytest.mark.parametrize("case", HALVES)
+def test_backward_of_low_precision_is_judged_in_float64(case):
+    """If it computes there: then errors show that roundings of float16 hide, and those roundings are no errors."""
+    changed, wide, wrong = HALVES[case]
+    Half = lift(type("Half", (Highway,), changed))
+    assert handshake(Half).wide_backward == wide
+    problems = [Problem(3, 2, 3, seed=seed, scale=scale) for seed in range(6) for scale in (0.3, 1.0, 5.0, 30.0)]
+    blocks = [b for p in problems for part in ("weights", "x", "state") for b in gradients(Half, p, part)]
+    refused = {(b.name, b.note) for b in blocks if b.verdict == "violated"}
+    assert refused == ({("W", WIDE), ("x", WIDE)} if wrong else set())
 
 
 def stubborn(dtype, wrong=""):

@@ -92,7 +92,7 @@ BAD = {
         "guest.py:Guest",
         edit(GIST, "def backward", "def back"),
     ),
-    "forward(x (1, 1), h (1, 1)) returned an array (1, 1); wanted a scalar, the sum of the new hidden state": (
+    "forward(x (1, 1), h (1, 1)) returned an array (1, 1); wanted a scalar, the sum of the new hidden state; if it returns states": (
         "guest.py:Guest",
         edit(GIST, "return self.y.sum()", "return self.y"),
     ),
@@ -112,6 +112,10 @@ BAD = {
     "for small weights and inputs; wanted finite numbers": (
         "guest.py:Guest",
         edit(FULL, "return self.y\n", "return self.y / 0\n"),
+    ),
+    "weights[1] has dtype complex128; wanted floats, since weights are written in place; keep the real and the imaginary parts": (
+        "guest.py:Guest",
+        edit(GIST, "np.zeros(state)", "np.zeros(state, complex)"),
     ),
     "has dtype object; wanted floats": ("guest.py:Guest", edit(GIST, "np.zeros(state)", "np.zeros(state, object)")),
     # the gradients

@@ -1,11 +1,12 @@
 """A torch module as a cell: its trainable float parameters are the weights, autograd is its backward."""
 
 import copy
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
 from cellcheck.cells.adapters import Gradients
+from torch.utils._python_dispatch import TorchDispatchMode
 
 STATES = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("c", "h")}
 PLAIN = {"num_layers": 1, "bidirectional": False, "proj_size": 0, "batch_first": False}  # what a call without call= takes
@@ -45,6 +46,7 @@ class Module:
         step = kind.removesuffix("Cell")
         if call is None:
             _check_plain(module, kind, step)
+        _check_registered(module, kind)
         self.call = call or {"LSTM": _lstm, "LSTMCell": _lstm_cell}.get(kind, _cell if kind.endswith("Cell") else _sequence)
         self.module, self.device = module.to(device, _torch_dtype(dtype)), device
         self.state_names = tuple(STATES.get(step, ("h",)) if states is None else states)
@@ -70,7 +72,7 @@ class Module:
         elif self.device:
             _fill(module, self.weights, self.device)
         inputs = [_tensor(a, dtype, self.device) for a in (x, *state)]
-        with _one_thread():
+        with _one_thread(), self._widened(dtype):
             outputs = self.call(module, *inputs)
         if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, torch.Tensor) for y in outputs):
             what = ", ".join(type(y).__name__ for y in (outputs if isinstance(outputs, (tuple, list)) else [outputs]))
@@ -94,13 +96,17 @@ class Module:
         live, found = [w for w in wanted if w.requires_grad], [None] * len(wanted)
         if reached:
             outputs, upstream = zip(*reached)
-            with _one_thread():
+            with _one_thread(), self._widened(self.weights[0].dtype):
                 given = iter(torch.autograd.grad(outputs, live, upstream, retain_graph=True, allow_unused=True))
             found = [next(given) if w.requires_grad else None for w in wanted]
         found = [np.zeros(w.shape, self.dtypes[0]) if g is None else g.cpu().numpy().copy() for g, w in zip(found, wanted)]
         n = len(parameters)
         k = n + len(getattr(self, "inputs", "x"))
         return Gradients(found[:n], found[n] if k == n + 1 else tuple(found[n:k]), tuple(found[k:]))
+
+    def _widened(self, dtype):
+        """Where a copy in float64 of a module of lower precision runs: nothing is cast below float64."""
+        return Wide() if dtype in (np.float64, np.complex128) and self.dtypes[0] != np.float64 else nullcontext()
 
     def unreached(self, features, state):
         """[The names of the outputs that autograd does not reach]; [] if the module cannot be run on zeros of these sizes."""
@@ -123,6 +129,18 @@ class Module:
         new.weights = [np.array(memo.get(id(w), w)) for w in self.weights]
         new.module = _holding(self.module, new.weights, self.device)
         return new
+
+
+class Wide(TorchDispatchMode):
+    """Runs operations that ask for a float type with float64 in its place: casts within a module or a Function, and new tensors."""
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        """The operation in float64; complex numbers stay complex."""
+        options = dict(options or {})
+        if options.get("dtype") in (torch.float32, torch.float16, torch.bfloat16):
+            whole = any(isinstance(a, torch.Tensor) and a.is_complex() for a in arguments)
+            options["dtype"] = torch.complex128 if whole else torch.float64
+        return operation(*arguments, **options)
 
 
 def _shapes(inputs, features):
@@ -180,6 +198,20 @@ def _check_plain(module, kind, step):
     other = [f"{name}={getattr(module, name)}" for name, plain in PLAIN.items() if getattr(module, name, plain) != plain]
     if other:
         raise TypeError(f"torch_module does not know how to call a {kind} with {', '.join(other)}: pass call= and states=")
+
+
+def _check_registered(module, kind):
+    """Raise TypeError for what takes a gradient and is not among the parameters, such as layers in a plain list."""
+    known = {id(p) for p in module.parameters()}
+    for part in module.modules():
+        for name, value in vars(part).items():
+            for held in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]:
+                tensors = held.parameters() if isinstance(held, torch.nn.Module) else [held]
+                if any(isinstance(t, torch.Tensor) and t.is_leaf and t.requires_grad and id(t) not in known for t in tensors):
+                    raise TypeError(
+                        f"{name} of {kind} holds what takes a gradient, but parameters() does not have it, so that nobody trains it; "
+                        "make it a Parameter, or keep layers in a ModuleList or ModuleDict"
+                    )
 
 
 @contextmanager

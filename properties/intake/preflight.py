@@ -35,6 +35,7 @@ KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 SECONDS = 30.0  # for the whole pre-flight, unless --limit is given
 TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest that raises at some of SIZES
+BELOW = 1 / 2  # of a limit: gradients whose norm is that are not clipped, nor is what one step hands to the next
 UNSTEADY = 2.0**10  # two runs that differ by more units do so by more than rounding
 CHOICES = {  # what each may be
     "clip": (lambda v: isinstance(v, (int, float)) and v > 0, "the limit, a positive number"),
@@ -69,6 +70,7 @@ def cleared(text, Guest, limit=SECONDS):
         declared |= {"fewest_steps": fewest} if fewest else {}
         notes += ["takes no empty sequence"] * bool(fewest)
         notes += _blind(lift(Guest).spec()) + _constant(lift(Guest)) + _unsteady(lift(Guest))
+        notes += _unlisted(lift(Guest))
         notes += _misspelled(Guest)
         found, said = _convention(lift(Guest, **declared))
     return Cleared(lift(Guest, **declared, **found), [*said, *notes])
@@ -205,7 +207,8 @@ def _check_weights(guest):
         if not isinstance(w, np.ndarray):
             raise Refusal(f"weights[{k}] is a {type(w).__name__}; wanted a numpy array")
         if w.dtype.kind != "f":
-            raise Refusal(f"weights[{k}] has dtype {w.dtype}; wanted floats, since weights are written in place")
+            parts = "; keep the real and the imaginary parts as two arrays" * (w.dtype.kind == "c")
+            raise Refusal(f"weights[{k}] has dtype {w.dtype}; wanted floats, since weights are written in place{parts}")
         if not w.flags.writeable:
             raise Refusal(f"weights[{k}] is read-only; wanted an array that can be written in place")
         if any(w is other for other in weights[:k]):
@@ -303,7 +306,9 @@ def _check_outputs(cell, called, outputs, x):
         if y is None or y.dtype.kind != "f" or y.shape != ():
             what = f"{len(outputs)} arrays" if y is None else f"an array {y.shape}" if y.dtype.kind == "f" else f"dtype {y.dtype}"
             what = "None" if y is not None and y.dtype == object and y.ndim == 0 and y[()] is None else what
-            raise Refusal(f"{called} returned {what}; wanted a scalar, the sum of the new hidden state")
+            other = "; if it returns states or outputs, call it apply, and its backward vjp, or wrap it with adapt"
+            other *= y is None or y.ndim > 0
+            raise Refusal(f"{called} returned {what}; wanted a scalar, the sum of the new hidden state{other}")
     names = spec.output_names
     if len(outputs) != len(names):
         more = "; if the last is no state, declare output = 'y'" * (len(outputs) == len(names) + 1 and not spec.own_output)
@@ -377,7 +382,9 @@ def _check_live(Cell, notes):
         probed += 1
     names = cell.spec.array_names
     if probed and not moved:
-        raise Refusal("writing into weights changes nothing that it returns; wanted the live arrays, not copies")
+        raise Refusal(
+            "writing into weights changes nothing that it returns; wanted the live arrays, not copies, and no kept results"
+        )
     for k in range(len(cell.weights) if probed else 0):
         if k not in moved and k in claimed:
             raise Refusal(
@@ -393,7 +400,7 @@ def _check_live(Cell, notes):
 
 
 def _check_clip(Cell, notes):
-    """A declared clip must leave alone gradients whose norm is far below it; one that never acts is noted."""
+    """A declared clip must leave alone gradients whose norm is below it, and none may lose its sign; one that never acts is noted."""
     limit = Cell.spec().choices.get("clip")
     if not limit or not Cell.spec().takes_upstream or not Cell.spec().gradients:
         return
@@ -404,16 +411,23 @@ def _check_clip(Cell, notes):
         ):  # for the laws
             cell, x, s = problem.build(Cell)
             [u] = problem.upstreams(1, cell.apply(x, *s), cell.spec)
-            exact = _norm(cell.vjp(*u))
-            low, high = (
-                _norm(cell.clipped(*(np.asarray(a * (share * limit / exact), a.dtype) for a in u))) / (share * limit)
-                for share in (1 / 16, 64)
-            )
-            acts |= high < 0.9
-            if low < 0.9:
+            given = cell.vjp(*u)
+            size = max(_norm(given), max(float(np.linalg.norm(a)) for a in u))
+            low, high = (cell.clipped(*(np.asarray(a * (limit * share / size), a.dtype) for a in u)) for share in (BELOW, 64))
+            acts |= _norm(high) < 0.9 * 64 * limit * _norm(given) / size
+            for one, g in zip(_flat(low), _flat(given)):
+                wanted = np.asarray(g, dtype=float) * (limit * BELOW / size)
+                off = np.abs(np.asarray(one, dtype=float) - wanted)
+                if np.max(off, initial=0.0) > 0.02 * np.max(np.abs(wanted), initial=0.0):
+                    at = np.unravel_index(np.argmax(off), off.shape)
+                    raise Refusal(
+                        f"choices has clip = {limit:g}, but a gradient of {wanted[at]:.3g} comes back as {float(one[at]):.3g}; "
+                        "declare the limit at which it clips"
+                    )
+            if any(np.any((np.asarray(h) == 0) & (np.asarray(g) != 0)) for h, g in zip(_flat(high), _flat(low))):
                 raise Refusal(
-                    f"choices has clip = {limit:g}, but gradients of norm {limit / 16:.3g} come back with norm {low * limit / 16:.3g}; "
-                    "declare the limit at which it clips"
+                    f"choices has clip = {limit:g}, but some gradients beyond that come back as zeros; "
+                    "cut them down to the limit, or declare no clip"
                 )
     if not acts:
         notes.append(f"declares clip = {limit:g}, but clips nothing: take the declaration away")
@@ -421,12 +435,14 @@ def _check_clip(Cell, notes):
 
 def _norm(gradients):
     """The root of the sum of the squares of all gradients."""
+    return float(np.sqrt(sum(np.sum(np.square(np.asarray(g, dtype=float))) for g in _flat(gradients))))
+
+
+def _flat(gradients):
+    """All gradients that there are, in a list."""
     weights, x, state = gradients
-    return float(
-        np.sqrt(
-            sum(np.sum(np.square(np.asarray(g, dtype=float))) for g in (*(weights or ()), x, *(state or ())) if g is not None)
-        )
-    )
+    xs = x if isinstance(x, tuple) else (x,)
+    return [g for g in (*(weights or ()), *xs, *(state or ())) if g is not None]
 
 
 def _check_complex(Cell, cell, problem):
@@ -493,6 +509,25 @@ def _constant(Cell):
                 found.append(name)
     told = f"upstreams of {', '.join(found)} give zero gradients; if vjp treats that as a constant, declare no_gradient = "
     return [told + repr(tuple(found))] * bool(found)
+
+
+def _unlisted(Cell):
+    """A line about arrays that an instance keeps and reads, and that are no weights: nothing verifies a gradient of them."""
+    found = []
+    if "weights" not in Cell.spec().gradients:
+        return []
+    with contextlib.suppress(Exception):  # the laws report it
+        cell, x, rest = PROBES[0].build(Cell)
+        before = [np.array(y) for y in cell.apply(x, *rest)]
+        cell, x, rest = PROBES[0].build(Cell)
+        floats = {name: a for name, a in vars(cell.guest).items() if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
+        for name, a in floats.items():
+            if a.flags.writeable and not any(np.shares_memory(a, w) for w in cell.weights):
+                kept = a.copy()
+                a += 0.25
+                found += [name] * (not all(map(np.array_equal, before, map(np.array, cell.apply(x, *rest)))))
+                a[...] = kept
+    return [f"it reads {', '.join(found)}, not among its weights: no gradient of that is verified"] * bool(found)
 
 
 def _misspelled(Guest):

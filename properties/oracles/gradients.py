@@ -9,7 +9,7 @@ import numpy as np
 from cellcheck.properties.oracles.chained import Chained
 from cellcheck.properties.oracles.chebyshev import Chebyshev, Differences
 from cellcheck.properties.oracles.complex_step import ComplexStep, parts_of
-from cellcheck.properties.oracles.function import Function
+from cellcheck.properties.oracles.function import Function, rebound
 from cellcheck.properties.oracles.handshake import LADDER, Handshake, handshake
 from cellcheck.properties.oracles.memory import LARGE, copied, give_back, taken
 from cellcheck.properties.oracles.shadow import shadow
@@ -39,23 +39,33 @@ class Region(NamedTuple):
 def gradients(Cell, problem, part):
     """The blocks of one part of vjp, "weights", "x" or "state", for the cell that the problem builds.
 
-    A cell with states that vjp treats as constants runs for some steps, see `Chained`.
+    A cell with states that vjp treats as constants runs for some steps, see `Chained`. In low precision the bound is wide; so a
+    copy that computes in float64, backwards too, is judged as well, and only errors beyond a few units of the cell count there.
     """
     cell, x, state = problem.build(Cell)
+    hand = handshake(Cell)
     if cell.spec.detached:
         cell = Chained(cell, 1 + getattr(problem, "recipe", problem).seed % CHAIN)
-    return judged(cell, x, state, problem, handshake(Cell), (part,))
+    blocks = judged(cell, x, state, problem, hand, (part,))
+    if hand.wide_backward and not cell.spec.detached and not any(b.verdict == "violated" for b in blocks):
+        wide = rebound(cell, [w.astype(float) for w in cell.weights])
+        unit, state = cell.spec.unit(x.dtype), tuple(s.astype(float) for s in state)
+        found = judged(wide, x.astype(float), state, problem, hand, (part,), coarse=unit)
+        blocks += [replace(b, note=f"{b.note}, in float64") for b in found]
+    return blocks
 
 
-def judged(cell, x, state, problem, hand, parts):
+def judged(cell, x, state, problem, hand, parts, coarse=0.0):
     """The blocks of the given parts of vjp, with a verdict on each gate of each weight. Shapes come first.
 
     Along directions v aligned with the claim's signs, and along a random one through all arrays, <claim, v> must equal the
-    oracle's derivative of <upstream, apply> within the one bound.
+    oracle's derivative of <upstream, apply> within the one bound. coarse: units of each number of the claim that may be wrong.
     """
     judge, blocks = prepared(cell, x, state, problem, hand, parts)
     if judge is None:
         return blocks
+    if coarse:
+        judge.coarse, judge.unit, judge.certifies = coarse, 2.0**-53, certifies(2.0**-53)
     blocks = judge.aligned()
     if blocks and not any(b.verdict == "violated" for b in blocks):
         blocks += judge.random()
@@ -103,6 +113,7 @@ class Judge:
     names: list  # of all arrays
     offered: list  # all gradients
     chained: bool  # a sequence, or unknown equations: a matrix may be behind another
+    coarse = 0.0  # by how much, relative, each number of a claim may be wrong beside the unit
 
     def __init__(self, spec, function, hand, arrays, upstream, claims, dtype):
         """arrays: the point; upstream: one array per output; claims: by the index of their array; dtype: of the cell's arithmetic."""
@@ -240,7 +251,7 @@ class Judge:
         """sum|g v| + F sum|v|, of the bound."""
         parts = [(k, index, scale * v) for k, index, v, scale in parts_of(direction)]
         claimed = sum(np.abs(self.claims[k][index] * v).sum() for k, index, v in parts)
-        return float(claimed + self.size * sum(np.abs(v).sum() for *_, v in parts))
+        return float((1 + self.coarse / self.unit) * claimed + self.size * sum(np.abs(v).sum() for *_, v in parts))
 
     def _of_steps(self, direction):
         """F of all steps of a sequence, or matrices behind another.
@@ -260,7 +271,7 @@ class Judge:
         rng, step = np.random.default_rng(draws), self.unit * self.terms
         moves = [0.0]
         for _ in range(draws):
-            moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step) for a in self.arrays]
+            moved = [np.asarray(a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step)) for a in self.arrays]
             moved = self.spec.folded(moved) if self.spec.bounded else moved
             moves.append(abs(oracle.value(moved, direction) - value))
         return max(moves) if np.isfinite(moves).all() else np.inf

@@ -20,12 +20,14 @@ GREETINGS = [Problem(b, f, s, steps=3, seed=1, scale=0.5) for b, f, s in ((2, 3,
 class Handshake:
     """rebinds: deepcopy finds the weights; oracles: for each array of [*weights, x, *state] the first of the ladder that works.
 
-    wide: a copy of the cell that holds float64 arrays computes in float64, whatever the cell's own precision is.
+    wide: a copy of the cell that holds float64 arrays computes in float64, whatever the cell's own precision is; wide_backward:
+    so does its vjp, which for a cell of float64 is of no interest, and so False.
     """
 
     rebinds: bool
     oracles: tuple[type, ...]
     wide: bool = True
+    wide_backward: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -48,7 +50,7 @@ def _greet(Cell, problem):
     [upstream] = problem.upstreams(1, outputs, cell.spec)
     arrays = [np.array(a, dtype=float) for a in (*cell.weights, x, *state)]
     function, low = Function(cell, rebinds=_rebinds(cell, x, state)), np.float64 not in cell.spec.dtypes
-    if low and not (function.rebinds and _widens(function, arrays, upstream, outputs, problem)):
+    if low and not (function.rebinds and _widens(function, arrays, upstream, outputs, problem, cell.spec.unit(x.dtype))):
         return Handshake(function.rebinds, (Differences,) * len(arrays), wide=False)
     chebyshev = Chebyshev(function, upstream, unit=2.0**-53 if low else cell.spec.unit(x.dtype))
     ladder = [o(function, upstream) for o in LADDER if function.rebinds and cell.spec.complex is not False]
@@ -57,17 +59,44 @@ def _greet(Cell, problem):
         real = (ask(arrays, {k: v}) for ask in (chebyshev.quotient, chebyshev.value))  # the second is for noisy cells
         right = (o for expected in real for o in ladder if _agrees(o, arrays, {k: v}, expected))
         oracles.append(type(next(right, chebyshev)))
-    return Handshake(function.rebinds, tuple(oracles))
+    return Handshake(function.rebinds, tuple(oracles), wide_backward=low and _widens_backward(cell, x, state, upstream))
 
 
-def _widens(function, arrays, upstream, outputs, problem):
-    """Whether the cell computes in float64 if its arrays are float64: its outputs have more digits and change smoothly."""
+def _widens_backward(cell, x, state, upstream):
+    """Whether vjp of a copy in float64 computes in float64: it changes smoothly where the cell's own numbers would change in jumps.
+
+    Between points one unit of the cell apart, second differences of smooth gradients are about its square.
+    """
+    n, arrays, step = len(cell.weights), [a.astype(float) for a in (*cell.weights, x, *state)], cell.spec.unit(x.dtype)
+
+    def claims(ways, t):
+        moved = [a * (1 + t * way) for a, way in zip(arrays, ways)]
+        copy = rebound(cell, [np.asarray(a) for a in moved[:n]])
+        copy.apply(*map(np.asarray, moved[n:]))
+        weights, gx, rest = copy.vjp(*(u.astype(float) for u in upstream))
+        return [g for g in (*(weights or ()), *(gx if isinstance(gx, tuple) else (gx,)), *(rest or ())) if g is not None]
+
+    try:
+        for seed in range(3):
+            rng = np.random.default_rng(seed)
+            ways = [rng.uniform(-1, 1, a.shape) for a in arrays]
+            for before, here, after in zip(*(claims(ways, t) for t in (-step, 0.0, step))):
+                bend = np.max(np.abs(after - 2 * here + before), initial=0.0)
+                if here.dtype != np.float64 or not bend <= step**1.4 * np.max(np.abs(here), initial=0.0):
+                    return False
+    except Exception:
+        return False
+    return True
+
+
+def _widens(function, arrays, upstream, outputs, problem, unit):
+    """Whether the cell, of this unit, computes in float64 if its arrays are float64: its outputs have more digits and change smoothly."""
     try:
         wide = [np.array(y) for y in function(arrays)]
         if any(y.dtype != np.float64 or y.shape != z.shape for y, z in zip(wide, outputs)):
             return False
         close = [
-            np.allclose(y, z, TOLERANCE * 1e4, 1e-2) if z.itemsize == 2 else np.allclose(y, z, TOLERANCE, TOLERANCE)
+            np.allclose(y, z, 1.0, 1e-2) if unit > TOLERANCE else np.allclose(y, z, TOLERANCE, TOLERANCE)
             for y, z in zip(wide, outputs)
         ]
         if not all(close) or all(np.array_equal(y, y.astype(z.dtype)) for y, z in zip(wide, outputs)):

@@ -91,6 +91,39 @@ def call(module, *given):
     return found if isinstance(found, tuple) else (found,)
 
 
+def halved(module, x, h):
+    """The kernel in bfloat16, of arrays in float32."""
+    W, U, b, x, h = (a.to(torch.bfloat16) for a in (module.W, module.U, module.b, x, h))
+    return (module.kernel.apply(x @ W + h @ U + b, h).float(),)
+
+
+class Term(Fused):
+    """The gate's gradient lacks a term: the bug."""
+
+    @staticmethod
+    def backward(ctx, d):
+        """The gradients of z and h."""
+        z, h = ctx.saved_tensors
+        dz, dh = Fused.backward(ctx, d)
+        n, s = dz.shape[-1] // 2, torch.sigmoid(z.chunk(2, -1)[0])
+        return torch.cat((dz[:, :n] + d * h * s * (1 - s), dz[:, n:]), -1), dh
+
+
+HALF = {"call": halved, "dtype": np.float32, "precision": 2.0**-8}
+
+
+class Listed(Gated):
+    """Its second layer is in a list, where torch does not see it: the bug."""
+
+    def __init__(self, F, S):
+        super().__init__(F, S)
+        self.more = [torch.nn.Linear(S, S)]
+
+    def forward(self, x, h):
+        """h'."""
+        return torch.tanh(self.more[0](super().forward(x, h)))
+
+
 def layers(m, x, c1, h1, c2, h2):
     """Two layers as one cell of four states."""
     ys, (h, c) = m(x, (torch.stack((h1, h2)), torch.stack((c1, c2))))
@@ -102,14 +135,17 @@ RIGHT = {
     "two layers": torch_module(lambda F, S: torch.nn.LSTM(F, S, 2), call=layers, states=("c1", "h1", "c2", "h2"), sequence=True),
     "no states": torch_module(lambda F, S: torch.nn.RNN(F, S), call=lambda m, x: (m(x)[0],), states=(), sequence=True),
     "integers and frozen numbers": torch_module(Mixed, call=call),
+    "a kernel in bfloat16": torch_module(Gated, **HALF),
     "an output that autograd does not reach": torch_module(Counting, call=call, states=("n", "h")),
 }
 WRONG = {
     "the tail of a batch": (torch_module(lambda F, S: Gated(F, S, Tail), call=call), "weight_gradient_is_the_sum_over_rows"),
     "a sign": (torch_module(lambda F, S: Gated(F, S, Sign), call=call), "weight_gradients"),
     "a sign, in float32": (torch_module(lambda F, S: Gated(F, S, Sign), call=call, dtype=np.float32), "weight_gradients"),
+    "a term, in bfloat16": (torch_module(lambda F, S: Gated(F, S, Term), **HALF), "weight_gradients"),
 }
 REFUSED = {
+    "more of Listed holds what takes a gradient, but parameters() does not have it, so that": torch_module(Listed, call=call),
     "does not know how to call a LSTM with proj_size=1: pass call= and states=": torch_module(
         lambda F, S: torch.nn.LSTM(F, 2 * S, proj_size=S)
     ),

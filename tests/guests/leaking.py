@@ -100,6 +100,14 @@ class ClipsLower(RNN):
         return [np.clip(w, -self.limit, self.limit) for w in weights], x, state
 
 
+class DropsWhatIsLarge(ClipsLower):
+    """The defect: what is beyond the limit becomes 0."""
+
+    def vjp(self, d):
+        weights, x, state = RNN.vjp(self, d)
+        return [np.where(np.abs(w) > 5, 0, w) for w in weights], x, state
+
+
 class ClipsAsItSays(ClipsLower):
     """The same without the defect."""
 
