@@ -15,6 +15,7 @@ from cellcheck.properties.oracles.function import Function
 from cellcheck.properties.oracles.gradients import prepared
 from cellcheck.properties.oracles.handshake import Handshake, handshake
 from cellcheck.properties.oracles.parked import probes
+from cellcheck.properties.oracles.wide import Widened
 from cellcheck.properties.verdicts.blocks import Block
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import Problem
@@ -147,7 +148,13 @@ HALVES = {  # whether vjp of a copy computes in float64, and whether it is refus
     "right": ({}, True, False),
     "a term of a gate's gradient wrong by a tenth": ({"leak": 0.9}, True, True),
     "a constant of backward rounded": ({"constant": staticmethod(np.float16)}, True, False),
-    "what forward keeps rounded": ({"stored": staticmethod(lambda a: a.astype(np.float16).astype(a.dtype))}, False, False),
+    "what forward keeps cast": ({"stored": staticmethod(lambda a: a.astype(np.float16))}, True, False),
+    "what forward keeps cast, and a term wrong": (
+        {"stored": staticmethod(lambda a: a.astype(np.float16)), "leak": 0.9},
+        True,
+        True,
+    ),
+    "what forward keeps in an array of float16": ({"stored": staticmethod(lambda a: np.array(a, np.float16))}, False, False),
 }
 
 
@@ -163,21 +170,21 @@ def test_backward_of_low_precision_is_judged_in_float64(case):
     assert refused == ({("W", WIDE), ("x", WIDE)} if wrong else set())
 
 
-def stubborn(dtype, wrong=""):
+def stubborn(dtype, wrong="", cast=np.array):
     """A cell of no known kind in low precision: it computes in float32 and stores in `dtype`, whatever it is given."""
 
     def step(*arrays):
-        x, h, W, U, a = (v.astype(np.float32) for v in arrays)
+        x, h, W, U, a = (cast(v, np.float32) for v in arrays)
         n = np.tanh(x @ W + h @ U)
-        return (a * n + h).astype(dtype), (x, h, W, U, a, n)
+        return cast(a * n + h, dtype), (x, h, W, U, a, n)
 
     def back(d, cache):
         x, h, W, U, a, n = cache
-        d = d.astype(np.float32)
+        d = cast(d, np.float32)
         dz = d * a * (1 - n * n)
         dW, da = (2 if wrong == "factor" else 1) * x.T @ dz, (-1 if wrong == "sign" else 1) * (d * n).sum(axis=0)
         gradients = dz @ W.T, d + dz @ (U if wrong == "transpose" else U.T), dW, h.T @ dz, da
-        return tuple(v.astype(dtype) for v in gradients)
+        return tuple(cast(v, dtype) for v in gradients)
 
     def make(F, S):
         return {"W": np.zeros((F, S), dtype), "U": np.zeros((S, S), dtype), "a": np.ones(S, dtype)}
@@ -199,6 +206,18 @@ def test_low_precision_without_a_copy_is_judged_by_its_own_differences(dtype):
         found[wrong] = {b.name for b in blocks if b.verdict == "violated"}
         assert {b.name for b in blocks if b.verdict == "certified"} >= {"U", "x"}
     assert found == {"": set(), "factor": {"W"}, "sign": {"a"}, "transpose": {"h"}}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_low_precision_that_casts_is_judged_in_float64(dtype):
+    """Where it casts by astype: every derivative is certified in each problem, and a sign is seen in each."""
+    for wrong in ("", "sign"):
+        Cell = lift(stubborn(dtype, wrong, cast=lambda a, dtype: a.astype(dtype)))
+        assert handshake(Cell) == Handshake(True, (Chebyshev,) * 5, Widened, wide_backward=True)
+        for seed in range(4):
+            blocks = gradients(Cell, Problem(3, 2, 3, seed=seed, scale=1.0), "weights")
+            assert {b.name for b in blocks if b.verdict == "violated"} == ({"a"} if wrong else set())
+            assert wrong or {b.name for b in blocks if b.verdict == "certified" and "in float64" in b.note} == {"W", "U", "a"}
 
 
 class NaiveSigmoid(RNN):

@@ -112,6 +112,6 @@ def test_the_last_line_is_the_verdict(sentence):
 def test_a_run_that_certified_nothing_has_not_held():
     """Whatever it did not find."""
     nothing = dict.fromkeys(["weight_gradients", "input_gradients", "a", "b"], ("not verified", "no gradients"))
-    rows = list(results("A", p=("held", "vacuous: of 9 examples certified W 0"), **nothing))
+    rows = [{**r, "examples": 0} for r in results("A", p=("held", "vacuous: of 9 examples certified W 0"), **nothing)]
     assert table.status(rows) == "not verified"
     assert table.lines(rows)[-1] == "NOT VERIFIED: no law of A certified anything; 1 vacuous, 4 not verified"

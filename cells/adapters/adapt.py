@@ -214,7 +214,7 @@ class Adapted:
         if plan.dtype and np.asarray(x).dtype.kind != "c":
             dtype = np.asarray(self.weights[0]).dtype
             dtype = plan.dtype if dtype == self._made else dtype if dtype.kind == "f" else None  # a copy may hold wider weights
-            x, *state = (a if np.asarray(a).dtype.kind == "i" else np.asarray(a, dtype) for a in (x, *state))
+            x, *state = (a if np.asarray(a).dtype.kind == "i" else np.asanyarray(a, dtype) for a in (x, *state))
         values = self._values(x, state)
         if plan.updates and not plan.reverse:
             given = self._updating(plan.forward, plan.run, values, self._rate(x, state, ()))

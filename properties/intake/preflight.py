@@ -487,6 +487,8 @@ def _blind(spec):
         states = tuple(name.strip("'") for name in blind if name.strip("'") in spec.state_names)
         hint = f"; if it is detached on purpose, declare no_gradient = {states!r}" if states else ""
         lines.append(f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are{hint}")
+    if spec.gradients and (silent := [w.name for w in spec.weights if not w.differentiable]):
+        lines.append(f"not verified: gradients of {', '.join(silent)}, since no_gradient has them")
     held = [a.name for a in spec.arrays if a.domain]
     return lines + [f"verified for {', '.join(held)} within the declared domains alone"] * bool(held)
 

@@ -9,10 +9,11 @@ import numpy as np
 from cellcheck.properties.oracles.chained import Chained
 from cellcheck.properties.oracles.chebyshev import Chebyshev, Differences
 from cellcheck.properties.oracles.complex_step import ComplexStep, parts_of
-from cellcheck.properties.oracles.function import Function, rebound
+from cellcheck.properties.oracles.function import Function
 from cellcheck.properties.oracles.handshake import LADDER, Handshake, handshake
 from cellcheck.properties.oracles.memory import LARGE, copied, give_back, taken
 from cellcheck.properties.oracles.shadow import shadow
+from cellcheck.properties.oracles.wide import Widened
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import Block, certifies, misshapen
 from cellcheck.properties.verdicts.run import claimed
@@ -48,7 +49,7 @@ def gradients(Cell, problem, part):
         cell = Chained(cell, 1 + getattr(problem, "recipe", problem).seed % CHAIN)
     blocks = judged(cell, x, state, problem, hand, (part,))
     if hand.wide_backward and not cell.spec.detached and not any(b.verdict == "violated" for b in blocks):
-        wide = rebound(cell, [w.astype(float) for w in cell.weights])
+        wide = hand.copied(cell)
         unit, state = cell.spec.unit(x.dtype), tuple(s.astype(float) for s in state)
         found = judged(wide, x.astype(float), state, problem, hand, (part,), coarse=unit)
         blocks += [replace(b, note=f"{b.note}, in float64") for b in found]
@@ -77,11 +78,11 @@ def judged(cell, x, state, problem, hand, parts, coarse=0.0):
 def prepared(cell, x, state, problem, hand, parts):
     """(the Judge of these parts, no blocks), or (None, the blocks of the shapes that are wrong)."""
     arrays, names = [copied(a, complex) for a in (*cell.weights, x, *state)], cell.spec.array_names
-    function = Function(cell, hand.rebinds)
+    function = Function(Widened(cell) if hand.copied is Widened else cell, hand.rebinds)
     if not hand.wide:  # of a cell in low precision: its equations, else differences of its own numbers
         known = shadow(cell, x, state)
         function = Function(known) if known else Function(cell, hand.rebinds, x.dtype)
-        hand = Handshake(True, (ComplexStep if known else Differences,) * len(arrays), bool(known))
+        hand = Handshake(True, (ComplexStep if known else Differences,) * len(arrays), wide=bool(known))
     [upstream] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
     upstream = [u if y.differentiable else np.zeros_like(u) for u, y in zip(upstream, cell.spec.outputs)]
     given = cell.vjp(*(u.copy() for u in upstream))

@@ -1,6 +1,7 @@
 """Chooses the oracle for each array of a cell, once per cell, at a problem where nothing is saturated."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,6 +10,7 @@ from cellcheck.properties.oracles.analytic import AnalyticStep
 from cellcheck.properties.oracles.chebyshev import Chebyshev, Differences
 from cellcheck.properties.oracles.complex_step import ComplexStep
 from cellcheck.properties.oracles.function import Function, rebound
+from cellcheck.properties.oracles.wide import Widened
 from cellcheck.strategies import Problem
 
 LADDER = (ComplexStep, AnalyticStep)
@@ -16,16 +18,22 @@ TOLERANCE = 1e-4
 GREETINGS = [Problem(b, f, s, steps=3, seed=1, scale=0.5) for b, f, s in ((2, 3, 2), (1, 3, 2), (2, 1, 1), (1, 1, 1))]
 
 
+def in_float64(cell):
+    """A copy that holds the same weights in float64."""
+    return rebound(cell, [w.astype(float) for w in cell.weights])
+
+
 @dataclass(frozen=True)
 class Handshake:
     """rebinds: deepcopy finds the weights; oracles: for each array of [*weights, x, *state] the first of the ladder that works.
 
-    wide: a copy of the cell that holds float64 arrays computes in float64, whatever the cell's own precision is; wide_backward:
-    so does its vjp, which for a cell of float64 is of no interest, and so False.
+    copied: makes of a cell the copy that is judged in its place; wide: that computes in float64, whatever the cell's own precision
+    is; wide_backward: so does its vjp, which for a cell of float64 is of no interest, and so False.
     """
 
     rebinds: bool
     oracles: tuple[type, ...]
+    copied: Callable = in_float64
     wide: bool = True
     wide_backward: bool = False
 
@@ -50,8 +58,15 @@ def _greet(Cell, problem):
     [upstream] = problem.upstreams(1, outputs, cell.spec)
     arrays = [np.array(a, dtype=float) for a in (*cell.weights, x, *state)]
     function, low = Function(cell, rebinds=_rebinds(cell, x, state)), np.float64 not in cell.spec.dtypes
-    if low and not (function.rebinds and _widens(function, arrays, upstream, outputs, problem, cell.spec.unit(x.dtype))):
-        return Handshake(function.rebinds, (Differences,) * len(arrays), wide=False)
+    backward, copied = False, in_float64
+    if low:
+        given = (arrays, upstream, outputs, problem, cell.spec.unit(x.dtype))
+        ways = {copied: function, Widened: Function(Widened(cell))} if function.rebinds else {}
+        found = {way: _widens_backward(way(cell), x, state, upstream) for way, tried in ways.items() if _widens(tried, *given)}
+        if not found:
+            return Handshake(function.rebinds, (Differences,) * len(arrays), wide=False)
+        copied = max(found, key=found.get)  # the first of those that are best
+        function, backward = ways[copied], found[copied]
     chebyshev = Chebyshev(function, upstream, unit=2.0**-53 if low else cell.spec.unit(x.dtype))
     ladder = [o(function, upstream) for o in LADDER if function.rebinds and cell.spec.complex is not False]
     oracles = []
@@ -59,7 +74,7 @@ def _greet(Cell, problem):
         real = (ask(arrays, {k: v}) for ask in (chebyshev.quotient, chebyshev.value))  # the second is for noisy cells
         right = (o for expected in real for o in ladder if _agrees(o, arrays, {k: v}, expected))
         oracles.append(type(next(right, chebyshev)))
-    return Handshake(function.rebinds, tuple(oracles), wide_backward=low and _widens_backward(cell, x, state, upstream))
+    return Handshake(function.rebinds, tuple(oracles), copied, wide_backward=backward)
 
 
 def _widens_backward(cell, x, state, upstream):
