@@ -242,6 +242,10 @@ class CellSpec:
         """The unit roundoff that bounds use for arrays of this dtype: 2^-53 for float64, or the declared precision."""
         return max(float(np.finfo(dtype).eps) / 2, self.precision or 0.0)
 
+    def computed_in(self, dtype):
+        """The type in whose range arrays of this dtype are computed with: float32 where the unit is coarser than that of the dtype."""
+        return np.float32 if self.unit(dtype) > np.finfo(dtype).eps else dtype
+
 
 DEFAULTS = {f.name: f.default for f in fields(CellSpec)}
 

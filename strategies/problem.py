@@ -124,7 +124,7 @@ class Problem:
         spec, rng = cell.spec, np.random.default_rng(self._key(0))
         dtype = self.dtype or spec.dtype
         # no product over the steps overflows, and half of the digits of a pre-activation are right
-        regime, info = _within(REGIMES[self.regime], dtype), np.finfo(dtype)
+        regime, info = _within(REGIMES[self.regime], dtype), np.finfo(spec.computed_in(dtype))
         steps = max(min(self._bordering(spec.chunk), spec.most_steps or LONGEST), spec.fewest_steps)
         most = info.max ** (0.8 / (max(self.steps, steps * spec.sequence) + 3))
         scale = min(self.scale, most / NORM if spec.sequence else most, info.eps**-0.5)

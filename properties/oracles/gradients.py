@@ -125,7 +125,7 @@ class Judge:
         self.arrays = [a.astype(float, copy=False) for a in arrays]
         self.spec, self.unit, self.certifies = spec, spec.unit(dtype), certifies(spec.unit(dtype))
         low = np.float64 not in spec.dtypes
-        self.largest = float(np.finfo(dtype).max) / FAR
+        self.largest = float(np.finfo(spec.computed_in(dtype)).max) / FAR
         self.noise = 2.0**-53 if low and hand.wide else self.unit  # of what the oracles evaluate
         self.terms = spec.features + spec.state * bool(spec.states)
 
