@@ -103,7 +103,7 @@ class Trial:
             again = "but not when it runs there again: its results differ from run to run"
             told = "if they may, as where sums are taken in any order, declare deterministic = False"
             if not lift(Cell).spec().deterministic:
-                told = "the order of sums does not explain that; does it draw, as dropout does until eval()?"
+                told = "the order of sums does not explain that; if it draws random numbers, as dropout does, call eval()"
             return "broken", f"{label} breaks the law {law.name} at {run.failure}, {again}; {told}"
         promise = law.promise and not (self.subject.shipped or self.options.strict)
         return "hazard" if promise else "broken", self._report()

@@ -25,7 +25,7 @@ from cellcheck.strategies import TOGETHER, problems, regimes
 
 ENDINGS = (SkipTest, pytest.skip.Exception, pytest.exit.Exception)
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
-LEAST = 0.25  # of the examples of a derivative that were no trivial ones: where fewer are certified, an error may hide
+LEAST = 0.25  # share of the non-trivial examples of a derivative that must be certified; below it, the law is not verified
 
 
 class Stopped(BaseException):
@@ -58,7 +58,7 @@ class Run:
         return f"vacuous: of {self.tally.examples} examples certified {', '.join(thin)}; wanted {wanted} each" if thin else None
 
     def uncertified(self):
-        """Why the run says too little: it certified nothing, or of a derivative less than LEAST of what it could judge. Or None."""
+        """Why too little was certified: nothing at all, or less than LEAST of the non-trivial examples of a derivative; else None."""
         seen = sum(self.tally.verdicts.values(), Counter())
         counts = ", ".join(f"{seen[verdict]} {verdict}" for verdict in ("inconclusive", "trivial") if seen[verdict])
         if counts and not seen["certified"]:
@@ -69,8 +69,8 @@ class Run:
             for name, seen in derivatives.items()
             if seen["certified"] < LEAST * (seen["certified"] + seen["inconclusive"])
         ]
-        told = f"of {self.tally.examples} examples certified {', '.join(blunt)}; in the others rounding may hide an error"
-        return f"{told}: give --reference, or let its code follow the dtype of its arrays" if blunt else None
+        told = f"of {self.tally.examples} examples certified {', '.join(blunt)}; elsewhere an error may hide in rounding, or at a kink"
+        return f"{told}; --reference compares with another cell" if blunt else None
 
     def result(self, cell, group, law, verdict, reason):
         """The run as a dict of plain values, for the table. reason: why not verified, or the report of what broke."""

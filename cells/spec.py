@@ -243,8 +243,8 @@ class CellSpec:
         return max(float(np.finfo(dtype).eps) / 2, self.precision or 0.0)
 
     def computed_in(self, dtype):
-        """The type in whose range arrays of this dtype are computed with: float32 where the unit is coarser than that of the dtype."""
-        return np.float32 if self.unit(dtype) > np.finfo(dtype).eps else dtype
+        """The type whose range limits the numbers: float32 for float64 arrays with a coarser declared precision, else this dtype."""
+        return np.float32 if np.dtype(dtype).itemsize > 4 and self.unit(dtype) > np.finfo(dtype).eps else dtype
 
 
 DEFAULTS = {f.name: f.default for f in fields(CellSpec)}

@@ -7,7 +7,7 @@ from cellcheck.cells.contract import Cell, Gradients, _numbers
 
 
 def Unroll(Step):
-    """The class of the sequence cell that applies a `Step` cell at each step; ragged batches through `lengths`."""
+    """The class of the sequence cell that runs `_apply` and `_vjp` of a `Step` cell at each step; ragged batches through `lengths`."""
     declared = {name: getattr(Step, name) for name in ("kind", "state_names", "transposed") if hasattr(Step, name)}
     return type(f"Unrolled{Step.__name__}", (Unrolled,), {"Step": Step, "__doc__": Unrolled.__doc__, **declared})
 

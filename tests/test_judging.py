@@ -62,8 +62,8 @@ BLUNT = Tally(
     decades={"W": Counter()},
 )
 HIDDEN = (
-    "of 100 examples certified W in 20; in the others rounding may hide an error: "
-    "give --reference, or let its code follow the dtype of its arrays"
+    "of 100 examples certified W in 20; elsewhere an error may hide in rounding, or at a kink; "
+    "--reference compares with another cell"
 )
 PROMISE = "outputs_are_the_callers"
 ENDINGS = {

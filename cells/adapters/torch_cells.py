@@ -99,7 +99,7 @@ class Module:
             with _one_thread(), self._widened(self.weights[0].dtype):
                 given = iter(torch.autograd.grad(outputs, live, upstream, retain_graph=True, allow_unused=True))
             found = [next(given) if w.requires_grad else None for w in wanted]
-        found = [np.zeros(w.shape, self.dtypes[0]) if g is None else g.cpu().numpy().copy() for g, w in zip(found, wanted)]
+        found = [np.zeros(w.shape, self.weights[0].dtype) if g is None else g.cpu().numpy().copy() for g, w in zip(found, wanted)]
         n = len(parameters)
         k = n + len(getattr(self, "inputs", "x"))
         return Gradients(found[:n], found[n] if k == n + 1 else tuple(found[n:k]), tuple(found[k:]))
@@ -209,8 +209,8 @@ def _check_registered(module, kind):
                 tensors = held.parameters() if isinstance(held, torch.nn.Module) else [held]
                 if any(isinstance(t, torch.Tensor) and t.is_leaf and t.requires_grad and id(t) not in known for t in tensors):
                     raise TypeError(
-                        f"{name} of {kind} holds what takes a gradient, but parameters() does not have it, so that nobody trains it; "
-                        "make it a Parameter, or keep layers in a ModuleList or ModuleDict"
+                        f"{name} of {kind} holds what takes a gradient, but parameters() does not have it, so no optimizer trains it; "
+                        "register it (Parameter, ModuleList, ModuleDict), or call requires_grad_(False) on it if it is fixed"
                     )
 
 

@@ -35,7 +35,7 @@ KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 SECONDS = 30.0  # for the whole pre-flight, unless --limit is given
 TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest that raises at some of SIZES
-BELOW = 1 / 2  # of a limit: gradients whose norm is that are not clipped, nor is what one step hands to the next
+BELOW = 1 / 2  # the share of a declared clip to which upstreams and gradients are scaled; nothing should be clipped there
 UNSTEADY = 2.0**10  # two runs that differ by more units do so by more than rounding
 CHOICES = {  # what each may be
     "clip": (lambda v: isinstance(v, (int, float)) and v > 0, "the limit, a positive number"),
@@ -400,7 +400,7 @@ def _check_live(Cell, notes):
 
 
 def _check_clip(Cell, notes):
-    """A declared clip must leave alone gradients whose norm is below it, and none may lose its sign; one that never acts is noted."""
+    """Refuse a declared clip that changes gradients of half its size, or returns zeros beyond it; note one that never acts."""
     limit = Cell.spec().choices.get("clip")
     if not limit or not Cell.spec().takes_upstream or not Cell.spec().gradients:
         return
@@ -424,9 +424,10 @@ def _check_clip(Cell, notes):
                         f"choices has clip = {limit:g}, but a gradient of {wanted[at]:.3g} comes back as {float(one[at]):.3g}; "
                         "declare the limit at which it clips"
                     )
-            if any(np.any((np.asarray(h) == 0) & (np.asarray(g) != 0)) for h, g in zip(_flat(high), _flat(low))):
+            large = [np.abs(np.asarray(g, dtype=float)) > 2 * limit * BELOW / 64 for g in _flat(low)]
+            if any(np.ndim(h) > 1 and np.any(beyond) and not np.any(h[beyond]) for h, beyond in zip(_flat(high), large)):
                 raise Refusal(
-                    f"choices has clip = {limit:g}, but some gradients beyond that come back as zeros; "
+                    f"choices has clip = {limit:g}, but gradients beyond that come back as zeros; "
                     "cut them down to the limit, or declare no clip"
                 )
     if not acts:
@@ -488,7 +489,7 @@ def _blind(spec):
         hint = f"; if it is detached on purpose, declare no_gradient = {states!r}" if states else ""
         lines.append(f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are{hint}")
     if spec.gradients and (silent := [w.name for w in spec.weights if not w.differentiable]):
-        lines.append(f"not verified: gradients of {', '.join(silent)}, since no_gradient has them")
+        lines.append(f"not verified: gradients of {', '.join(silent)}, listed in no_gradient")
     held = [a.name for a in spec.arrays if a.domain]
     return lines + [f"verified for {', '.join(held)} within the declared domains alone"] * bool(held)
 
@@ -515,8 +516,8 @@ def _constant(Cell):
 
 def _unlisted(Cell):
     """A line about arrays that an instance keeps and reads, and that are no weights: nothing verifies a gradient of them."""
-    found = []
-    if "weights" not in Cell.spec().gradients:
+    found, spec = [], Cell.spec()
+    if "weights" not in spec.gradients or not spec.deterministic:
         return []
     with contextlib.suppress(Exception):  # the laws report it
         cell, x, rest = PROBES[0].build(Cell)
@@ -524,12 +525,16 @@ def _unlisted(Cell):
         cell, x, rest = PROBES[0].build(Cell)
         floats = {name: a for name, a in vars(cell.guest).items() if isinstance(a, np.ndarray) and a.dtype.kind == "f"}
         for name, a in floats.items():
-            if a.flags.writeable and not any(np.shares_memory(a, w) for w in cell.weights):
-                kept = a.copy()
+            if not a.flags.writeable or any(np.shares_memory(a, w) for w in cell.weights):
+                continue
+            kept = a.copy()
+            try:
                 a += 0.25
-                found += [name] * (not all(map(np.array_equal, before, map(np.array, cell.apply(x, *rest)))))
+                after = [np.array(y) for y in cell.apply(x, *rest)]
+                found += [name] * (not all(np.array_equal(y, z, equal_nan=True) for y, z in zip(before, after)))
+            finally:
                 a[...] = kept
-    return [f"it reads {', '.join(found)}, not among its weights: no gradient of that is verified"] * bool(found)
+    return [f"reads {', '.join(found)}, which weights does not have: no gradient of that is verified"] * bool(found)
 
 
 def _misspelled(Guest):

@@ -41,3 +41,11 @@ class Function:
 def rebound(cell, weights):
     """A copy of the cell that holds these arrays in place of its weights, wherever it kept them."""
     return copy.deepcopy(cell, {id(old): new for old, new in zip(cell.weights, weights)})
+
+
+def differentiated(cell, weights, given, upstream):
+    """The gradients that a copy of the cell with these weights offers, in a list: of weights, inputs, then states."""
+    copied = rebound(cell, weights)
+    copied.apply(*given)
+    weights, x, rest = copied.vjp(*(np.asarray(u, dtype=float) for u in upstream))
+    return [g for g in (*(weights or ()), *(x if isinstance(x, tuple) else (x,)), *(rest or ())) if g is not None]

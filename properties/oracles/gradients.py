@@ -1,5 +1,6 @@
 """Judges gradients: compares what vjp claims along a direction with the derivative that an oracle finds there."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from math import frexp
@@ -9,7 +10,7 @@ import numpy as np
 from cellcheck.properties.oracles.chained import Chained
 from cellcheck.properties.oracles.chebyshev import Chebyshev, Differences
 from cellcheck.properties.oracles.complex_step import ComplexStep, parts_of
-from cellcheck.properties.oracles.function import Function
+from cellcheck.properties.oracles.function import Function, rebound
 from cellcheck.properties.oracles.handshake import LADDER, Handshake, handshake
 from cellcheck.properties.oracles.memory import LARGE, copied, give_back, taken
 from cellcheck.properties.oracles.shadow import shadow
@@ -23,6 +24,7 @@ HOPELESS = 1e3  # an error of so many bounds is violated whatever more draws wou
 ENTRIES = 64  # arrays up to this size are shown entry by entry when they are wrong
 EXTREME = 1e-200  # a claim below it, or above its inverse, gets a direction of its own
 UNSHARP = 0.1  # an oracle whose own error is a larger share of the derivative than this declares no violation
+NEAR = 4  # draws of roundings that a copy in float64 is not accused of
 EVEN = 3  # gates of one array whose claims differ by at most 2^EVEN share a scale
 CHAIN = 3  # steps at most of a cell with states that vjp treats as constants
 FAR = 64  # below the largest number of a dtype, sums on the way may be infinite
@@ -40,8 +42,8 @@ class Region(NamedTuple):
 def gradients(Cell, problem, part):
     """The blocks of one part of vjp, "weights", "x" or "state", for the cell that the problem builds.
 
-    A cell with states that vjp treats as constants runs for some steps, see `Chained`. In low precision the bound is wide; so a
-    copy that computes in float64, backwards too, is judged as well, and only errors beyond a few units of the cell count there.
+    A cell with states that vjp treats as constants runs for some steps, see `Chained`. In low precision the bound is wide. So a copy
+    that computes in float64, backward included, is judged as well; there, roundings of the cell's own unit are allowed.
     """
     cell, x, state = problem.build(Cell)
     hand = handshake(Cell)
@@ -49,10 +51,10 @@ def gradients(Cell, problem, part):
         cell = Chained(cell, 1 + getattr(problem, "recipe", problem).seed % CHAIN)
     blocks = judged(cell, x, state, problem, hand, (part,))
     if hand.wide_backward and not cell.spec.detached and not any(b.verdict == "violated" for b in blocks):
-        wide = hand.copied(cell)
-        unit, state = cell.spec.unit(x.dtype), tuple(s.astype(float) for s in state)
-        found = judged(wide, x.astype(float), state, problem, hand, (part,), coarse=unit)
-        blocks += [replace(b, note=f"{b.note}, in float64") for b in found]
+        unit, given = cell.spec.unit(x.dtype), (x.astype(float), tuple(s.astype(float) for s in state))
+        with suppress(ArithmeticError, TypeError, ValueError, RuntimeError):  # raised by the copy, which is not the user's
+            found = judged(hand.copied(cell), *given, problem, hand, (part,), coarse=unit)
+            blocks += [replace(b, note=f"{b.note}, in float64") for b in found]
     return blocks
 
 
@@ -60,13 +62,14 @@ def judged(cell, x, state, problem, hand, parts, coarse=0.0):
     """The blocks of the given parts of vjp, with a verdict on each gate of each weight. Shapes come first.
 
     Along directions v aligned with the claim's signs, and along a random one through all arrays, <claim, v> must equal the
-    oracle's derivative of <upstream, apply> within the one bound. coarse: units of each number of the claim that may be wrong.
+    oracle's derivative of <upstream, apply> within the one bound. coarse: the relative rounding to allow in the claim, 0 for none.
     """
     judge, blocks = prepared(cell, x, state, problem, hand, parts)
     if judge is None:
         return blocks
     if coarse:
         judge.coarse, judge.unit, judge.certifies = coarse, 2.0**-53, certifies(2.0**-53)
+        judge.cell, judge.parts = cell, parts
     blocks = judge.aligned()
     if blocks and not any(b.verdict == "violated" for b in blocks):
         blocks += judge.random()
@@ -114,7 +117,7 @@ class Judge:
     names: list  # of all arrays
     offered: list  # all gradients
     chained: bool  # a sequence, or unknown equations: a matrix may be behind another
-    coarse = 0.0  # by how much, relative, each number of a claim may be wrong beside the unit
+    coarse = 0.0  # the relative rounding to allow in a claim of `cell`, about its `parts`, beside that of the unit
 
     def __init__(self, spec, function, hand, arrays, upstream, claims, dtype):
         """arrays: the point; upstream: one array per output; claims: by the index of their array; dtype: of the cell's arithmetic."""
@@ -236,6 +239,8 @@ class Judge:
                 block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, many)
         if block.error > block.bound and self.chained:
             block.bound += bound.FACTOR * self.unit * self._of_steps(direction)
+        if block.error > block.bound and self.coarse:
+            block.bound += bound.FACTOR * self._of_roundings(direction)
         if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):
             return replace(block, verdict="inconclusive", bound=np.inf, note=f"{oracle.name}, lost in noise")
         if block.error > block.bound and not self._refuted(oracle, block, direction):
@@ -252,7 +257,29 @@ class Judge:
         """sum|g v| + F sum|v|, of the bound."""
         parts = [(k, index, scale * v) for k, index, v, scale in parts_of(direction)]
         claimed = sum(np.abs(self.claims[k][index] * v).sum() for k, index, v in parts)
-        return float((1 + self.coarse / self.unit) * claimed + self.size * sum(np.abs(v).sum() for *_, v in parts))
+        return float(claimed + self.size * sum(np.abs(v).sum() for *_, v in parts))
+
+    def _of_roundings(self, direction):
+        """What roundings of the cell's unit may change of <claim, v>: of every number in each step, and of all that it is given."""
+        steps = max(len(self.arrays[len(self.spec.weights)]), 1) if self.spec.sequence else 1
+        terms = [(k, index, scale * v) for k, index, v, scale in parts_of(direction)]
+        own = sum(np.abs(self.claims[k][index] * v).sum() for k, index, v in terms)
+        moves = [abs(sum(_inner(near[k][index] - self.claims[k][index], v) for k, index, v in terms)) for near in self.nearby]
+        return float(steps * self.coarse * own + max(moves))
+
+    @cached_property
+    def nearby(self):
+        """The claims where every number that the cell is given is moved by its unit, for a few draws of signs."""
+        n, found = len(self.spec.weights), []
+        for draw in range(NEAR):
+            rng = np.random.default_rng(draw)
+            moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + self.coarse, 1 - self.coarse) for a in self.arrays]
+            moved = [np.asarray(a) for a in (self.spec.folded(moved) if self.spec.bounded else moved)]
+            copied = rebound(self.cell, moved[:n])
+            copied.apply(*moved[n:])
+            claims = claimed(copied, copied.vjp(*self.upstream), self.parts)
+            found.append({k: np.array(claims[k][0], dtype=float) for k in self.claims})
+        return found
 
     def _of_steps(self, direction):
         """F of all steps of a sequence, or matrices behind another.

@@ -15,21 +15,27 @@ class Wide(np.ndarray):
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, dtype=None, **options):
         """The result of an operation, whatever type it asks for."""
+        options |= _kept(dtype)
         if out:
             options["out"] = tuple(map(_plain, out))
         result = getattr(ufunc, method)(*map(_plain, inputs), **options)
         return out[0] if out and len(out) == 1 else wide(result)
 
     def __array_function__(self, function, types, arguments, options):
-        """The same of what is no ufunc."""
-        options = {name: _plain(value) for name, value in options.items() if name != "dtype"}
-        return wide(function(*map(_plain, arguments), **options))
+        """Likewise for functions that are not ufuncs."""
+        others = {name: _plain(value) for name, value in options.items() if name != "dtype"}
+        return wide(function(*map(_plain, arguments), **others, **_kept(options.get("dtype"))))
+
+
+def _kept(dtype):
+    """The option with this dtype; none if it is a type of floats."""
+    return {} if dtype is None or np.dtype(dtype).kind in "fc" else {"dtype": dtype}
 
 
 def wide(value):
     """Each array of floats in it as a Wide one of float64 or complex128."""
     if isinstance(value, (tuple, list)):
-        return type(value)(map(wide, value))
+        return _each(wide, value)
     if not isinstance(value, (np.ndarray, np.floating)) or np.asarray(value).dtype.kind not in "fc":
         return value
     return np.asarray(value, dtype=np.result_type(value, np.float64)).view(Wide)
@@ -37,12 +43,18 @@ def wide(value):
 
 def _plain(value):
     if isinstance(value, (tuple, list)):
-        return type(value)(map(_plain, value))
+        return _each(_plain, value)
     return value.view(np.ndarray) if isinstance(value, Wide) else value
 
 
+def _each(function, values):
+    """The same kind of list or tuple, also a named one, of what the function makes of each."""
+    made = list(map(function, values))
+    return type(values)(*made) if hasattr(values, "_fields") else type(values)(made)
+
+
 class Widened:
-    """A copy of a lifted cell with weights of float64, whose own casts are ignored as far as NumPy lets an array refuse them."""
+    """A copy of a lifted cell with weights of float64. Its casts by astype and dtype= have no effect; np.array(a, dtype) still casts."""
 
     def __init__(self, cell):
         """cell: an instance."""

@@ -145,7 +145,9 @@ WRONG = {
     "a term, in bfloat16": (torch_module(lambda F, S: Gated(F, S, Term), **HALF), "weight_gradients"),
 }
 REFUSED = {
-    "more of Listed holds what takes a gradient, but parameters() does not have it, so that": torch_module(Listed, call=call),
+    "more of Listed holds what takes a gradient, but parameters() does not have it, so no optimizer": torch_module(
+        Listed, call=call
+    ),
     "does not know how to call a LSTM with proj_size=1: pass call= and states=": torch_module(
         lambda F, S: torch.nn.LSTM(F, 2 * S, proj_size=S)
     ),
