@@ -150,7 +150,7 @@ that they are given take {useful:.0f} %:
 def before_section():
     """Whole runs beside those of an earlier commit."""
     rows = [(kind, f"{now:.2f}", f"{then:.2f}", f"{now / then:.2f}") for kind, (now, then) in before.pairs().items()]
-    said = f"Medians of {before.RUNS} runs of each, in turn; there were fewer laws at {before.COMMIT}.\n"
+    said = f"Medians of {before.RUNS} runs of each, in turn, both with their compiled files in place; there were fewer laws at {before.COMMIT}.\n"
     head = ("", "seconds", f"at {before.COMMIT}", "ratio")
     return "\n".join(["## Whole runs, beside an earlier commit\n", said, table(head, rows)]), None
 
