@@ -154,6 +154,7 @@ HALVES = {  # whether vjp of a copy computes in float64, and whether it is refus
         True,
         True,
     ),
+    "what forward keeps in an array of float32": ({"stored": staticmethod(lambda a: np.array(a, np.float32))}, False, False),
     "what forward keeps in an array of float16": ({"stored": staticmethod(lambda a: np.array(a, np.float16))}, False, False),
 }
 

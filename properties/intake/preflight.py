@@ -35,6 +35,7 @@ KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 SECONDS = 30.0  # for the whole pre-flight, unless --limit is given
 TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest that raises at some of SIZES
+CLIPPED = 0.02  # a share of the largest gradient of an array: float16 rounds by less, and a clip that acts changes more
 BELOW = 1 / 2  # the share of a declared clip to which upstreams and gradients are scaled; nothing should be clipped there
 UNSTEADY = 2.0**10  # two runs that differ by more units do so by more than rounding
 CHOICES = {  # what each may be
@@ -418,7 +419,7 @@ def _check_clip(Cell, notes):
             for one, g in zip(_flat(low), _flat(given)):
                 wanted = np.asarray(g, dtype=float) * (limit * BELOW / size)
                 off = np.abs(np.asarray(one, dtype=float) - wanted)
-                if np.max(off, initial=0.0) > 0.02 * np.max(np.abs(wanted), initial=0.0):
+                if np.max(off, initial=0.0) > CLIPPED * np.max(np.abs(wanted), initial=0.0):
                     at = np.unravel_index(np.argmax(off), off.shape)
                     raise Refusal(
                         f"choices has clip = {limit:g}, but a gradient of {wanted[at]:.3g} comes back as {float(one[at]):.3g}; "

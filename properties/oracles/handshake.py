@@ -16,6 +16,7 @@ from cellcheck.strategies import Problem
 
 LADDER = (ComplexStep, AnalyticStep)
 TOLERANCE = 1e-4
+SMOOTH = 1.4  # between the power 2 of a step, by which second differences of smooth numbers fall, and the 1 of those that jump
 GREETINGS = [Problem(b, f, s, steps=3, seed=1, scale=0.5) for b, f, s in ((2, 3, 2), (1, 3, 2), (2, 1, 1), (1, 1, 1))]
 
 
@@ -95,7 +96,7 @@ def _widens_backward(cell, x, state, upstream):
             ways = [rng.uniform(-1, 1, a.shape) for a in arrays]
             for before, here, after in zip(*(claims(ways, t) for t in (-step, 0.0, step))):
                 bend = np.max(np.abs(after - 2 * here + before), initial=0.0)
-                if here.dtype != np.float64 or not bend <= step**1.4 * np.max(np.abs(here), initial=0.0):
+                if here.dtype != np.float64 or not bend <= step**SMOOTH * np.max(np.abs(here), initial=0.0):
                     return False
     except Exception:
         return False
