@@ -1,6 +1,8 @@
 """The command: cellcheck CELL... [options]. It runs pytest on the laws, from any folder, and leaves nothing behind but reports."""
 
 import argparse
+import atexit
+import gc
 import os
 import re
 import sys
@@ -14,7 +16,7 @@ from cellcheck import __version__
 from cellcheck.options import Options, add
 
 PLUGINS = ("-p", "cellcheck.plugin", "-p", "cellcheck.__main__", "-p", "cellcheck.forks", "-p", "no:cacheprovider")
-PLAIN = ("-c", os.devnull, "--noconftest", "--assert=plain")  # this package is imported already, and pytest would warn of that
+PLAIN = ("-c", os.devnull, "--noconftest", "--tb=native", "--assert=plain")  # asserts are rewritten at import; ours is over
 
 
 def main(arguments=None):
@@ -28,16 +30,21 @@ def main(arguments=None):
         return 0
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(_cache() / "hypothesis"))
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread for each worker
-    import_module(
-        "cellcheck.session"
-    )  # before bytecode is switched off: cache our own modules, but write none beside the user's files
+    gc.disable()  # imports leave hardly any garbage
+    atexit.register(gc.freeze)  # nor is it worth searching for at the end
+    import_module("cellcheck.session")  # before bytecode is switched off: ours is kept, but none is left beside the user's files
+    profiles = import_module("cellcheck.profiles")
     os.environ["PYTHONDONTWRITEBYTECODE"], sys.dont_write_bytecode = "1", True
     arguments = [*PLUGINS, *PLAIN, f"--rootdir={Path.cwd()}", *map(_prefixed, arguments)]
     try:
-        return int(pytest.main(arguments, plugins=["cellcheck.__main__"]))
+        with profiles.settled():
+            return int(pytest.main(arguments, plugins=["cellcheck.__main__"]))
     except BrokenPipeError:  # whoever reads it has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    finally:
+        gc.unfreeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,6 +62,12 @@ def pytest_configure(config):
     if config.args_source == config.ArgsSource.ARGS:
         config.option.cell += config.args
     config.args = []
+
+
+def pytest_collection_finish():
+    """Collect garbage from here on, but not among what is there by now: it stays to the end, and forks share its memory."""
+    gc.freeze()
+    gc.enable()
 
 
 def _prefixed(argument):

@@ -15,7 +15,6 @@ from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import GROUPS, Law, laws
 from cellcheck.properties.intake.raised import internal
 from cellcheck.properties.intake.surroundings import Replaced, restored
-from cellcheck.properties.mutants.own import measured
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.verdicts.limits import Hang, limited
@@ -152,6 +151,8 @@ def power(subject, results, seconds, strict=False):
     ours = [r for r in results if r["cell"] == subject.label]
     if table.status(ours) != "held":
         return None
+    from cellcheck.properties.mutants.own import measured  # few runs need it
+
     held = [r["law"] for r in ours if r["verdict"] == "held"]
     return measured(subject.Cell, subject.label, seconds, held, strict=subject.shipped or strict)
 

@@ -37,15 +37,15 @@ def profile(name, together=1):
 
 
 @contextmanager
-def settled(chosen):
-    """Where examples are fixed, draw meanwhile no constants from the modules that happen to be loaded.
+def settled():
+    """Draw no constants from the modules that happen to be loaded.
 
     Hypothesis draws some integers from the source of what was imported so far, so that the examples of a law would depend on
-    which others were collected with it. There is no setting for this. chosen: the settings of the law.
+    which others were collected with it; and reading these sources takes time. There is no setting for this.
     """
     from hypothesis.internal.conjecture import providers
 
-    if not (chosen.derandomize and hasattr(providers, "_get_local_constants")):
+    if not hasattr(providers, "_get_local_constants"):
         yield
         return
     local, providers._get_local_constants = providers._get_local_constants, providers.Constants

@@ -147,7 +147,7 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
     try:
         with restored():
             try:
-                with profiles.settled(chosen), limited(limit) as guard:
+                with profiles.settled(), limited(limit) as guard:
                     guard.pause()
                     as_test(watched, check, label, chosen)(Cell=Cell)
             except (Exception, Hang) as error:

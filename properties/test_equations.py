@@ -29,8 +29,7 @@ def test_equations_of_the_kind(Cell, problem):
     problem = problem.literal(Cell)
     gist, spec = problem.spec.scalar, problem.spec
     resized = [] if any(spec.state in s.shape for s in spec.states) else [_resized(s, spec.state) for s in spec.states[:1]]
-    size = bound.size_of_sum if gist else bound.size_of_outputs
-    require([*resized, *agree(Cell, problem, lambda p: apply(Cell, p), expected, size)])
+    require([*resized, *agree(Cell, problem, lambda p: apply(Cell, p), expected, bound.size_of_outputs)])
 
 
 def _resized(state, units):

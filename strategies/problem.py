@@ -1,7 +1,7 @@
 """What laws are quantified over: a small recipe that builds large arrays, and the same problem as literal arrays."""
 
 import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import InitVar, dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import product
 from math import prod
@@ -226,15 +226,15 @@ class Literal:
     x: np.ndarray
     state: tuple
     given: list
-    dtype: type | None = None
+    dtype: InitVar[type | None] = None
 
-    def __post_init__(self):
+    def __post_init__(self, dtype):
         """Every array takes the dtype, if one is given."""
-        if self.dtype:
+        if dtype:
             for name in ("weights", "state"):
-                object.__setattr__(self, name, type(getattr(self, name))(a.astype(self.dtype) for a in getattr(self, name)))
-            object.__setattr__(self, "x", self.x.astype(self.dtype))
-            object.__setattr__(self, "given", [tuple(u.astype(self.dtype) for u in us) for us in self.given])
+                object.__setattr__(self, name, type(getattr(self, name))(a.astype(dtype) for a in getattr(self, name)))
+            object.__setattr__(self, "x", self.x.astype(dtype))
+            object.__setattr__(self, "given", [tuple(u.astype(dtype) for u in us) for us in self.given])
 
     @property
     def batch(self):

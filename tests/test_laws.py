@@ -1,9 +1,12 @@
 """The laws on correct cells of an unusual make: whatever a shipped cell never does must not be taken for a fault."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cellcheck.cells import RNN, Unroll, lift
 from cellcheck.properties import test_purity, test_sequences, test_stability
+from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.strategies import Problem
 from hypothesis import given, settings
@@ -126,3 +129,30 @@ class RefusesNaN(RNN):
 def test_a_cell_may_refuse_what_is_no_number():
     """Then no row can spoil another."""
     holds(test_stability.test_nan_stays_in_its_row, RefusesNaN, Problem(3, 3, 4))
+
+
+class SumOfTanh:
+    """h' = tanh([x, h] W), of which forward returns the sum, as a float of the precision of its inputs."""
+
+    def __init__(self, features, state):
+        self.W = np.zeros((features + state, state))
+        self.weights = [self.W]
+
+    def forward(self, x, h):
+        """The sum of the new hidden state."""
+        self.X = np.concatenate([x, h], axis=1)
+        self.new_h = np.tanh(self.X @ self.W)
+        return self.new_h.sum()
+
+    def backward(self, d):
+        """The gradient of W."""
+        return [self.X.T @ (d * (1 - self.new_h**2))]
+
+
+def test_a_sum_that_cancels_is_rounded_as_often_as_it_has_terms():
+    """Saturated units hardly move with their inputs: the bound must know how many of them are added up."""
+    Cell = lift(SumOfTanh)
+    problem = replace(Problem(64, 1, 8), dtype=np.float32).literal(Cell)
+    x = np.repeat([1.0, -1.05], 32)[:, None].astype(np.float32)
+    saturated = replace(problem, x=x, weights=[np.full_like(problem.weights[0], 9.0)], state=(np.zeros_like(problem.state[0]),))
+    laws()["float32_outputs"].check(Cell=Cell, problem=saturated)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cellcheck.cells import LSTM, lift
+from cellcheck.cells import LSTM, RNN, Unroll, lift
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import CATALOGUE, killed
 from cellcheck.properties.shrinking import shrinking
@@ -146,7 +146,7 @@ def test_a_call_that_takes_too_long_is_no_smaller_case(monkeypatch):
             pass
 
     monkeypatch.setattr(shrinking, "EXAMPLE", 0.01)
-    assert shrinking.Subject(law, None).failure(Problem()) is None
+    assert shrinking.Subject(law, RNN).failure(Problem()) is None
 
 
 def test_shrinking_is_not_counted():
@@ -165,8 +165,6 @@ def test_the_same_failure_ends_in_the_same_case():
 
 def test_a_problem_that_does_not_fail_again_is_returned():
     """Then there is no error."""
-    from cellcheck.cells import RNN
-
     assert smallest(laws()["weight_gradients"].check, RNN, Problem()) == (Problem(), None)
 
 
@@ -185,7 +183,7 @@ def test_kinds_of_failure_are_told_apart(block, expected):
 
 
 def test_vanishing_numbers_do_not_stand_for_visible_ones():
-    """An error of 1e-200 is no counterexample where the original was 1."""
+    """An error of 1e-200 is no counterexample where the original was 1. Among errors that cannot be seen, some are smaller."""
 
     def failure(got, expected):
         block = Block("W", got, expected, abs(got - expected), 1e-300, "violated")
@@ -194,10 +192,13 @@ def test_vanishing_numbers_do_not_stand_for_visible_ones():
     assert failure(2.0, 1.0).stands_for(failure(3.0, 1.0))
     assert not failure(2e-200, 1e-200).stands_for(failure(3.0, 1.0))
     assert not failure(0.1, 0.0).stands_for(failure(3.0, 1.0))
+    assert failure(1.000001, 1.0).stands_for(failure(1.00002, 1.0))
 
 
 def test_smaller_shapes_come_first():
-    """Fewest numbers first, and never the shape itself."""
-    found = shapes(Problem(2, 1, 2))
+    """Fewest numbers first, and never the shape itself; the steps of a step cell mean nothing."""
+    found = shapes(Problem(2, 1, 2, steps=3), shrinking.Subject(None, Unroll(RNN)).sizes)
     assert found[0] == {"batch": 1, "features": 1, "state": 1, "steps": 1}
-    assert {"batch": 2, "features": 1, "state": 2, "steps": 1} not in found
+    assert {"batch": 2, "features": 1, "state": 2, "steps": 3} not in found
+    assert {"batch": 2, "features": 1, "state": 2, "steps": 2} in found
+    assert shapes(Problem(2, 1, 1, steps=3), shrinking.Subject(None, RNN).sizes) == [{"batch": 1, "features": 1, "state": 1}]

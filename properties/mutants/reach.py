@@ -95,6 +95,7 @@ class Reach:
     def edits(self):
         """All edits of the functions that ran, in the order of their lines; those that Python refuses are left out."""
         live = {}
+        gc.unfreeze()  # what the command has frozen is not among the objects that are listed
         for f in gc.get_objects():
             if type(f) is FunctionType and self.owns(f.__code__.co_filename):
                 live.setdefault((f.__code__.co_filename, f.__code__.co_name, f.__code__.co_firstlineno), []).append(f)

@@ -8,9 +8,10 @@ import time
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
+from cellcheck.cells import lift
 from cellcheck.properties.shrinking.dropping import sizes, without
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.bound import DRAWS, drawing
@@ -27,10 +28,10 @@ SLOW, ENOUGH = 3.0, 20  # seconds more for each at most, for so many calls
 LONGEST = 5.0  # for one call, in seconds on the clock; or as many times what the first one took
 LARGE = 20.0  # beyond it, the least number that fails says more than a round one
 MARGIN = 100  # times the bound, where the original failed by as much
-VISIBLE = 1e-3  # the least error, absolute and relative, where the original's was as large
-SEEDS, NEAR = (4, 16, 64), 3  # of so few smaller shapes Hypothesis has seen enough: a few seeds will do
+VISIBLE = 1e-3  # the least error, absolute and relative, where the original's was as large; else it may be MARGIN times smaller
+SEEDS, NEAR = (0, 8, 16, 64), 3  # where so few smaller shapes are left, Hypothesis has seen enough: the first seeds will do
 MANY = 9  # rows, units and the like: so many are tried one by one
-RESCALES = (5.0, 1.0, 30.0, 1e3)
+RESCALES = (5.0, 1.0, 30.0, 1e3, 0.03)
 
 
 @dataclass
@@ -52,7 +53,9 @@ class Failure:
         block = next((b for b in self.error.blocks if b.name == wanted.name), None)
         if block is None or kind(block) != kind(wanted) or block.severity < min(wanted.severity, MARGIN):
             return False
-        return kind(block) != "value" or all(a >= min(b, VISIBLE) for a, b in zip(_sizes(block), _sizes(wanted)))
+        return kind(block) != "value" or all(
+            a >= min(VISIBLE, b / (MARGIN if b < VISIBLE else 1)) for a, b in zip(_sizes(block), _sizes(wanted))
+        )
 
 
 def kind(block):
@@ -96,6 +99,10 @@ class Subject:
     def __init__(self, law, Cell):
         """law: the function that @given received; Cell: the factory."""
         self.law, self.Cell, self.calls = law, Cell, 0
+        try:
+            self.sizes = ("batch", "features", "state", "steps")[: 3 + lift(Cell).spec().sequence]
+        except Exception:  # a cell that cannot be made
+            self.sizes = ("batch", "features", "state")
         self.few, self.many = DRAWS.get()
         self.draws, self.longest = self.many, EXAMPLE
         self.grant(RESEED)
@@ -159,17 +166,19 @@ def smallest(law, Cell, problem):
 
 def reseeded(subject, problem, original):
     """The recipe of the smallest shape that fails for one of a few seeds and scales, the simplest regime first; else this one."""
-    best, plain = problem, ("plain", "every")
-    for shape in shapes(problem):
+    best = problem
+    for shape in shapes(problem, subject.sizes):
         failed = None if subject.spent() else subject.failure(replace(problem, **shape))
         if failed and failed.stands_for(original):
             best = replace(problem, **shape)
             break
-    styles = dict.fromkeys([plain, (problem.regime, problem.upstream)])
-    for seeds in SEEDS if len(shapes(best)) > NEAR else SEEDS[:1]:
-        for shape in shapes(best):
+    styles = dict.fromkeys([("plain", "every"), (problem.regime, problem.upstream), ("large upstream", "every")])
+    for first, last in pairwise(SEEDS):
+        if first and len(shapes(best, subject.sizes)) <= NEAR:
+            break
+        for shape in shapes(best, subject.sizes):
             small = replace(problem, **shape)
-            for seed, (regime, upstream), scale in product(range(seeds // 4, seeds) if seeds > 4 else range(4), styles, RESCALES):
+            for seed, (regime, upstream), scale in product(range(first, last), styles, RESCALES):
                 if subject.spent():
                     return _plainer(subject, best, original)
                 candidate = replace(small, seed=seed, regime=regime, upstream=upstream, scale=scale)
@@ -184,7 +193,7 @@ def reseeded(subject, problem, original):
 
 def lowered(subject, problem, original):
     """The recipe with each size beyond 3 at the least at which it fails still, found by halving."""
-    for name in ("steps", "state", "features", "batch"):
+    for name in reversed(subject.sizes):
         low = NEAR  # so few were tried
         while getattr(problem, name) - low > 1 and not subject.spent():
             middle = (low + getattr(problem, name)) // 2
@@ -223,9 +232,8 @@ def _plainer(subject, problem, original):
     return problem
 
 
-def shapes(problem):
-    """The smaller shapes to try, as dicts of sizes: fewest numbers first."""
-    names = ("batch", "features", "state", "steps")
+def shapes(problem, names):
+    """The smaller shapes to try, as dicts of the sizes with these names: fewest numbers first."""
     top = tuple(getattr(problem, name) for name in names)
     choices = [sorted({min(n, n_top) for n in (1, 2, 3)} | {n_top}) for n_top in top]
     smaller = [s for s in product(*choices) if s != top]

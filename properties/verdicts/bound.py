@@ -67,21 +67,29 @@ def size_of_steps(spec, weights, x, state, upstream, largest):
     return size(spec, weights, x, state, upstream, wide * (largest + max(map(_top, upstream), default=0.0)))
 
 
+def size_of_outputs(spec, weights, x, state, upstream):
+    """F of a single output: 1 + |state|, and 1 more for each step of a sequence, since c' <= c + 1; each step rounds it once more.
+
+    If the only output is a sum or a loss, F is that of all that it adds up: what cancels in it has been rounded.
+    """
+    steps = len(x) if spec.sequence else 0
+    one = max(1, steps) * (1 + max((_top(s) for s in state), default=0.0) + steps)
+    return one * (_terms(spec, x) if spec.scalar else 1)
+
+
 def size_of_sum(spec, weights, x, state, upstream):
     """F of the sum of all outputs: that of a single one for each of them."""
-    rows = float(np.prod(x.shape[: 1 + spec.sequence]))
-    return size_of_outputs(spec, weights, x, state, upstream) * rows * max(_units(spec), 1)
-
-
-def size_of_outputs(spec, weights, x, state, upstream):
-    """F of a single output: 1 + |state|, and 1 more for each step of a sequence, since c' <= c + 1; each step rounds it once more."""
-    steps = len(x) if spec.sequence else 0
-    return max(1, steps) * (1 + max((_top(s) for s in state), default=0.0) + steps)
+    return size_of_outputs(spec, weights, x, state, upstream) * (1 if spec.scalar else _terms(spec, x))
 
 
 def size_of_a_run(spec, weights, x, state, upstream):
     """F of outputs and gradients together."""
     return size(spec, weights, x, state, upstream) + size_of_sum(spec, weights, x, state, upstream)
+
+
+def _terms(spec, x):
+    """How many numbers the sum of all outputs adds up."""
+    return prod(x.shape[: 1 + spec.sequence]) * max(_units(spec), 1)
 
 
 def _units(spec):
