@@ -31,6 +31,19 @@ TOLD = [
     "TanhIsNaN",
     "CrashesBeyondOneRow",
 ]
+FORMS = [  # of scripts and sentences that those above do not have
+    "CoshOverflows",
+    "UpstreamReturned",
+    "RowsCentred",
+    "SigmoidTailClipped",
+    "OutputsAccumulate",
+    "SecondBackwardDiffers",
+    "FreshRowsResetTheWarm",
+    "UnitsBeyond128Dropped",
+    "SignOfStridesIgnored",
+    "StridesIgnored",
+    "ReadOnlyInputsCrash",
+]
 RUN_EACH = """
 import runpy, sys
 codes, sys.stdout = sys.stdout, sys.stderr
@@ -109,6 +122,25 @@ def test_every_script_reproduces_alone_and_knows_when_the_cell_is_fixed(told, co
     for name, (case, _) in told.items():
         guest_of(case.path.parents[2], MUTANTS[name], broken=False)
     assert {name: code_of(script) for name, script in scripts.items()} == dict.fromkeys(TOLD, 0)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_each_form_of_a_report_is_whole(name, tmp_path, code_of):
+    """As those of all mutants, in slow_reports.py."""
+    whole(name, tmp_path, code_of)
+
+
+def whole(name, folder, code_of, fixed=0):
+    """The report of a mutant has few lines and no error of ours; its script ends with 1, and with `fixed` on the right cell."""
+    case, text = told_of(folder, MUTANTS[name])
+    assert case.faults == []
+    assert text.startswith(f"{name} breaks the law {case.name}: ")
+    assert len(text.splitlines()) <= LINES
+    assert f"# {name} breaks the law `{case.name}`" in case.path.read_text(encoding="utf-8")
+    script = case.path.with_suffix(".py")
+    assert code_of(script) == 1
+    guest_of(folder / name, MUTANTS[name], broken=False)
+    assert code_of(script) == fixed
 
 
 def test_terminal_form_is_short(told):
