@@ -30,7 +30,7 @@ THREADS = Path("/proc/self/task")  # a folder for each, those of compiled code i
 def pytest_configure(config):
     """One worker for each core, or as many as -n says: forks if that is possible, else those of pytest-xdist, unless laws are few."""
     option = config.option
-    if not config.pluginmanager.has_plugin("xdist"):
+    if not config.pluginmanager.has_plugin("xdist") or hasattr(config, "workerinput"):  # a worker starts none of its own
         return
     if option.collectonly or option.usepdb or option.trace or option.capture == "no":
         return

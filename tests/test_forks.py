@@ -89,6 +89,19 @@ def test_results_of_all_processes_are_told(tmp_path):
     assert stopped.returncode != 0 and "stopping after 1 failures" in stopped.stdout
 
 
+def test_a_guest_that_starts_threads_is_verified_by_as_many_workers_as_there_are_cores(tmp_path):
+    """As frameworks do when they are imported; no worker starts workers of its own."""
+    threaded = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    (tmp_path / "guest.py").write_text(threaded + GUEST)
+    run = cellcheck(tmp_path, "guest.py:RNN", "--reports=")
+    assert run.returncode == 0, run.stdout
+    assert "created: " in run.stdout and "HELD" in run.stdout
+    config = Config()
+    config.workerinput = {}
+    forks.pytest_configure(config)
+    assert not config.registered and not config.option.tx
+
+
 FORKING = """
 import multiprocessing, os, time
 from guest import RNN
