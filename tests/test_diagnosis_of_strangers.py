@@ -12,6 +12,7 @@ from cellcheck.properties.mutants import CATALOGUE
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined
 from cellcheck.properties.reports.diagnosis.flow import Flow, mistakes
+from cellcheck.properties.reports.diagnosis.gradients import with_large_numbers
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.tape import Untold
@@ -58,6 +59,39 @@ def test_a_mistake_is_named(guest, mistake):
 def test_nothing_is_said_of_a_mistake_that_no_prediction_matches(guest, mistake):
     """Silence rather than a guess."""
     assert examined(met(guest(mistake)), PLAIN) == ((), True, ())
+
+
+class Clipped:
+    """h' = clip(x W + h U, -1, 1), whose slope is 1 for the backward pass wherever |z| <= `ends`."""
+
+    ends = 1.0
+
+    def __init__(self, features, state):
+        self.W, self.U = np.zeros((features, state)), np.zeros((state, state))
+        self.weights = [self.W, self.U]
+
+    def apply(self, x, h):
+        """The new state."""
+        self.x, self.h, self.z = x.copy(), h.copy(), x @ self.W + h @ self.U
+        return (np.clip(self.z, -1, 1),)
+
+    def vjp(self, d):
+        """All gradients."""
+        dz = d * (np.abs(self.z) <= self.ends)
+        return [self.x.T @ dz, self.h.T @ dz], dz @ self.W.T, [dz @ self.U.T]
+
+
+class SlopeEverywhere(Clipped):
+    """The defect."""
+
+    ends = np.inf
+
+
+def test_gradients_that_are_wrong_with_large_weights_only_are_told():
+    """With the scales between which that changes; nothing is said of the right cell."""
+    [sentence] = told(lift(SlopeEverywhere), "weight_gradients", "gradients")
+    assert sentence.startswith("gradients are right with weights of scale 0.1, and wrong at scale 1 (W, U, x and h")
+    assert with_large_numbers(lift(Clipped)) == []
 
 
 @pytest.mark.parametrize("guest", MISTAKES)

@@ -9,7 +9,7 @@ from cellcheck.cells import lift
 from cellcheck.properties.intake.raised import internal
 from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, repeated, single
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
-from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
+from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, with_large_numbers
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, grown
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
@@ -80,6 +80,7 @@ def diagnose(case, tried):
                 or next(filter(None, map(look, others())), ())
                 or tried(promise)
                 or tried(lambda: beyond(case))
+                or (tried(lambda: with_large_numbers(case.Cell)) if case.group == "gradients" else ())
             )
         if not told and "flag" in case.name:
             told = tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.flow import flow_faults
@@ -14,6 +15,7 @@ from cellcheck.properties.shrinking.shrinking import VISIBLE
 
 NUMBER = re.compile(r"-?\d+\.\d+(e[-+]\d+)?")
 LOST = 1e-13  # of the largest gradient: what 1 - t^2 has lost where it is saturated, in right cells, too
+SCALES = (None, 0.01, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0)  # of pre-activations
 SINGLE = 1e-2  # how closely differences of a float32 cell agree with its derivatives
 
 
@@ -23,12 +25,7 @@ def gradient_faults(g, tried):
     tried: the Attempts that keep the errors of Cellcheck.
     """
     claims, truth = g.claims(), g.truth()
-    floor = LOST * max(np.max(np.abs(truth[name]), initial=0.0) for name in claims)
-    wrong = [
-        name
-        for name, claim in claims.items()
-        if not same(claim, truth[name], SINGLE if g.single else CLOSE) and not np.max(np.abs(claim - truth[name])) <= floor
-    ]
+    wrong = differing(g, claims, truth)
     if not wrong or not all(np.isfinite(t).all() for t in truth.values()):
         return [], not wrong
     if lost := [name for name in wrong if not np.isfinite(claims[name]).all()]:
@@ -54,6 +51,31 @@ def gradient_faults(g, tried):
     if told and right:
         told[0] += f" ({several(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong, {several(right)} right)"
     return told, False
+
+
+def differing(g, claims, truth):
+    """The names of the gradients that are wrong by more than rounding."""
+    floor = LOST * max((np.max(np.abs(truth[name]), initial=0.0) for name in claims), default=0.0)
+    return [
+        name
+        for name, claim in claims.items()
+        if not same(claim, truth[name], SINGLE if g.single else CLOSE) and not np.max(np.abs(claim - truth[name])) <= floor
+    ]
+
+
+def with_large_numbers(Cell):
+    """A sentence about gradients that are wrong with large weights only, as where something is clipped; [] if there are none."""
+    for small, scale in pairwise(SCALES):
+        g = grown(Cell, replace(PLAIN, scale=scale))
+        claims, truth = g.claims(), g.truth()
+        if wrong := differing(g, claims, truth):
+            if small is None:
+                break
+            lost = sum(int(np.sum((truth[name] == 0) & (claims[name] != 0))) for name in wrong)
+            many = f"; {lost} of {sum(truth[name].size for name in wrong)} entries should be 0" if lost else ""
+            said = f"gradients are right with weights of scale {small:g}, and wrong at scale {scale:g} ({several(wrong)}{many})"
+            return [f"{said}: something is clipped, saturates or switches there"]
+    return []
 
 
 def all_at_once(g, claims, truth, wrong):
