@@ -85,7 +85,46 @@ def summed(mistake=None):
     return Summed
 
 
+def _hard(z):
+    return np.clip(0.8 * z + 0.5, 0.0, 1.0)
+
+
+def apart(mistake=None):
+    """h' = s(x F + h P) h + s(x I + h Q) tanh(x C), s a sigmoid or, for a mistake at its ends, a hard one."""
+    s = _hard if mistake in ("hard", "ends") else _sigmoid
+
+    def slope(z):
+        if s is _hard:
+            return 0.8 + 0 * z if mistake == "ends" else 0.8 * (np.abs(z) < 0.625)
+        return s(z) * (1 - s(z))
+
+    class Apart:
+        def __init__(self, F, S):
+            self.F, self.I, self.C = np.zeros((F, S)), np.zeros((F, S)), np.zeros((F, S))
+            self.P, self.Q = np.zeros((S, S)), np.zeros((S, S))
+            self.weights = [self.F, self.P, self.I, self.Q, self.C]
+
+        def apply(self, x, h):
+            a, b = x @ self.F + h @ self.P, x @ self.I + h @ self.Q
+            f, i, c = s(a), s(b), np.tanh(x @ self.C)
+            self.kept = x.copy(), h.copy(), a, b, f, i, c
+            return (f * h + i * c,)
+
+        def vjp(self, d):
+            x, h, a, b, f, i, c = self.kept
+            da, db = d * h * slope(f if mistake == "outputs" else a), d * c * slope(i if mistake == "outputs" else b)
+            dc = d * i * (1 - c * c)
+            dx = da @ self.F.T + db @ self.I.T + dc @ self.C.T
+            return [x.T @ da, h.T @ da, x.T @ db, h.T @ db, x.T @ dc], dx, [da @ self.P.T + db @ self.Q.T + d * f]
+
+    return Apart
+
+
 MISTAKES = {
+    apart: {
+        "outputs": "the derivative of `s`, in all 2 places, is taken at its output",
+        "ends": "the derivative of `s`, in all 2 places, is taken as 0.8 everywhere, not 0 beyond its ends",
+    },
     gated: {
         "r": "the reset gate: its gradient lacks the factor h",
         "h": "the gradient of h is not multiplied by r on the path through the candidate",

@@ -238,8 +238,14 @@ def mistakes(flow):
                 yield said, {edge: 0.0 for edge in edges if edge != edges[kept]}
     for edges in flow.edges:
         yield from substitutions(flow, edges)
+    places = {}
     for pairs in flow.regions:
         yield from derivatives(flow, pairs)
+        places.setdefault(pairs[-1][0].text.partition("(")[0], []).append(pairs)
+    for function, found in places.items():  # such as the sigmoid of several gates
+        if len(found) > 1:
+            name = f"the derivative of `{function}`, in all {len(found)} places,"
+            yield from derivatives(flow, list(itertools.chain(*found)), name)
     yield from factors(flow)
     yield from together(flow)
 
@@ -293,15 +299,23 @@ def turned(arrays, name):
         yield f"multiplies {words} without transposing it", found
 
 
-def derivatives(flow, pairs):
-    """Another derivative of an activation."""
+def derivatives(flow, pairs, name=None):
+    """Another derivative of an activation. name: of what is wrong, by default the activation where it is computed."""
     node, head = pairs[-1]
     ys, zs = [n.value for n, _ in pairs], [h.value for _, h in pairs]
     right = [slope_at(n, h, z) for (n, h), z in zip(pairs, zs)]
     if all(np.ptp(slope) <= 1e-12 for slope in right):
         return  # linear
-    text, name = node.text, f"the derivative of `{shown(node.text)}`{line(node)}"
+    alone, text, name = name is None, node.text, name or f"the derivative of `{shown(node.text)}`{line(node)}"
     tried = [("is missing", [np.ones_like(z) for z in zs]), ("is applied twice", [s * s for s in right])]
+    ends = {float(f"{s:.9g}") for slope in right for s in np.ravel(slope)}
+    if len(ends) == 2 and 0.0 in ends:  # a function that is clipped
+        tried.append(
+            (
+                f"is taken as {figure(max(ends, key=abs))} everywhere, not 0 beyond its ends",
+                [0 * z + max(ends, key=abs) for z in zs],
+            )
+        )
     tried.append(("is taken at its output", [slope_at(n, h, y) for (n, h), y in zip(pairs, ys)]))
     formulas = {
         "1 - y^2, with its output y": lambda y, z: 1 - y * y,
@@ -318,10 +332,10 @@ def derivatives(flow, pairs):
         "1 where z > 0, else its output": lambda y, z: np.where(z > 0, 1, y),
     }
     tried += [(f"is taken as {words}", [f(y, z) for y, z in zip(ys, zs)]) for words, f in formulas.items()]
-    for other, values in flow.like(ys, text):
+    for other, values in flow.like(ys, text) if alone else ():
         tried.append((f"is taken as 1 - y^2 with {other} as y, not its output", [1 - v * v for v in values]))
         tried.append((f"is taken as y (1 - y) with {other} as y, not its output", [v * (1 - v) for v in values]))
-    for other, values in flow.like(zs, head.text):
+    for other, values in flow.like(zs, head.text) if alone else ():
         tried.append((f"is taken at {other} instead of its argument", [slope_at(n, h, v) for (n, h), v in zip(pairs, values)]))
         tried.append((f"is replaced by {other}", values))
     for words, slopes in tried:
