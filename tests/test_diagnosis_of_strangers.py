@@ -69,6 +69,30 @@ def test_gradients_that_are_wrong_with_large_weights_only_are_told():
     assert with_large_numbers(met(single_steps.apart("hard"))) == []
 
 
+class Delayed:
+    """h' = tanh(x[t] V + x[t - 1] W) + h / 2: the x before is no state."""
+
+    sequence = True
+
+    def __init__(self, features, state):
+        self.V, self.W = np.zeros((features, state)), np.zeros((features, state))
+        self.weights = [self.V, self.W]
+
+    def apply(self, x, h):
+        """The final state and those of all steps."""
+        hs = [h]
+        for x_t, before in zip(x, [np.zeros_like(x[0]), *x[:-1]] if len(x) else []):
+            hs.append(np.tanh(x_t @ self.V + before @ self.W) + hs[-1] / 2)
+        return hs[-1].copy(), np.array(hs[1:]).reshape(len(x), *h.shape)
+
+
+def test_a_memory_beside_the_states_is_told():
+    """With what to declare if it is meant."""
+    [sentence] = told(lift(Delayed), "a_sequence_may_be_split", "sequences")
+    assert sentence.startswith("steps depend on more than x and h: continued from step 0, a run ends 0.")
+    assert sentence.endswith("declare choices = {'time': True}")
+
+
 @pytest.mark.parametrize("guest", MISTAKES)
 def test_nothing_is_said_of_a_right_guest(guest):
     """On none of the problems."""

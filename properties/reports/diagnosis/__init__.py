@@ -15,7 +15,7 @@ from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
 from cellcheck.properties.reports.diagnosis.reference import reference_faults
-from cellcheck.properties.reports.diagnosis.sequence import ragged_gradients, sequence_faults
+from cellcheck.properties.reports.diagnosis.sequence import continued, ragged_gradients, sequence_faults
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.shrinking.shrinking import VISIBLE, entry, quiet
 from cellcheck.properties.verdicts.blocks import Violation
@@ -81,6 +81,7 @@ def diagnose(case, tried):
                 or tried(promise)
                 or tried(lambda: beyond(case))
                 or (tried(lambda: with_large_numbers(case.Cell)) if case.group == "gradients" else ())
+                or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.group == "sequences" else ())
             )
         if not told and "flag" in case.name:
             told = tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))

@@ -132,6 +132,19 @@ def later(g):
     return []
 
 
+def continued(g):
+    """A memory beside the states that are returned: the laws of sequences ask for none."""
+    whole, first = g.ran(), g.ran(g.p.span(slice(1)))
+    states = tuple(first[name] for name in g.outputs[: len(g.p.state)])
+    rest = g.ran(replace(g.p.span(slice(1, None)), state=states))
+    off = {name: gap(whole[name], rest[name]) for name in g.outputs[: len(g.p.state)] if not same(whole[name], rest[name])}
+    if not off:
+        return []
+    kept, away = several(g.names[-len(g.p.state) :]), figure(max(off.values()))
+    said = f"steps depend on more than x and {kept}: continued from step 0, a run ends {away} away"
+    return [f"{said}; if that is meant, declare choices = {{'time': True}}"]
+
+
 def ragged(g):
     """Rows that end early."""
     if (lengths := lengths_of(g)) is None:
