@@ -36,8 +36,8 @@ def pytest_configure(config):
         return
     chosen = option.numprocesses is not None or option.dist != "no" or option.tx
     if not chosen:
-        option.numprocesses, option.dist = "auto", "load"
-        option.tx = ["popen"] * config.hook.pytest_xdist_auto_num_workers(config=config)
+        option.numprocesses, option.dist = config.hook.pytest_xdist_auto_num_workers(config=config), "load"
+        option.tx = ["popen"] * option.numprocesses
     if option.dist != "load" or set(option.tx) != {"popen"}:
         return
     journal(config).begin("starting workers")  # and no thread of its alarm any more

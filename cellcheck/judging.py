@@ -1,5 +1,6 @@
 """One law on one cell, from the examples to the verdict and the report, with or without pytest."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.running import ENDINGS, Run, observed
-from cellcheck.strategies import TOGETHER
+from cellcheck.strategies import TOGETHER, regimes
 from cellcheck.subjects import Subject
 
 
@@ -66,6 +67,8 @@ class Trial:
         finally:
             self.journal.begin(f"after the law {self}")  # and no alarm any more
         result = self.run.result(self.subject.label, self.law.group, self.law.name, verdict, reason)
+        with suppress(Exception):  # a cell that cannot be made has run no steps
+            result["steps"] = regimes.longest(self.run.problems, self.subject.Cell)
         self.result = {**result, "finding": self.run.case and finding(self.run.case)}
         return self.result
 

@@ -26,6 +26,12 @@ def of(problem):
     return tuple(getattr(recipe, name) for name in _RECIPE) if isinstance(recipe, Problem) else None
 
 
+def longest(problems, Cell):
+    """How many steps a sequence cell ran at most, 0 for none and 1 for a step cell. problems: a Counter of what `of` returns."""
+    steps = [key[_RECIPE.index("steps")] for key in problems if key]
+    return Problem(steps=max(steps)).literal(Cell).steps if steps else 0
+
+
 def reached(problems):
     """How many examples there were of each value: {"batch": {"1": 25, ...}, "pre-activation": {"curved": 40, ...}, ...}.
 

@@ -115,9 +115,15 @@ def notes(results, names):
     said = {}
     for cell, name in names.items():
         ours = [r for r in results if r["cell"] == cell]
-        for text in (*_absent(ours), *_reasons(ours)):
+        for text in (*_longest(ours), *_absent(ours), *_reasons(ours)):
             said.setdefault(text, []).append(name)
     return folded(f"{', '.join(cells)}: {text}" for text, cells in said.items())
+
+
+def _longest(results):
+    """How many steps a sequence cell has been run for: a fault beyond would not be seen."""
+    if (steps := max(r.get("steps", 0) for r in results)) > 1:
+        yield f"sequences of at most {steps} steps"
 
 
 def _absent(results):

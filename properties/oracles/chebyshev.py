@@ -76,6 +76,13 @@ class Chebyshev:
         t = min(1e-5 / length(direction), self._reach(arrays, direction))
         return (self._at(arrays, direction, t) - self._at(arrays, direction, -t)) / (2 * t)
 
+    def rise(self, arrays, direction, t):
+        """sum|u| |difference quotient|, over t for the largest entry to either side."""
+        t = min(t / length(direction), self._reach(arrays, direction))
+        left, right = (self.function(moved(arrays, direction, s)) for s in (-t, t))
+        with np.errstate(all="ignore"):
+            return float(sum(np.abs(u * (b - a)).sum() for u, a, b in zip(self.upstream, left, right))) / (2 * t)
+
     def moves(self, arrays, direction):
         """sum|d outputs / dt| over all outputs of all steps, by plain differences."""
         t = min(1e-5 / length(direction), self._reach(arrays, direction))

@@ -236,14 +236,32 @@ def shared(g):
 
 
 def single(g):
-    """Outputs that are float32 numbers, although the cell takes float64."""
+    """Outputs that are float32 numbers, although the cell takes float64, or arrays of which it reads no more than that."""
     if g.single:
         return []
     found = {name: y for name, y in g.ran().items() if name in g.outputs and y.dtype == np.float64 and np.any(y % 1)}
     found = {name: y for name, y in found.items() if np.array_equal(y, y.astype(np.float32))}
     if not found:
-        return []
+        return rounded(g)
     said = f"all {sum(y.size for y in found.values())} numbers of {several(found)} are float32 numbers: they are computed or stored so"
+    return [f'{said}; if that is on purpose, declare choices={{"float32": True}}']
+
+
+def rounded(g):
+    """Arrays that are rounded to float32 before they are used: 2^-36 of each number makes no difference, 2^-10 does."""
+
+    def outputs(k, factor):
+        arrays = [a * factor if j == k else a for j, a in enumerate((*g.p.weights, g.p.x, *g.p.state))]
+        found = g.ran(replace(g.p, weights=arrays[: g.n], x=arrays[g.n], state=tuple(arrays[g.n + 1 :])))
+        return [found[name] for name in g.outputs]
+
+    def alike(k, factor):
+        return all(map(np.array_equal, outputs(k, factor), outputs(k, 1.0)))
+
+    names = [name for k, name in enumerate(g.names) if alike(k, 1 + 2.0**-36) and not alike(k, 1 + 2.0**-10)]
+    if not names:
+        return []
+    said = f"{several(names)} {'is' if len(names) == 1 else 'are'} rounded to float32 or less: 1e-11 more of it changes no output"
     return [f'{said}; if that is on purpose, declare choices={{"float32": True}}']
 
 
