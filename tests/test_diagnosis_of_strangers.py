@@ -69,6 +69,25 @@ def test_gradients_that_are_wrong_with_large_weights_only_are_told():
     assert with_large_numbers(met(single_steps.apart("hard"))) == []
 
 
+class Positive(single_steps.apart()):
+    """What a declared domain bounds is followed as well."""
+
+    domains = single_steps.POSITIVE
+
+    def vjp(self, d):
+        """All gradients, without the path through i, a sigmoid of b."""
+        x, h, *_, f, i, c = self.kept
+        da, dc = d * h * f * (1 - f), d * i * (1 - c * c)
+        dx, zero = da @ self.F.T + dc @ self.C.T, 0 * self.Q
+        return [x.T @ da, h.T @ da, 0 * self.I, zero, x.T @ dc], dx, [da @ self.P.T + d * f]
+
+
+def test_a_cell_with_a_domain_is_followed():
+    """The operation whose gradient is missing is named."""
+    [sentence] = told(lift(Positive), "weight_gradients", "gradients")
+    assert sentence.startswith("no gradient flows back to `z` through `0.5 * z` in `s(b)`")
+
+
 class Delayed:
     """h' = tanh(x[t] V + x[t - 1] W) + h / 2: the x before is no state."""
 

@@ -240,6 +240,9 @@ NAMED = {
     "numbers of h' are float32 numbers": broken(
         "RNN", ("return (tanh(z),)", "return (tanh(z).astype(np.float32).astype(z.dtype),)")
     ),
+    "x is rounded to float32 or less": broken(
+        "RNN", ("np.concatenate([x, h], axis=1)", "np.concatenate([x.real.astype(np.float32) + 0 * x, h], axis=1)")
+    ),
     "numbers of ys are float32 numbers": broken(
         "UnrolledGRU", ("np.stack(ys) if ys", "np.stack(ys).astype(np.float32).astype(float) if ys")
     ),

@@ -122,6 +122,53 @@ def test_a_tie_at_the_limit_has_no_derivative(stores, strict):
         assert any("kink" in b.note for b in blocks)
 
 
+class Shrunk:
+    """modReLU: h' = sign(z) max(|z| + b, 0), z = x W + h U. For b > 0 it jumps at z = 0, for b < 0 it has a tie at |z| = -b."""
+
+    state_names, ends = ("h",), np.greater
+
+    def __init__(self, F, S):
+        self.W, self.U, self.b = np.zeros((F, S)), np.zeros((S, S)), np.zeros(S)
+        self.weights = [self.W, self.U, self.b]
+
+    def apply(self, x, h):
+        """The new state."""
+        z = x @ self.W + h @ self.U
+        self.kept = x.copy(), h.copy(), z, np.abs(z) + self.b
+        return (np.sign(z) * np.maximum(np.abs(z) + self.b, 0),)
+
+    def vjp(self, d):
+        """All gradients."""
+        x, h, z, q = self.kept
+        on = d * self.ends(q, 0)
+        return [x.T @ on, h.T @ on, (on * np.sign(z)).sum(0)], on @ self.W.T, [on @ self.U.T]
+
+
+class ShrunkFrom(Shrunk):
+    """With the other slope at the tie."""
+
+    ends = np.greater_equal
+
+
+class ShrunkBlindly(Shrunk):
+    """The defect: the gradient of b lacks the sign of z."""
+
+    def vjp(self, d):
+        """All gradients."""
+        (dW, dU, _), *rest = super().vjp(d)
+        return [dW, dU, (d * self.ends(self.kept[3], 0)).sum(0)], *rest
+
+
+@pytest.mark.parametrize(("Guest", "right"), [(Shrunk, True), (ShrunkFrom, True), (ShrunkBlindly, False)])
+def test_real_numbers_settle_ties_and_jumps(Guest, right):
+    """Where sign and abs of complex numbers are at 0, what they give is no derivative."""
+    Cell = seen(Guest).Cell
+    whole = [Problem(b, 2, 2, seed=seed, regime=regime) for b in (1, 3) for seed in range(20) for regime in ("integers", "zeros")]
+    with np.errstate(all="ignore"):
+        verdicts = {b.verdict for p in whole for part in ("weights", "x", "state") for b in gradients(Cell, p, part)}
+    assert "certified" in verdicts and ("violated" in verdicts) != right
+
+
 def test_a_clipped_loss_whose_every_gradient_is_clipped_certifies_nothing():
     """Nothing is compared, and nothing is refused."""
     Cell = seen(field.clipping_loss(1e-12)).Cell

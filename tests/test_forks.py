@@ -64,6 +64,7 @@ def test_workers_are_started_where_that_saves_time(threads, option, number, with
     forked = [plugin.number for plugin in config.registered]
     assert forked == ([number] if threads == 1 and number else [])
     assert len(config.option.tx) == (0 if forked else without)
+    assert config.option.numprocesses in (None, 0, 2, 3)  # of a text pytest-xdist cannot tell how many workers may be lost
     assert (config.option.dist != "no") == bool(config.option.tx)
 
 

@@ -36,6 +36,13 @@ def test_a_whole_group_is_named_once_and_cells_alike_share_a_line():
     assert "RNN, GRU: not verified: a step cell (sequences group)" in text
 
 
+def test_a_sequence_cell_says_how_long_its_sequences_were():
+    """The longest of all laws; a step cell says nothing."""
+    text = table.lines([{**r, "steps": 1 + 7 * (r["law"] == "a")} for r in results("LSTM")])
+    assert "LSTM: sequences of at most 8 steps" in text
+    assert not any("steps" in line for line in table.lines([{**r, "steps": 1} for r in results("LSTM")]))
+
+
 def test_no_line_is_wide():
     """Twenty reasons, every kind of verdict, long names: 80 columns."""
     many = [

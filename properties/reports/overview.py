@@ -6,7 +6,7 @@ from cellcheck.properties.intake.catalogue import rank
 from cellcheck.properties.intake.raised import shown
 from cellcheck.properties.reports.pages import folder, forget
 from cellcheck.properties.writing.files import whole
-from cellcheck.properties.writing.text import folded, line, prose
+from cellcheck.properties.writing.text import WIDTH, folded, line, prose
 
 
 def findings(results):
@@ -59,7 +59,7 @@ def lines(results):
         name = cell if names.count(name) > 1 else name
         yield line(f"{name} breaks {' and '.join(filter(None, counts))}. Most telling first:")
         for cause, members in _causes(rows).items():
-            yield f"  {line(cause, 148)}" if cause else "  no known mistake matches:"
+            yield f"  {line(cause, 3 * (WIDTH - 6))}" if cause else "  no known mistake matches:"
             shown = members[:6]
             for r in shown:
                 yield f"    {line(r['law'] + ': ' + r['finding']['blame'], 146)}"

@@ -3,6 +3,9 @@
 import numpy as np
 
 
+POSITIVE = {"h": "positive"}
+
+
 def _sigmoid(z):
     return 0.5 * (np.tanh(0.5 * z) + 1)
 

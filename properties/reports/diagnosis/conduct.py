@@ -248,17 +248,17 @@ def single(g):
 
 
 def rounded(g):
-    """Arrays that are rounded to float32 before they are used: 2^-36 of each number makes no difference, 2^-10 does."""
+    """Arrays that are rounded to float32 before they are used: 2^-36 of each number makes no difference, 2^-10 a large one."""
 
     def outputs(k, factor):
         arrays = [a * factor if j == k else a for j, a in enumerate((*g.p.weights, g.p.x, *g.p.state))]
         found = g.ran(replace(g.p, weights=arrays[: g.n], x=arrays[g.n], state=tuple(arrays[g.n + 1 :])))
         return [found[name] for name in g.outputs]
 
-    def alike(k, factor):
-        return all(map(np.array_equal, outputs(k, factor), outputs(k, 1.0)))
+    def moved(k, share):
+        return max(map(gap, outputs(k, 1 + share), outputs(k, 1.0)), default=0.0)
 
-    names = [name for k, name in enumerate(g.names) if alike(k, 1 + 2.0**-36) and not alike(k, 1 + 2.0**-10)]
+    names = [name for k, name in enumerate(g.names) if not moved(k, 2.0**-36) and moved(k, 2.0**-10) > 2.0**-16]
     if not names:
         return []
     said = f"{several(names)} {'is' if len(names) == 1 else 'are'} rounded to float32 or less: 1e-11 more of it changes no output"

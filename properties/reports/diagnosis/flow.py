@@ -241,7 +241,8 @@ def mistakes(flow):
     places = {}
     for pairs in flow.regions:
         yield from derivatives(flow, pairs)
-        places.setdefault(pairs[-1][0].text.partition("(")[0], []).append(pairs)
+        if called(pairs[-1][0].text):
+            places.setdefault(called(pairs[-1][0].text), []).append(pairs)
     for function, found in places.items():  # such as the sigmoid of several gates
         if len(found) > 1:
             name = f"the derivative of `{function}`, in all {len(found)} places,"
@@ -299,6 +300,12 @@ def turned(arrays, name):
         yield f"multiplies {words} without transposing it", found
 
 
+def called(text):
+    """The name of the function that is called, or None for any other expression."""
+    name, bracket, _ = text.partition("(")
+    return name if bracket and name.replace(".", "").isidentifier() else None
+
+
 def derivatives(flow, pairs, name=None):
     """Another derivative of an activation. name: of what is wrong, by default the activation where it is computed."""
     node, head = pairs[-1]
@@ -306,7 +313,9 @@ def derivatives(flow, pairs, name=None):
     right = [slope_at(n, h, z) for (n, h), z in zip(pairs, zs)]
     if all(np.ptp(slope) <= 1e-12 for slope in right):
         return  # linear
-    alone, text, name = name is None, node.text, name or f"the derivative of `{shown(node.text)}`{line(node)}"
+    alone, text = name is None, node.text
+    by = "" if called(text) or not head.text else f" by `{shown(head.text)}`"
+    name = name or f"the derivative of `{shown(text)}`{by}{line(node)}"
     tried = [("is missing", [np.ones_like(z) for z in zs]), ("is applied twice", [s * s for s in right])]
     ends = {float(f"{s:.9g}") for slope in right for s in np.ravel(slope)}
     if len(ends) == 2 and 0.0 in ends:  # a function that is clipped
