@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from dataclasses import fields
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
@@ -53,7 +54,10 @@ def pytest_cmdline_parse():
     try:
         return (yield)
     except pytest.UsageError as error:
-        raise pytest.UsageError(re.sub(r"(?s).* error: ([^\n]*).*", r"\1", str(error))) from None
+        said = re.sub(r"(?s).* error: ([^\n]*).*", r"\1", str(error))
+        unknown = re.search(r"unrecognized arguments: --([\w-]+)", said)
+        near = get_close_matches(unknown[1], [f.name.replace("_", "-") for f in fields(Options)], 1) if unknown else []
+        raise pytest.UsageError(said + "".join(f"; did you mean --{name}?" for name in near)) from None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -103,7 +103,7 @@ class Trial:
             return "incomplete", f"{label}: {law.name}: {fault}"
         if run.flaky:
             again = "but not when it runs there again: its results differ from run to run"
-            told = "if they may, as where sums are taken in any order, declare deterministic = False"
+            told = "if sums are taken in any order, declare deterministic = False; else something outlives a cell, as globals do"
             if not lift(Cell).spec().deterministic:
                 told = "the order of sums does not explain that; if it draws random numbers, as dropout does, call eval()"
             return "broken", f"{label} breaks the law {law.name} at {run.failure}, {again}; {told}"

@@ -120,7 +120,9 @@ def label(Cell, directory):
 
 def _guest(text, Guest, limit=SECONDS):
     if not callable(Guest):
-        raise GuestError(f"{Guest!r:.60} is a {type(Guest).__name__}; give a class or a function (features, state) -> cell")
+        raise GuestError(
+            f"{Guest!r:.60} is no class or function, but of type {type(Guest).__name__}; give a class or a function (features, state) -> cell"
+        )
     found = cleared(text, Guest, limit)
     found.Cell.__name__ = text.rpartition(":")[2]
     return Subject(text, found.Cell, tuple(found.notes))

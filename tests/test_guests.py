@@ -129,7 +129,7 @@ def test_a_class_is_called_as_it_would_be_named(tmp_path):
 
 def test_what_is_no_class_is_refused(tmp_path):
     """In one line, without an option that was not given."""
-    with pytest.raises(GuestError, match=r"^3 is a int; give a class or a function"):
+    with pytest.raises(GuestError, match=r"^3 is no class or function, but of type int; give a class"):
         subject(3, tmp_path)
     with pytest.raises(GuestError, match=r"^lost\.py:A: there is no file"):
         subject("lost.py:A", tmp_path)

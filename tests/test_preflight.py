@@ -47,7 +47,7 @@ BAD = {
     "importing no.such raised ModuleNotFoundError: No module named 'no'": ("no.such:Guest", GIST),
     "guest.py has no Gest; it has Guest": ("guest.py:Gest", GIST),
     "write MODULE:NAME or PATH.py:NAME": ("guest.py", GIST),
-    "Guest is a int; name a class or a function (features, state) -> cell": ("guest.py:Guest", "Guest = 3"),
+    "Guest is of type int; name a class or a function (features, state) -> cell": ("guest.py:Guest", "Guest = 3"),
     # the import
     "guest.py, line 2: '(' was never closed": ("guest.py:Guest", "import numpy\nclass Guest(\n"),
     "importing guest.py raised ZeroDivisionError: division by zero, at guest.py:1": ("guest.py:Guest", "1 / 0"),

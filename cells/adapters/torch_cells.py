@@ -57,6 +57,8 @@ class Module:
         self.weights = [p.detach().cpu().numpy() for p in _trainable(self.module)]
         if not self.weights:
             raise ValueError(f"{kind} has no parameter that is a float and takes a gradient; nothing can be verified")
+        if not isinstance(declared.get("output", ""), str):
+            raise TypeError(f"output is {declared['output']}; give its name, such as 'ys', and its shape as output_shape")
         for name, value in declared.items():
             setattr(self, name, (value,) if name == "no_gradient" and isinstance(value, str) else value)
         self._inputs = self._outputs = None

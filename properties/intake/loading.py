@@ -37,7 +37,7 @@ def load(text, directory):
         raise GuestError(f"--cell {text}: {place} has no {name}; it has {', '.join(own) or 'no classes or functions'}")
     if not callable(getattr(module, name)):
         kind = type(getattr(module, name)).__name__
-        raise GuestError(f"--cell {text}: {name} is a {kind}; name a class or a function (features, state) -> cell")
+        raise GuestError(f"--cell {text}: {name} is of type {kind}; name a class or a function (features, state) -> cell")
     return getattr(module, name)
 
 

@@ -9,6 +9,7 @@ import difflib
 import inspect
 import io
 import random
+import re
 import warnings
 from dataclasses import dataclass, field
 from itertools import product
@@ -170,7 +171,8 @@ def _fitting(Guest, pairs):
 
 def _checked(Guest, features, state):
     """Raise Refusal unless the guest honours the contract at these sizes; returns the fewest steps that it takes."""
-    guest = _tried(f"constructing it with (features, state) = {(features, state)}", lambda: Guest(features, state))
+    doing = f"constructing it with (features, state) = {(features, state)}"
+    guest = _tried(doing, lambda: Guest(features, state), _factory)
     _check_weights(guest)
     _check_methods(guest)
     Cell = lift(Guest)
@@ -564,6 +566,14 @@ def _unsteady(Cell):
         return [f"{told}: something else decides, such as what they draw"]
     told = f"two runs on the same numbers differ by up to {off:.1g}"
     return [f"{told}; if sums are taken in any order, declare deterministic = False"] * (off > 0)
+
+
+def _factory(error):
+    """What to do about a constructor that wants other arguments."""
+    other = isinstance(error, TypeError) and re.search(
+        r"required (positional|keyword-only) argument|takes .* argument", str(error)
+    )
+    return "; if it takes other arguments, name a function (features, state) that returns the cell" if other else ""
 
 
 def _lacks(cell, error):

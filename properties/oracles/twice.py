@@ -84,6 +84,7 @@ def _judged(problem, one, other, runs, size):
         ):
             largest = max(float(np.max(np.abs(value), initial=0.0)) for value in other.values())  # a matrix may be behind another
             more = bound.size_of_steps(problem.spec, problem.weights, problem.x, problem.state, total, largest)
+            more = more if np.isfinite(more) else 0.0
             blocks = [
                 within(b.name, one[b.name], value, b.bound + bound.FACTOR * unit * more, unit=unit)
                 if b.verdict == "violated"

@@ -1,5 +1,6 @@
 """Many broken laws of one cell read as one: which they are, most telling first, and what they have in common."""
 
+import re
 from pathlib import Path
 
 from cellcheck.properties.intake.catalogue import rank
@@ -7,6 +8,9 @@ from cellcheck.properties.intake.raised import shown
 from cellcheck.properties.reports.pages import folder, forget
 from cellcheck.properties.writing.files import whole
 from cellcheck.properties.writing.text import WIDTH, folded, line, prose
+
+FINITE = {"outputs_are_finite": 0, "gradients_are_finite": 1}
+LOST = re.compile(r"\b(got|expected) -?(nan|inf)\b")
 
 
 def findings(results):
@@ -19,8 +23,12 @@ def findings(results):
 
 
 def _telling(r):
-    """Broken laws before hazards, those with a diagnosis first, then by group: gradients say more than symmetries."""
-    return (r["verdict"] == "hazard", not r["finding"]["sentences"], rank(r["group"]), r["law"])
+    """Broken laws before hazards, those with a diagnosis first, then by group: gradients say more than symmetries.
+
+    What is not finite says less than a wrong number, but for the laws of just that.
+    """
+    lost = bool(LOST.search(r["finding"]["blame"])) * (1 + FINITE.get(r["law"], len(FINITE)))
+    return (r["verdict"] == "hazard", not r["finding"]["sentences"], lost, rank(r["group"]), r["law"])
 
 
 def finding(case):

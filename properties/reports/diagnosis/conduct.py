@@ -42,7 +42,7 @@ def crashes(g):
     """What it raises, and at which sizes it does not."""
     try:
         g.ran()
-        return []
+        return narrow(g)
     except Exception as error:
         said = named(error)
     works = []
@@ -56,6 +56,16 @@ def crashes(g):
     return [
         f"it raises {said} at {where}, but not at {works[0]}" if works else f"it raises {said} at {where} and at smaller sizes"
     ]
+
+
+def narrow(g):
+    """An axis that is lost where its length is 1."""
+    for size in ("batch", "features", "state"):
+        try:
+            g.ran(replace(g.p.recipe, **{size: 1}).literal(g.Cell))
+        except Exception as error:
+            return [f"it raises {named(error)} where {size} is 1, and not where it is more: an axis of length 1 is lost"]
+    return []
 
 
 def _smaller(g):
@@ -195,10 +205,10 @@ def cached(g):
             ]
     others = () if g.cell.spec.batch else (("more rows", g.p.rows([*range(g.batch), 0])), ("fewer rows", g.p.rows([0])))
     for word, p in others:
-        cell = g.p.build(g.Cell)[0]
+        cell, wanted = g.p.build(g.Cell)[0], g.ran(p)
         outcome(cell, g.p)
         try:
-            found, wanted = outcome(cell, p), g.ran(p)
+            found = outcome(cell, p)
         except Exception as error:
             return [
                 f"a second call with {word} on the same cell raises {type(error).__name__}: the first call's batch size is kept"

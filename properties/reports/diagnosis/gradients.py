@@ -43,7 +43,7 @@ def gradient_faults(g, tried):
     if told:
         return told, False
     singly = {name: lasting(g, name, one_array(g, name, claims[name], truth)) for name in wrong}
-    told = [s for said in singly.values() for s in said]
+    told = [s for said in singly.values() for s in said if len(wrong) == 1 or not s.startswith("only ")]
     if not all(singly.values()) and g.plain and g.kind and g.blocks and not g.gist:
         told = within_gates(g) or told
     told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind))
@@ -176,7 +176,7 @@ def lasting(g, name, told):
     pairs = [(other, other.claims()[name], other.truth()) for other in seeds]
     found = [pair for pair in pairs if not same(pair[1], pair[2][name], SINGLE if g.single else CLOSE)][:1]
     if not found:
-        return [sentence for sentence in told if not sentence.startswith("only ")]
+        return [sentence for sentence in told if not sentence.startswith("only ") and " is scaled by " not in sentence]
     if g.cell.spec.sequence and g.p.steps == 1 and any("is scaled by" in sentence for sentence in told):
         longer = grown(g.Cell, PLAIN)
         found.append((longer, longer.claims()[name], longer.truth()))

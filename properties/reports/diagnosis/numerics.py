@@ -142,11 +142,13 @@ def flags(probe):
     """Where a floating-point flag is raised on the way to a right value."""
     for sign in (1, -1):
         for z in GRID:
+            read = probe.gradient if "weights" in probe.gradients else probe.value
             try:
                 with np.errstate(over="raise", invalid="raise", divide="raise", under="ignore"):
-                    (probe.gradient if "weights" in probe.gradients else probe.value)(sign * z)
+                    read(sign * z)
             except FloatingPointError as flag:
-                return f"{flag} on the way to a right value, at z = {sign * z:g}"
+                value = read(sign * z)
+                return f"{flag} on the way to {'a right value' if np.isfinite(value) else value}, at z = {sign * z:g}"
     return None
 
 
