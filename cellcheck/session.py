@@ -69,28 +69,33 @@ class Session:
     def parametrize(self, metafunc, mark):
         """Give a law every cell; or, for a function that `laws_of` marks, give it every law of its cells."""
         if mark:
-            tried = self._marked(metafunc.definition.nodeid, *mark.args, **mark.kwargs)
+            tried = self._marked(metafunc.definition.nodeid, metafunc.module, *mark.args, **mark.kwargs)
             metafunc.parametrize("law", tried, ids=list(map(str, tried)))
         else:
             law = [metafunc.definition.originalname]
             tried = [t for cell in self.cells for t in trials(cell, self.options, self.home, self.expected, law)]
             metafunc.parametrize("Cell", tried, ids=[t.subject.label for t in tried])
 
-    def _marked(self, nodeid, *cells, laws=None, **options):
-        """The trials of a function that `laws_of` marks."""
+    def _marked(self, nodeid, module, *cells, laws=None, **options):
+        """The trials of a function of this module that `laws_of` marks."""
         try:
             how = replace(self.options, **options)
-            cells = [self._subject(Cell, how) for Cell in cells]
+            cells = [self._subject(Cell, how, module) for Cell in cells]
             known = expected.read(options.get("expected_failures"), [cell.label for cell in cells], self.home)
             return [t for cell in cells for t in trials(cell, how, self.home, known, laws)]
         except (GuestError, OptionError) as error:
             raise pytest.Collector.CollectError(f"{nodeid}: {error}") from None
 
-    def _subject(self, Cell, how):
-        """The Subject of a decorated cell and its reference, once for each; cells that are called alike are numbered."""
+    def _subject(self, Cell, how, module):
+        """The Subject of a decorated cell and its reference, once for each; cells that are called alike are numbered.
+
+        What an adapter returns has no name of its own, and takes the one that it has in the module of the test.
+        """
         key = tuple(one if isinstance(one, str) else id(one) for one in (Cell, how.reference, how.convention))
         if key not in self.decorated:
             new = subject(Cell, self.home)
+            if ":" not in new.label and not new.shipped:
+                new.label = next((name for name, value in vars(module).items() if value is Cell), new.label)
             held(new, how, self.home)
             alike = sum(other.label.partition("-")[0] == new.label for other in self.decorated.values())
             new.label += f"-{alike + 1}" * bool(alike)

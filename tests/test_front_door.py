@@ -158,6 +158,18 @@ def test_a_decorated_test_is_one_test_for_each_law_and_cell(project, workers):
     assert {law["law"]: law["examples"] for law in cells["mynet.cells:MyGRU"]["laws"]}["vjp_is_linear"] == 100
 
 
+def test_a_cell_without_a_name_takes_that_of_the_variable(project):
+    """As what an adapter returns."""
+    lines = [
+        "from cellcheck import laws_of",
+        "from mynet.cells import MyGRU",
+        "Made = lambda features, state: MyGRU(features, state)",
+    ]
+    lines += ["@laws_of(Made, laws='vjp_is_linear')", "def test_made(law):", "    law()"]
+    (project.folder / "tests" / "test_made.py").write_text("\n".join(lines))
+    assert "test_made[vjp_is_linear of Made]" in project(*PYTEST, "-rA", "tests/test_made.py").stdout
+
+
 def test_a_broken_law_is_told_as_by_the_command(project):
     """In few lines, with its report; the law that is not called is no pass, nor is one that is called and ignored."""
     (project.folder / "tests/test_laws.py").write_text("""
