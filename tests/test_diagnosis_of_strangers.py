@@ -12,7 +12,7 @@ from cellcheck.properties.mutants import CATALOGUE
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined
 from cellcheck.properties.reports.diagnosis.flow import Flow, mistakes
-from cellcheck.properties.reports.diagnosis.gradients import with_large_numbers
+from cellcheck.properties.reports.diagnosis.gradients import where_a_size_is_one, with_large_numbers
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.tape import Untold
@@ -67,6 +67,13 @@ def test_gradients_that_are_wrong_with_large_weights_only_are_told():
     said = r"gradients are right with weights of scale 0.1, and wrong at scale 1 \(F, P, I, Q, x and h(; \d+ of \d+ .*)?\): something"
     assert re.match(said, sentence)
     assert with_large_numbers(met(single_steps.apart("hard"))) == []
+
+
+def test_gradients_that_are_wrong_in_a_batch_of_one_row_are_told():
+    """With the arrays that are wrong; nothing is said of the right cell, nor of one that is wrong in every batch."""
+    sentence = "gradients are right at batch 3, features 4 and state 5, and wrong where batch is 1 (C and x)"
+    assert where_a_size_is_one(met(single_steps.apart("one row"))) == [sentence]
+    assert where_a_size_is_one(met(single_steps.apart())) == where_a_size_is_one(met(single_steps.apart("outputs"))) == []
 
 
 class Positive(single_steps.apart()):

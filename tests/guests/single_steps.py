@@ -115,7 +115,7 @@ def apart(mistake=None):
         def vjp(self, d):
             x, h, a, b, f, i, c = self.kept
             da, db = d * h * slope(f if mistake == "outputs" else a), d * c * slope(i if mistake == "outputs" else b)
-            dc = d * i * (1 - c * c)
+            dc = d * i * (1 - c * c) * (2 if mistake == "one row" and len(d) == 1 else 1)
             dx = da @ self.F.T + db @ self.I.T + dc @ self.C.T
             return [x.T @ da, h.T @ da, x.T @ db, h.T @ db, x.T @ dc], dx, [da @ self.P.T + db @ self.Q.T + d * f]
 

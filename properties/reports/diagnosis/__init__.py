@@ -10,7 +10,7 @@ from cellcheck.properties.intake.raised import internal
 from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, repeated, single
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.flow import flow_faults
-from cellcheck.properties.reports.diagnosis.gradients import differing, gradient_faults, with_large_numbers
+from cellcheck.properties.reports.diagnosis.gradients import differing, gradient_faults, where_a_size_is_one, with_large_numbers
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, grown
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
@@ -82,7 +82,11 @@ def diagnose(case, tried):
                 or next(filter(None, map(look, others())), ())
                 or tried(promise)
                 or tried(lambda: beyond(case))
-                or (tried(lambda: with_large_numbers(case.Cell)) if case.group == "gradients" else ())
+                or (
+                    tried(lambda: where_a_size_is_one(case.Cell) or with_large_numbers(case.Cell))
+                    if case.group == "gradients"
+                    else ()
+                )
                 or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.group == "sequences" else ())
             )
         if not told and "flag" in case.name:

@@ -78,6 +78,21 @@ def with_large_numbers(Cell):
     return []
 
 
+def where_a_size_is_one(Cell):
+    """A sentence about gradients that are wrong only where there is one row, feature, unit or step; [] if there are none."""
+
+    def wrong(problem):
+        g = grown(Cell, problem)
+        return differing(g, g.claims(), g.truth())
+
+    sizes = ("batch", "features", "state", "steps")[: 3 + grown(Cell, PLAIN).cell.spec.sequence] if not wrong(PLAIN) else ()
+    found = ((size, wrong(replace(PLAIN, **{size: 1}))) for size in sizes)
+    many = several(f"{size} {getattr(PLAIN, size)}" for size in sizes) if sizes else ""
+    return next(
+        ([f"gradients are right at {many}, and wrong where {size} is 1 ({several(names)})"] for size, names in found if names), []
+    )
+
+
 def all_at_once(g, claims, truth, wrong):
     """Mistakes that explain all gradients."""
     largest = np.max(np.abs(truth[wrong[0]]))
