@@ -32,7 +32,7 @@ def main(arguments=None):
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(_cache() / "hypothesis"))
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread for each worker
     gc.disable()  # imports leave hardly any garbage
-    atexit.register(gc.freeze)  # nor is it worth searching for at the end
+    atexit.register(gc.freeze)  # so that the last collection has nothing to search
     import_module("cellcheck.session")  # before bytecode is switched off: ours is kept, but none is left beside the user's files
     profiles = import_module("cellcheck.profiles")
     os.environ["PYTHONDONTWRITEBYTECODE"], sys.dont_write_bytecode = "1", True
@@ -56,7 +56,11 @@ def pytest_cmdline_parse():
     except pytest.UsageError as error:
         said = re.sub(r"(?s).* error: ([^\n]*).*", r"\1", str(error))
         unknown = re.search(r"unrecognized arguments: --([\w-]+)", said)
-        near = get_close_matches(unknown[1], [f.name.replace("_", "-") for f in fields(Options)], 1) if unknown else []
+        near = (
+            get_close_matches(unknown[1].removeprefix("cell-"), [f.name.replace("_", "-") for f in fields(Options)], 1)
+            if unknown
+            else []
+        )
         raise pytest.UsageError(said + "".join(f"; did you mean --{name}?" for name in near)) from None
 
 
@@ -69,7 +73,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-    """Collect garbage from here on, but not among what is there by now: it stays to the end, and forks share its memory."""
+    """Collect garbage from here on. What is loaded by now stays to the end of the run, and forks share its memory."""
     gc.freeze()
     gc.enable()
 

@@ -64,13 +64,19 @@ class Trial:
         self.run = Run()
         try:
             verdict, reason = self._verdict()
+            steps = self._longest()
         finally:
             self.journal.begin(f"after the law {self}")  # and no alarm any more
         result = self.run.result(self.subject.label, self.law.group, self.law.name, verdict, reason)
-        with suppress(Exception):  # a cell that cannot be made has run no steps
-            result["steps"] = regimes.longest(self.run.problems, self.subject.Cell)
-        self.result = {**result, "finding": self.run.case and finding(self.run.case)}
+        self.result = {**result, "steps": steps, "finding": self.run.case and finding(self.run.case)}
         return self.result
+
+    def _longest(self):
+        """How many steps a sequence cell ran at most, as far as is known: 0 of a broken law."""
+        if self.law.group in ("gradients", "sequences") and not self.run.error:
+            with suppress(Exception, Hang), restored(), limited(self.options.limit):
+                return regimes.longest(self.run.problems, self.subject.Cell)
+        return 0
 
     def _verdict(self):
         Cell, label, law = self.subject.Cell, self.subject.label, self.law
@@ -103,7 +109,10 @@ class Trial:
             return "incomplete", f"{label}: {law.name}: {fault}"
         if run.flaky:
             again = "but not when it runs there again: its results differ from run to run"
-            told = "if sums are taken in any order, declare deterministic = False; else something outlives a cell, as globals do"
+            told = (
+                "if sums are taken in any order, declare deterministic = False; if not, look for random numbers, as of dropout, "
+            )
+            told += "or for globals that keep something from call to call"
             if not lift(Cell).spec().deterministic:
                 told = "the order of sums does not explain that; if it draws random numbers, as dropout does, call eval()"
             return "broken", f"{label} breaks the law {law.name} at {run.failure}, {again}; {told}"

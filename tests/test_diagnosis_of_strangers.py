@@ -64,7 +64,7 @@ def test_nothing_is_said_of_a_mistake_that_no_prediction_matches(guest, mistake)
 def test_gradients_that_are_wrong_with_large_weights_only_are_told():
     """With the scales between which that changes; nothing is said of the right cell."""
     [sentence] = with_large_numbers(met(single_steps.apart("ends")))
-    said = r"gradients are right with weights of scale 0.1, and wrong at scale 1 \(F, P, I, Q, x and h(; \d+ of \d+ .*)?\): something"
+    said = r"gradients are right with pre-activations of about 0.1, and wrong with those of about 1 \(F, P, I, Q, x and h(; \d+ of \d+ .*)?\): something"
     assert re.match(said, sentence)
     assert with_large_numbers(met(single_steps.apart("hard"))) == []
 
@@ -115,7 +115,7 @@ class Delayed:
 def test_a_memory_beside_the_states_is_told():
     """With what to declare if it is meant."""
     [sentence] = told(lift(Delayed), "a_sequence_may_be_split", "sequences")
-    assert sentence.startswith("steps depend on more than x and h: continued from step 0, a run ends 0.")
+    assert sentence.startswith("steps depend on more than x and h: continued after its first step, a run ends 0.")
     assert sentence.endswith("declare choices = {'time': True}")
 
 

@@ -9,7 +9,6 @@ import difflib
 import inspect
 import io
 import random
-import re
 import warnings
 from dataclasses import dataclass, field
 from itertools import product
@@ -24,7 +23,7 @@ from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
 from cellcheck.properties.intake.capabilities import MODERN
 from cellcheck.properties.intake.loading import GuestError
-from cellcheck.properties.intake.raised import complaint
+from cellcheck.properties.intake.raised import complaint, place
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.run import claimed, outcome
@@ -569,10 +568,8 @@ def _unsteady(Cell):
 
 
 def _factory(error):
-    """What to do about a constructor that wants other arguments."""
-    other = isinstance(error, TypeError) and re.search(
-        r"required (positional|keyword-only) argument|takes .* argument", str(error)
-    )
+    """What to do about a constructor that wants other arguments: none of its own lines has run."""
+    other = isinstance(error, TypeError) and "argument" in str(error) and not place(error)
     return "; if it takes other arguments, name a function (features, state) that returns the cell" if other else ""
 
 

@@ -326,10 +326,11 @@ class Judge:
         """Whether the slopes to the left and to the right differ, and still do from nearer: at a tie of relu there is no derivative.
 
         What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink. At a jump,
-        the difference quotient over 1/16 of the distance is 16 times as large, from however near.
+        the difference quotient over 1/16 of the distance is 16 times as large, from however near, and beyond any derivative.
         """
         real = Chebyshev(self.function, self.upstream, self.noise)
-        if all(real.rise(self.arrays, direction, t / 16) > 8 * real.rise(self.arrays, direction, t) > 0 for t in real.beside):
+        rises = [(real.rise(self.arrays, direction, t), real.rise(self.arrays, direction, t / 16)) for t in real.beside]
+        if all(near > 8 * far > 0 for far, near in rises) and rises[-1][1] > abs(oracle.value(self.arrays, direction)):
             return True
         for judge in (oracle, real):
             for t in judge.beside:

@@ -82,9 +82,10 @@ def _judged(problem, one, other, runs, size):
             and size in (bound.size, bound.size_of_a_run)
             and any(b.verdict == "violated" for b in blocks)
         ):
-            largest = max(float(np.max(np.abs(value), initial=0.0)) for value in other.values())  # a matrix may be behind another
+            largest = max(
+                float(np.max(np.abs(value), initial=0.0, where=np.isfinite(value))) for value in other.values()
+            )  # a matrix may be behind another
             more = bound.size_of_steps(problem.spec, problem.weights, problem.x, problem.state, total, largest)
-            more = more if np.isfinite(more) else 0.0
             blocks = [
                 within(b.name, one[b.name], value, b.bound + bound.FACTOR * unit * more, unit=unit)
                 if b.verdict == "violated"

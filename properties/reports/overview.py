@@ -25,7 +25,7 @@ def findings(results):
 def _telling(r):
     """Broken laws before hazards, those with a diagnosis first, then by group: gradients say more than symmetries.
 
-    What is not finite says less than a wrong number, but for the laws of just that.
+    Wrong numbers come before NaN and infinity. Among those, the laws of finite results come first.
     """
     lost = bool(LOST.search(r["finding"]["blame"])) * (1 + FINITE.get(r["law"], len(FINITE)))
     return (r["verdict"] == "hazard", not r["finding"]["sentences"], lost, rank(r["group"]), r["law"])

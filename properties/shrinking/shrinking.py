@@ -54,7 +54,7 @@ class Failure:
         if block is None or kind(block) != kind(wanted) or block.severity < min(wanted.severity, MARGIN):
             return False
         return kind(block) != "value" or all(
-            a >= min(VISIBLE, b / (MARGIN if b < VISIBLE else 1)) for a, b in zip(_sizes(block), _sizes(wanted))
+            a >= (VISIBLE if b >= VISIBLE else b / MARGIN) for a, b in zip(_sizes(block), _sizes(wanted))
         )
 
 

@@ -124,8 +124,8 @@ def apart(mistake=None):
 
 MISTAKES = {
     apart: {
-        "outputs": "the derivative of `s`, in all 2 places, is taken at its output",
-        "ends": "the derivative of `s`, in all 2 places, is taken as 0.8 everywhere, not 0 beyond its ends",
+        "outputs": "the derivative of `s`, in both places, is taken at its output",
+        "ends": "the derivative of `s`, in both places, is taken as 0.8 everywhere, not 0 beyond its ends",
     },
     gated: {
         "r": "the reset gate: its gradient lacks the factor h",

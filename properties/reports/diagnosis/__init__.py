@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.properties.intake.raised import internal
-from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, repeated, single
+from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, narrow, repeated, single
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.flow import flow_faults
 from cellcheck.properties.reports.diagnosis.gradients import differing, gradient_faults, where_a_size_is_one, with_large_numbers
@@ -16,7 +16,7 @@ from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
 from cellcheck.properties.reports.diagnosis.reference import reference_faults
-from cellcheck.properties.reports.diagnosis.sequence import continued, ragged_gradients, sequence_faults
+from cellcheck.properties.reports.diagnosis.sequence import CONTINUED, continued, ragged_gradients, sequence_faults
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.shrinking.shrinking import VISIBLE, entry, quiet
 from cellcheck.properties.verdicts.blocks import Violation
@@ -87,12 +87,12 @@ def diagnose(case, tried):
                     if case.group == "gradients"
                     else ()
                 )
-                or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.group == "sequences" else ())
+                or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.name in CONTINUED else ())
             )
         if not told and "flag" in case.name:
             told = tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))
         if not told and not isinstance(case.error, Violation):
-            told = tried(lambda: crashes(grown(case.Cell, PLAIN)))
+            told = tried(lambda: crashes(grown(case.Cell, PLAIN)) or narrow(grown(case.Cell, PLAIN)))
         shown = tried(lambda: panels(case, grown(case.Cell, PLAIN), grown(case.Cell, own)))
     return list(told), list(shown)
 

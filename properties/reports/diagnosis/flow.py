@@ -245,7 +245,7 @@ def mistakes(flow):
             places.setdefault(called(pairs[-1][0].text), []).append(pairs)
     for function, found in places.items():  # such as the sigmoid of several gates
         if len(found) > 1:
-            name = f"the derivative of `{function}`, in all {len(found)} places,"
+            name = f"the derivative of `{function}`, in {'both' if len(found) == 2 else f'all {len(found)}'} places,"
             yield from derivatives(flow, list(itertools.chain(*found)), name)
     yield from factors(flow)
     yield from together(flow)

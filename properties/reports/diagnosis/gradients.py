@@ -73,7 +73,7 @@ def with_large_numbers(Cell):
                 break
             lost = sum(int(np.sum((truth[name] == 0) & (claims[name] != 0))) for name in wrong)
             many = f"; {lost} of {sum(truth[name].size for name in wrong)} entries should be 0" if lost else ""
-            said = f"gradients are right with weights of scale {small:g}, and wrong at scale {scale:g} ({several(wrong)}{many})"
+            said = f"gradients are right with pre-activations of about {small:g}, and wrong with those of about {scale:g} ({several(wrong)}{many})"
             return [f"{said}: something is clipped, saturates or switches there"]
     return []
 

@@ -132,6 +132,9 @@ def later(g):
     return []
 
 
+CONTINUED = ("a_sequence_is_its_steps", "a_sequence_may_be_split", "vjp_of_a_sequence_may_be_split")
+
+
 def continued(g):
     """A memory beside the states that are returned: the laws of sequences ask for none."""
     whole, first = g.ran(), g.ran(g.p.span(slice(1)))
@@ -141,7 +144,7 @@ def continued(g):
     if not off:
         return []
     kept, away = several(g.names[-len(g.p.state) :]), figure(max(off.values()))
-    said = f"steps depend on more than x and {kept}: continued from step 0, a run ends {away} away"
+    said = f"steps depend on more than x and {kept}: continued after its first step, a run ends {away} away"
     return [f"{said}; if that is meant, declare choices = {{'time': True}}"]
 
 
