@@ -56,11 +56,8 @@ def pytest_cmdline_parse():
     except pytest.UsageError as error:
         said = re.sub(r"(?s).* error: ([^\n]*).*", r"\1", str(error))
         unknown = re.search(r"unrecognized arguments: --([\w-]+)", said)
-        near = (
-            get_close_matches(unknown[1].removeprefix("cell-"), [f.name.replace("_", "-") for f in fields(Options)], 1)
-            if unknown
-            else []
-        )
+        names = [f.name.replace("_", "-") for f in fields(Options)]
+        near = get_close_matches(unknown[1].removeprefix("cell-"), names, 1) if unknown else []
         raise pytest.UsageError(said + "".join(f"; did you mean --{name}?" for name in near)) from None
 
 

@@ -109,10 +109,8 @@ class Trial:
             return "incomplete", f"{label}: {law.name}: {fault}"
         if run.flaky:
             again = "but not when it runs there again: its results differ from run to run"
-            told = (
-                "if sums are taken in any order, declare deterministic = False; if not, look for random numbers, as of dropout, "
-            )
-            told += "or for globals that keep something from call to call"
+            told = "if sums are taken in any order, declare deterministic = False; if not, look for random numbers, as of"
+            told = f"{told} dropout, or for globals that keep something from call to call"
             if not lift(Cell).spec().deterministic:
                 told = "the order of sums does not explain that; if it draws random numbers, as dropout does, call eval()"
             return "broken", f"{label} breaks the law {law.name} at {run.failure}, {again}; {told}"
