@@ -151,6 +151,7 @@ def smallest(law, Cell, problem):
     try:
         with quiet(Tally(), subject.draws):
             literal = problem.literal(Cell)
+        problem = literal.recipe if isinstance(problem, Problem) else problem  # of declared sizes, as it has been run
     except Exception:
         literal = problem
     best = subject.failure(literal)
