@@ -193,6 +193,7 @@ def test_vanishing_numbers_do_not_stand_for_visible_ones():
     assert not failure(2e-200, 1e-200).stands_for(failure(3.0, 1.0))
     assert not failure(0.1, 0.0).stands_for(failure(3.0, 1.0))
     assert failure(1.000001, 1.0).stands_for(failure(1.00002, 1.0))
+    assert failure(1.0009, 1.0).stands_for(failure(1.0011, 1.0))
 
 
 def test_smaller_shapes_come_first():

@@ -6,7 +6,7 @@ noise is never presented as a fault. No law knows of this: a literal problem tak
 
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
@@ -28,7 +28,7 @@ SLOW, ENOUGH = 3.0, 20  # seconds more for each at most, for so many calls
 LONGEST = 5.0  # for one call, in seconds on the clock; or as many times what the first one took
 LARGE = 20.0  # beyond it, the least number that fails says more than a round one
 MARGIN = 100  # times the bound, where the original failed by as much
-VISIBLE = 1e-3  # the least error, absolute and relative, where the original's was as large; else it may be MARGIN times smaller
+VISIBLE = 1e-3  # so large an error, absolute and relative, may replace any; a smaller one, those up to MARGIN times as large
 SEEDS, NEAR = (0, 8, 16, 64), 3  # where so few smaller shapes are left, Hypothesis has seen enough: the first seeds will do
 MANY = 9  # rows, units and the like: so many are tried one by one
 RESCALES = (5.0, 1.0, 30.0, 1e3, 0.03)
@@ -53,9 +53,7 @@ class Failure:
         block = next((b for b in self.error.blocks if b.name == wanted.name), None)
         if block is None or kind(block) != kind(wanted) or block.severity < min(wanted.severity, MARGIN):
             return False
-        return kind(block) != "value" or all(
-            a >= (VISIBLE if b >= VISIBLE else b / MARGIN) for a, b in zip(_sizes(block), _sizes(wanted))
-        )
+        return kind(block) != "value" or all(a >= min(VISIBLE, b / MARGIN) for a, b in zip(_sizes(block), _sizes(wanted)))
 
 
 def kind(block):
@@ -99,10 +97,11 @@ class Subject:
     def __init__(self, law, Cell):
         """law: the function that @given received; Cell: the factory."""
         self.law, self.Cell, self.calls = law, Cell, 0
-        try:
-            self.sizes = ("batch", "features", "state", "steps")[: 3 + lift(Cell).spec().sequence]
-        except Exception:  # a cell that cannot be made
-            self.sizes = ("batch", "features", "state")
+        self.sizes, self.declared = ("batch", "features", "state"), {}
+        with suppress(Exception):  # a cell that cannot be made
+            spec = lift(Cell).spec()
+            self.sizes += ("steps",) * spec.sequence
+            self.declared = {name: some for name, some in spec.sizes.items() if all(isinstance(n, int) for n in some)}
         self.few, self.many = DRAWS.get()
         self.draws, self.longest = self.many, EXAMPLE
         self.grant(RESEED)
@@ -193,8 +192,12 @@ def reseeded(subject, problem, original):
 
 
 def lowered(subject, problem, original):
-    """The recipe with each size beyond 3 at the least at which it fails still, found by halving."""
+    """The recipe with each size beyond 3 at the least at which it fails still: of the declared ones, or found by halving."""
     for name in reversed(subject.sizes):
+        if declared := subject.declared.get(name):
+            tried = (_resized(subject, problem, original, name, n) for n in sorted(declared) if n < getattr(problem, name))
+            problem = next(filter(None, tried), problem)
+            continue
         low = NEAR  # so few were tried
         while getattr(problem, name) - low > 1 and not subject.spent():
             middle = (low + getattr(problem, name)) // 2
@@ -204,23 +207,22 @@ def lowered(subject, problem, original):
                 problem = candidate
             else:
                 low = middle
-        problem = _stepped_down(subject, problem, original, name)
-    return problem
-
-
-def _stepped_down(subject, problem, original, name):
-    """The recipe with this size one smaller, as long as one of a few seeds and scales fails there: halving kept the numbers."""
-    others = [{}, *({"seed": seed, "scale": scale} for seed, scale in product(range(2), RESCALES[:2]))]
-    while getattr(problem, name) > NEAR + 1:
-        smaller = replace(problem, **{name: getattr(problem, name) - 1})
-        for other in others:
-            failed = None if subject.spent() else subject.failure(replace(smaller, **other))
-            if failed and failed.stands_for(original):
-                problem = replace(smaller, **other)
+        while getattr(problem, name) > NEAR + 1:  # one smaller: halving kept the numbers, and others may fail there
+            smaller = _resized(subject, problem, original, name, getattr(problem, name) - 1)
+            if smaller is None:
                 break
-        else:
-            return problem
+            problem = smaller
     return problem
+
+
+def _resized(subject, problem, original, name, n):
+    """The recipe with this size at n, if one of a few seeds and scales fails there, else None."""
+    smaller = replace(problem, **{name: n})
+    for other in [{}, *({"seed": seed, "scale": scale} for seed, scale in product(range(2), RESCALES[:2]))]:
+        failed = None if subject.spent() else subject.failure(replace(smaller, **other))
+        if failed and failed.stands_for(original):
+            return replace(smaller, **other)
+    return None
 
 
 def _plainer(subject, problem, original):
@@ -250,15 +252,14 @@ class Minimiser:
 
     def run(self):
         """The literal problem when nothing gets simpler, or the budget is spent."""
-        any(
-            self._take(_rounded(self.literal, digits)) for digits in (1, 2, 3)
-        )  # first, since the budget of a slow cell ends soon
+        # first, since the budget of a slow cell ends soon, and each simpler number may leave a smaller error
+        any(self._take(_rounded(self.literal, digits)) for digits in (1, 2, 3))
+        self._smaller()
         while not self.subject.spent():
             before = self.literal
             for k in self._order():
                 self._zero(k, np.arange(_parts(self.literal)[k].size))
-            for size in ("steps", "batch", "state", "features"):
-                self._drop(size)
+            self._smaller()
             for k in self._order():
                 self._round(k)
             for k in self._order():
@@ -305,6 +306,11 @@ class Minimiser:
             return
         for half in np.array_split(indices, 2):
             self._zero(k, half)
+
+    def _smaller(self):
+        """Leave out what can be left out of each size."""
+        for size in ("steps", "batch", "state", "features"):
+            self._drop(size)
 
     def _drop(self, size):
         """Leave out each row, step, feature or unit, the last first; of very many, as long as that succeeds."""
