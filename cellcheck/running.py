@@ -17,6 +17,7 @@ from hypothesis import given, reject
 from hypothesis.errors import UnsatisfiedAssumption
 
 from cellcheck import profiles
+from cellcheck.cells import lift
 from cellcheck.properties.intake.surroundings import Replaced, restored, returned
 from cellcheck.properties.shrinking import shrinking
 from cellcheck.properties.verdicts.limits import Hang, limited
@@ -135,7 +136,7 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
         if run.error:  # Hypothesis repeats what failed; a cell that is not deterministic might not fail again
             raise run.error
         try:
-            family = problem.family()[: int(max(1, min(left, TOGETHER)))]
+            family = problem.family(lift(Cell).sizes)[: int(max(1, min(left, TOGETHER)))]
             left -= len(family)
             if not any([judged(Cell, p) for p in family]):
                 reject()

@@ -250,13 +250,18 @@ class CellSpec:
 DEFAULTS = {f.name: f.default for f in fields(CellSpec)}
 
 
+def declared(sizes, name):
+    """The declared numbers of a size, none if it is not declared or must equal another."""
+    return [size for size in sizes.get(name, ()) if not isinstance(size, str)]
+
+
 def allowed(sizes, name, n):
     """The declared size that stands for n: n itself if that is one of them or none are declared."""
-    choices = [size for size in sizes.get(name, ()) if not isinstance(size, str)]
-    return n if not choices or n in choices else choices[(n - 1) % len(choices)] if n > 0 else min(choices)
+    some = declared(sizes, name)
+    return n if not some or n in some else some[(n - 1) % len(some)] if n > 0 else min(some)
 
 
 def fit(sizes, wanted):
     """The sizes `wanted`, by name, each replaced by the declared size that stands for it, or by the size that it must equal."""
     found = {name: allowed(sizes, name, n) for name, n in wanted.items()}
-    return found | {name: found[choices[0]] for name, choices in sizes.items() if choices and choices[0] in found}
+    return found | {name: found[some[0]] for name, some in sizes.items() if some and some[0] in found}

@@ -5,13 +5,14 @@ from dataclasses import InitVar, dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import product
 from math import prod
+from types import MappingProxyType
 from typing import NamedTuple
 from zlib import crc32
 
 import hypothesis.strategies as st
 import numpy as np
 from cellcheck.cells.lift import lift
-from cellcheck.cells.spec import CellSpec, fit
+from cellcheck.cells.spec import CellSpec, declared, fit
 from hypothesis import reject
 
 
@@ -90,14 +91,16 @@ class Problem:
     def _digest(self):
         return crc32(self._call.encode())
 
-    def family(self):
-        """This problem and others that are drawn from the same lists, with this one as the seed: TOGETHER in all.
+    def family(self, sizes=MappingProxyType({})):
+        """This problem and others, with this one as the seed: TOGETHER in all. sizes: those that a cell declares, by name.
 
-        The simplest problem is alone, since Hypothesis begins every run with it.
+        They are drawn from the lists of `problems`, but declared sizes as often as each other. The simplest problem is alone,
+        since Hypothesis begins every run with it.
         """
-        lists = (BATCHES, FEATURES, STATES, STEPS, SEEDS, STYLES)
-        if self == Problem(*(one[0] for one in lists[:-1]), *STYLES[0]):
+        if self == Problem(*(one[0] for one in (BATCHES, FEATURES, STATES, STEPS, SEEDS)), *STYLES[0]):
             return [self]
+        usual = {"batch": BATCHES, "features": FEATURES, "state": STATES, "steps": STEPS}
+        lists = [declared(sizes, name) or some for name, some in usual.items()] + [SEEDS, STYLES]
         rng = np.random.default_rng(self._key(4))
         drawn = rng.integers([len(one) for one in lists], size=(TOGETHER - 1, len(lists))).tolist()
         chosen = [[one[k] for one, k in zip(lists, ks)] for ks in drawn]
@@ -301,8 +304,8 @@ class Literal:
 
     def cut(self):
         """Where to split the steps: any place, the ends included if the cell takes an empty sequence. Rejects the problem if there is none."""
-        declared, fewest = self.spec.splits(), self.spec.fewest_steps
-        places = range(fewest, self.steps - fewest + 1) if declared is None else [k for n, k in declared if n == self.steps]
+        splits, fewest = self.spec.splits(), self.spec.fewest_steps
+        places = range(fewest, self.steps - fewest + 1) if splits is None else [k for n, k in splits if n == self.steps]
         if not places:
             reject()
         return places[self.recipe.seed % len(places)]

@@ -12,6 +12,7 @@ from itertools import pairwise, product
 
 import numpy as np
 from cellcheck.cells import lift
+from cellcheck.cells.spec import declared
 from cellcheck.properties.shrinking.dropping import sizes, without
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.bound import DRAWS, drawing
@@ -101,7 +102,7 @@ class Subject:
         with suppress(Exception):  # a cell that cannot be made
             spec = lift(Cell).spec()
             self.sizes += ("steps",) * spec.sequence
-            self.declared = {name: some for name, some in spec.sizes.items() if all(isinstance(n, int) for n in some)}
+            self.declared = {name: declared(spec.sizes, name) for name in self.sizes}
         self.few, self.many = DRAWS.get()
         self.draws, self.longest = self.many, EXAMPLE
         self.grant(RESEED)
@@ -193,9 +194,10 @@ def reseeded(subject, problem, original):
 
 def lowered(subject, problem, original):
     """The recipe with each size beyond 3 at the least at which it fails still: of the declared ones, or found by halving."""
+    problem = problem.fitted(subject.Cell) if any(subject.declared.values()) else problem
     for name in reversed(subject.sizes):
-        if declared := subject.declared.get(name):
-            tried = (_resized(subject, problem, original, name, n) for n in sorted(declared) if n < getattr(problem, name))
+        if some := subject.declared.get(name):
+            tried = (_resized(subject, problem, original, name, n) for n in sorted(some) if n < getattr(problem, name))
             problem = next(filter(None, tried), problem)
             continue
         low = NEAR  # so few were tried
