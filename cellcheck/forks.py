@@ -147,7 +147,7 @@ class Forks:
         return self.config.pluginmanager.get_plugin("cellcheck.session")
 
     def _hear(self, session, pipe):
-        """Take what a process has sent: a report, which cells hang when it wants a test, or a text if it was interrupted. Or it has ended."""
+        """Take what a process has sent: its reports and which cells hang, or a text if it was interrupted. Or it has ended."""
         worker = self.running[pipe]
         try:
             said = pipe.recv()
@@ -158,13 +158,14 @@ class Forks:
             return
         if isinstance(said, str):
             raise KeyboardInterrupt
-        if isinstance(said, dict):
-            report = self.config.hook.pytest_report_from_serializable(config=self.config, data=said)
+        reports, hung = said
+        for data in reports:
+            report = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
             self.config.hook.pytest_runtest_logreport(report=report)
-            return
         for cell in self._awake.cells:
-            cell.hung |= cell.label in said
-        self._give(pipe)
+            cell.hung |= cell.label in hung
+        if not (session.shouldfail or session.shouldstop):
+            self._give(pipe)
 
     def _give(self, pipe):
         """Give a process the next test, or let it end."""
@@ -203,11 +204,12 @@ def _work(session, pipe, name, test):
     capture.start_global_capturing()
     capture.suspend_global_capture()
     manager.unregister(name="terminalreporter")
-    manager.register(Sender(config, pipe))
+    manager.register(sender := Sender(config))
     cells = manager.get_plugin("cellcheck.session").cells
     while test is not None:
         config.hook.pytest_runtest_protocol(item=session.items[test], nextitem=None)
-        pipe.send([cell.label for cell in cells if cell.hung])
+        pipe.send((sender.reports, [cell.label for cell in cells if cell.hung]))
+        sender.reports = []
         test, hung = pipe.recv()
         for cell in cells:
             cell.hung |= cell.label in hung
@@ -216,14 +218,14 @@ def _work(session, pipe, name, test):
 
 
 class Sender:
-    """A plugin of a forked process: send each report to the first process."""
+    """A plugin of a forked process: keeps the reports of a test for the first process."""
 
-    def __init__(self, config, pipe):
+    def __init__(self, config):
         """config: pytest's."""
-        self.config, self.pipe, self.pid = config, pipe, os.getpid()
+        self.config, self.reports, self.pid = config, [], os.getpid()
 
     def pytest_runtest_logreport(self, report):
-        """Send it, unless this is a process that a guest forked and that runs on in our code."""
+        """Keep it, unless this is a process that a guest forked and that runs on in our code."""
         if os.getpid() != self.pid:
             os._exit(1)
-        self.pipe.send(self.config.hook.pytest_report_to_serializable(config=self.config, report=report))
+        self.reports.append(self.config.hook.pytest_report_to_serializable(config=self.config, report=report))

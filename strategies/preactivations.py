@@ -6,7 +6,6 @@ from math import prod
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
-from hypothesis.extra import numpy as hnp
 
 MOST = 256  # elements: dense arrays of many more exhaust Hypothesis's buffer
 
@@ -22,6 +21,8 @@ def preactivations(*, dtype=np.float64, shape=8, allow_infinity=True):
     dtype: a real float dtype; shape: an int or a tuple of ints, at most 256 elements; allow_infinity: whether +-inf occur.
     Raises InvalidArgument for any other argument.
     """
+    from hypothesis.extra import numpy as hnp  # which few runs need
+
     dtype, shape = _float_dtype(dtype), _small_shape(shape)
     if not isinstance(allow_infinity, bool):
         raise InvalidArgument(f"allow_infinity is {allow_infinity!r}, wanted True or False")

@@ -121,10 +121,11 @@ def _forget_namesakes(folders):
 
     The environment may lie inside the folder of a guest, as a .venv does; what is installed in it stays.
     """
+    earlier = tuple(f"{folder}/" for folder in _FOLDERS)
     for name, module in list(sys.modules.items()):
         file, top = getattr(module, "__file__", None) or "", name.split(".")[0]
-        if top == "cellcheck" or Path(file).is_relative_to(sys.prefix):
+        if not file.startswith(earlier) or top == "cellcheck" or Path(file).is_relative_to(sys.prefix):
             continue
         holder = next((folder for folder in folders if _holds(folder, top)), None)
-        if holder and file.startswith(tuple(f"{f}/" for f in _FOLDERS)) and not file.startswith(str(Path(holder, top))):
+        if holder and not file.startswith(str(Path(holder, top))):
             del sys.modules[name]

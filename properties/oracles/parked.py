@@ -1,6 +1,6 @@
 """Reads single activations off a cell: all gates but one are parked at +-1000, where they are exactly 0 or +-1."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -136,6 +136,7 @@ def preactivations(entries):
     return np.where(np.arange(len(entries)) % 2, np.array(points, entries.dtype)[chosen], entries)
 
 
+@cache
 def special(dtype):
     """The special points up to LARGEST: 0, huge numbers, the extremes of `dtype`, and where formulas of activations switch."""
     huge = [sign * dtype.type(10) ** e for e in HUGE if e < np.log10(np.finfo(dtype).max) for sign in (1, -1)]

@@ -4,6 +4,8 @@ Real numbers alone are slow, and in float32 they tell little of a derivative: wh
 returns what the cell returns, the twin is differentiated in its place.
 """
 
+import copy
+
 import numpy as np
 from cellcheck.properties.intake.conventions import gates_of, step
 from cellcheck.properties.oracles.equations import STATES
@@ -20,6 +22,12 @@ class Shadow:
         self.kind, self.variant, self.transposed = cell.spec.kind, cell.spec.variant, cell.spec.transposed
         self.weight_blocks, self.names, self.sequence = cell.spec.weight_blocks, cell.spec.output_names, cell.spec.sequence
         self.spec = cell.spec
+
+    def __deepcopy__(self, memo):
+        """The same equations at other weights; nothing else changes."""
+        new = copy.copy(self)
+        new.weights = [memo.get(id(w), w) for w in self.weights]
+        return new
 
     def apply(self, x, *state):
         """The outputs of the cell."""
