@@ -82,10 +82,11 @@ def test_an_output_by_another_name_may_have_no_gradient():
     [
         (lambda: lasts.with_output("y", axes="batch features"), "but x has none"),
         (lambda: lasts.adapt(**lasts.WHOLE, output={"h": "batch steps features"}), "is a state as well; call it ys"),
+        (lambda: lasts.adapt(**lasts.WHOLE, inputs={"x": "batch steps features", "n": "batch"}), "wanted an axis of steps"),
     ],
 )
 def test_an_axis_of_steps_in_the_wrong_place_is_refused(made, message):
-    """Of a step cell, or of a state."""
+    """Of a step cell, or of a state; or it is missing in an input of a sequence."""
     with pytest.raises(ValueError, match=re.escape(message)):
         made()
 

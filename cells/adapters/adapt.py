@@ -77,6 +77,10 @@ class Plan:
         if self.output in self.states:
             raise ValueError(f"output {self.output!r} is a state as well; name in output what forward returns but does not take")
         self.own = {n: Axes(text) for some in (states, inputs, output) if isinstance(some, dict) for n, text in some.items()}
+        for name in self.inputs:
+            if self.axes.sequence and name in self.own and not self.own[name].sequence:
+                told = f"input {name!r} has the axes {' '.join(self.own[name].names)!r}; wanted an axis of steps, as x has"
+                raise ValueError(f"{told}. What is the same at each step can be a state that forward returns as it is")
         sizes = options.pop("sizes", {})
         self.lengths = {name: size for name, size in sizes.items() if name not in SIZES}
         if set(sizes) - set(self.lengths):

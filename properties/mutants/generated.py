@@ -372,6 +372,8 @@ GRU_BIASES = (
     "gru.__init__: self.b_input, self.b_state = (np.zeros(columns, dtype), np.zeros(columns, dtype)) -> "
     "self.b_input, self.b_state = "
 )
+MASKS = "unroll._apply: alive = [None] * len(x) if alive.all() else alive -> "
+TRUE = "a mask that is true everywhere chooses the same numbers"
 EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     "rnn.__init__: self.b = np.zeros(state_size, dtype) -> self.b = np.ones(state_size, dtype)": BIAS,
     "lstm.__init__: self.b = np.zeros(4 * state_size, dtype) -> self.b = np.ones(4 * state_size, dtype)": BIAS,
@@ -385,6 +387,8 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     "unroll.__init__: super().__init__(input_features, state_size) -> super().__init__(input_features, input_features)": (
         "its step has the sizes, and these are only shown"
     ),
+    MASKS + "pass": TRUE,
+    MASKS + "alive = alive": TRUE,
     RETURN + "(*(s for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], x.dtype))": (
         "the final states are in no cache, so that nobody else holds them"
     ),
