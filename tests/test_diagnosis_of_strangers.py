@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from cellcheck.cells import lift
 from cellcheck.properties.intake import conventions
+from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import CATALOGUE
+from cellcheck.properties.mutants.judge import drawn
 from cellcheck.properties.reports import Case
-from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined
+from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined, overflown
 from cellcheck.properties.reports.diagnosis.flow import Flow, mistakes
 from cellcheck.properties.reports.diagnosis.gradients import where_a_size_is_one, with_large_numbers
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.tape import Untold
+from cellcheck.properties.shrinking.shrinking import Subject, smallest
 from cellcheck.properties.verdicts.blocks import Block, Violation
 
 from tests.guests import single_steps, steps_in_time, unseen_later, unseen_sequences, unseen_steps
@@ -67,6 +70,36 @@ def test_gradients_that_are_wrong_with_large_weights_only_are_told():
     said = r"gradients are right with pre-activations of about 0.1, and wrong with those of about 1 \(F, P, I, Q, x and h(; \d+ of \d+ .*)?\): something"
     assert re.match(said, sentence)
     assert with_large_numbers(met(single_steps.apart("hard"))) == []
+
+
+class Growing:
+    """h' = exp(rate) h + x W."""
+
+    def __init__(self, features, state):
+        self.W, self.rate = np.zeros((features, state)), np.zeros(state)
+        self.weights = [self.W, self.rate]
+
+    def apply(self, x, h):
+        self.cache = x.copy(), h.copy()
+        return np.exp(self.rate) * h + x @ self.W
+
+    def vjp(self, dh):
+        (x, h), a = self.cache, np.exp(self.rate)
+        return [x.T @ dh, (dh * a * h).sum(axis=0)], dh @ self.W.T, [dh * a]
+
+
+@pytest.mark.parametrize(("law", "lost"), [("outputs_are_finite", "h'"), ("gradients_are_finite", "the gradient of rate")])
+def test_a_number_too_large_for_exp_is_told_with_the_declaration(law, lost):
+    """Where one number makes a result infinite; not where the result is a wrong number."""
+    Cell, check = lift(Growing), laws()[law].check
+    failed = [p for p in drawn(law) if Subject(check, Cell).failure(p)]
+    problem, error = smallest(check, Cell, failed[0])
+    case = Case("a.py:Growing", law, "stability", "", check, Cell, problem, error)
+    [sentence] = overflown(case)
+    assert re.match(rf"with rate = 7\d\d something overflows, such as exp, and {lost} is not finite\. ", sentence)
+    assert sentence.endswith('if rate is never so large, declare domains = {"rate": (low, high)}')
+    wrong = Violation([Block("h'", np.zeros((1, 1)), np.ones((1, 1)), 1.0, 0.0, "violated", (0, 0))])
+    assert overflown(replace(case, error=wrong)) == []
 
 
 def test_gradients_that_are_wrong_in_a_batch_of_one_row_are_told():

@@ -260,12 +260,12 @@ class Minimiser:
         while not self.subject.spent():
             before = self.literal
             for k in self._order():
-                self._zero(k, np.arange(_parts(self.literal)[k].size))
+                self._zero(k, np.arange(parts(self.literal)[k].size))
             self._smaller()
             for k in self._order():
                 self._round(k)
             for k in self._order():
-                for j in np.flatnonzero(np.asarray(_parts(self.literal)[k])):
+                for j in np.flatnonzero(np.asarray(parts(self.literal)[k])):
                     if self.subject.spent():
                         return self.literal
                     self._simplify(k, int(j))
@@ -275,18 +275,18 @@ class Minimiser:
 
     def _order(self):
         """Upstreams first, then states, inputs and weights; vectors before matrices."""
-        parts = _parts(self.literal)
+        every = parts(self.literal)
         n = len(self.literal.weights)
-        return [*range(n + 1, len(parts))[::-1], *sorted(range(n), key=lambda k: parts[k].ndim), n]
+        return [*range(n + 1, len(every))[::-1], *sorted(range(n), key=lambda k: every[k].ndim), n]
 
     def _try(self, k, indices, values):
         """Put values at the flat indices of part k, if the law still fails as it should."""
         if self.subject.spent():
             return False
-        old = np.asarray(_parts(self.literal)[k])
+        old = np.asarray(parts(self.literal)[k])
         new = np.array(old)
         new.flat[indices] = values
-        return not np.array_equal(old, new) and self._take(_with_part(self.literal, k, new))
+        return not np.array_equal(old, new) and self._take(with_part(self.literal, k, new))
 
     def _take(self, candidate):
         """Whether the law fails on this problem as it should, which then takes the place of the present one.
@@ -303,7 +303,7 @@ class Minimiser:
         """Zero all of these, else halves of them, and so on."""
         if self.subject.spent():
             return
-        indices = indices[np.ravel(_parts(self.literal)[k])[indices] != 0]
+        indices = indices[np.ravel(parts(self.literal)[k])[indices] != 0]
         if not indices.size or self._try(k, indices, 0) or indices.size == 1:
             return
         for half in np.array_split(indices, 2):
@@ -328,7 +328,7 @@ class Minimiser:
 
     def _round(self, k):
         """All numbers of one part at once: to +-1, to few digits."""
-        part = np.ravel(_parts(self.literal)[k])
+        part = np.ravel(parts(self.literal)[k])
         j = np.flatnonzero(part)
         for values in (np.ones(j.size), np.sign(part[j]), _digits(part[j], 1), _digits(part[j], 2)):
             if j.size < 2 or (_simple(part[j]) and not _simple(part[j], 1)) or self._try(k, j, values):
@@ -336,7 +336,7 @@ class Minimiser:
 
     def _simplify(self, k, j):
         """One number: +-1, the nearest power of two, one digit, two; then the least magnitude of two digits."""
-        v = float(np.ravel(_parts(self.literal)[k])[j])
+        v = float(np.ravel(parts(self.literal)[k])[j])
         if abs(v) == 1 or not np.isfinite(v):
             return
         sign, power = np.copysign(1, v), 2.0 ** np.clip(np.round(np.log2(abs(v))), -1000, 1000)
@@ -369,24 +369,24 @@ def _digits(values, n):
     return np.vectorize(lambda v: float(f"{v:.{n - 1}e}"), otypes=[float])(values)
 
 
-def _parts(literal):
+def parts(literal):
     """[*weights, x, *state, *first upstream, *second upstream]."""
     return [*literal.weights, literal.x, *literal.state, *(u for given in literal.given for u in given)]
 
 
 def _rounded(literal, digits):
     """The literal problem with all its numbers to so many digits."""
-    for k, part in enumerate(_parts(literal)):
-        literal = _with_part(literal, k, _digits(part, digits).astype(part.dtype) if part.size else part)
+    for k, part in enumerate(parts(literal)):
+        literal = with_part(literal, k, _digits(part, digits).astype(part.dtype) if part.size else part)
     return literal
 
 
-def _with_part(literal, k, new):
+def with_part(literal, k, new):
     """The literal problem with its part k replaced."""
-    parts = [new if j == k else part for j, part in enumerate(_parts(literal))]
+    every = [new if j == k else part for j, part in enumerate(parts(literal))]
     n, s = len(literal.weights), len(literal.state)
-    given, rest = [], parts[n + 1 + s :]
+    given, rest = [], every[n + 1 + s :]
     for upstream in literal.given:
         given.append(tuple(rest[: len(upstream)]))
         rest = rest[len(upstream) :]
-    return replace(literal, weights=parts[:n], x=parts[n], state=tuple(parts[n + 1 : n + 1 + s]), given=given)
+    return replace(literal, weights=every[:n], x=every[n], state=tuple(every[n + 1 : n + 1 + s]), given=given)

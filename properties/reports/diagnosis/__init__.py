@@ -18,9 +18,10 @@ from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_fault
 from cellcheck.properties.reports.diagnosis.reference import reference_faults
 from cellcheck.properties.reports.diagnosis.sequence import CONTINUED, continued, ragged_gradients, sequence_faults
 from cellcheck.properties.reports.recording import recorded
-from cellcheck.properties.shrinking.shrinking import VISIBLE, entry, quiet
+from cellcheck.properties.shrinking.shrinking import LARGE, VISIBLE, Failure, Subject, entry, kind, parts, quiet, with_part
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.tally import Tally
+from cellcheck.strategies import Literal
 
 
 class Attempts:
@@ -50,7 +51,8 @@ def diagnose(case, tried):
                 return list(told), []
     if not simple(lift(case.Cell).spec()):
         with quiet(Tally(), draws=0):
-            return list(accepted(case) or (case.group == "gradients" and tried(lambda: followed(case))) or ()), []
+            flawed = accepted(case) or (case.group == "gradients" and tried(lambda: followed(case)))
+            return list(flawed or tried(lambda: overflown(case))), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
     own = replace(recipe, **SIZES)
 
@@ -82,6 +84,7 @@ def diagnose(case, tried):
                 or next(filter(None, map(look, others())), ())
                 or tried(promise)
                 or tried(lambda: beyond(case))
+                or tried(lambda: overflown(case))
                 or (
                     tried(lambda: where_a_size_is_one(case.Cell) or with_large_numbers(case.Cell))
                     if case.group == "gradients"
@@ -127,6 +130,28 @@ def beyond(case):
             wrong = np.flatnonzero((~np.isclose(b.got, b.expected, 1e-8, 1e-12)).reshape(-1, recipe.state).any(axis=0))
             if wrong.size and wrong[0] > 16 and wrong.size == recipe.state - wrong[0]:
                 return [f"{b.name} is wrong in the units from {wrong[0]} on, all {wrong.size} of them, and right in those before"]
+    return []
+
+
+def overflown(case):
+    """The one large number with which a result is not finite, and without which the law holds."""
+    literal, subject, original = case.problem, Subject(case.law, case.Cell), Failure(case.error)
+    if not isinstance(literal, Literal) or original.block is None or kind(original.block) != "nan":
+        return []
+    for k, name in enumerate(literal.spec.array_names):
+        array = np.asarray(parts(literal)[k])
+        at = np.argmax(np.abs(array)) if array.size else 0
+        if array.size and abs(array.flat[at]) > LARGE:
+            value, smaller = array.flat[at], array.copy()
+            smaller.flat[at] = np.sign(value)
+            if subject.failure(with_part(literal, k, smaller)) is None:
+                lost = (
+                    original.block.name
+                    if original.block.name in literal.spec.output_names
+                    else f"the gradient of {original.block.name}"
+                )
+                said = f"with {name} = {value:g} something overflows, such as exp, and {lost} is not finite. Write it so that it cannot"
+                return [f'{said}; or, if {name} is never so large, declare domains = {{"{name}": (low, high)}}']
     return []
 
 
