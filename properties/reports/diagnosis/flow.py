@@ -14,6 +14,7 @@ from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.tape import TINY, Tape, Untold, expression
 
 MOST = 500  # operations of a tape that is looked at
+FLAT = 1e-6  # so small slopes say nothing of what was divided by them
 
 
 def flow_faults(g, claims, truth, last=False):
@@ -206,6 +207,12 @@ def _diagonal(node, k):
     return square and slope.shape[0] > 1 and not np.any(slope - np.diag(np.diag(slope)))
 
 
+def _within(flow, node, k):
+    """Whether this is a function of one array inside another one, as exp(a) in cos(exp(a)), and not linear."""
+    inside = len(node.parents) == 1 and not any(node is n for pairs in flow.regions for n, _ in pairs)
+    return inside and _diagonal(node, k) and np.ptp(np.diag(node.slope(k))) > 1e-12
+
+
 def redone(node, head, value):
     """The node as a function of its head, at another value."""
     if node is head:
@@ -232,6 +239,8 @@ def mistakes(flow):
         if 0 < len(kept := [edge for edge in edges if edge not in flow.carried]) < len(edges):
             said = f"no gradient flows back to {arg} through {through} from one step to the one before"
             yield said, {edge: 0.0 for edge in edges if edge not in kept}
+        if _within(flow, node, k):
+            yield f"the derivative of `{shown(node.text)}`{line(node)} is missing", dict.fromkeys(edges, np.eye(node.value.size))
         if node.parents[k].weight and len(edges) > 1:
             for which, kept in (("first", 0), ("last", -1)):
                 said = f"the gradient of {arg} is that of the {which} of {len(edges)} steps alone: it is assigned, not added up"
@@ -248,6 +257,7 @@ def mistakes(flow):
             name = f"the derivative of `{function}`, in {'both' if len(found) == 2 else f'all {len(found)}'} places,"
             yield from derivatives(flow, list(itertools.chain(*found)), name)
     yield from factors(flow)
+    yield from lacking(flow)
     yield from together(flow)
 
 
@@ -345,6 +355,8 @@ def derivatives(flow, pairs, name=None):
         tried.append((f"is taken as 1 - y^2 with {other} as y, not its output", [1 - v * v for v in values]))
         tried.append((f"is taken as y (1 - y) with {other} as y, not its output", [v * (1 - v) for v in values]))
     for other, values in flow.like(zs, head.text) if alone else ():
+        if ends == {0.0, 1.0}:
+            tried.append((f"is taken as 1 where {other} > 0, else 0", [1.0 * (v > 0) for v in values]))
         tried.append((f"is taken at {other} instead of its argument", [slope_at(n, h, v) for (n, h), v in zip(pairs, values)]))
         tried.append((f"is replaced by {other}", values))
     for words, slopes in tried:
@@ -363,6 +375,51 @@ def together(flow):
             said = f"of {arg} through {through} and {other}"
             yield f"the gradients {said} have the wrong sign", {edge: -1.0 for edge in one + two}
             yield f"the gradients {said} are missing", {edge: 0.0 for edge in one + two}
+            yield from exchanged(one, two)
+    products = {}  # as of a complex number in two parts, of which the conjugate is due
+    for edges in flow.edges:
+        node, k = edges[-1]
+        if node.own == "multiply":
+            products.setdefault(shown(argument(node, 1 - k)), []).append(edges)
+    for text, found in products.items():
+        if len(found) > 1:
+            said = f"the gradients through all products with `{text}`"
+            yield f"{said} have the wrong sign", {edge: -1.0 for edges in found for edge in edges}
+
+
+def exchanged(one, two):
+    """Two products, each with the matrix of the other."""
+    (node, k), (other, j) = one[-1], two[-1]
+    if not (node.own == other.own == "matmul" and k == j and len(one) == len(two)):
+        return
+    if np.shape(node.arrays[1 - k]) == np.shape(other.arrays[1 - j]) and not same(node.arrays[1 - k], other.arrays[1 - j]):
+        (arg, through), (_, beside) = words(node, k), words(other, j)
+        swapped = {(n, k): n.slope(k, 1 - k, m.arrays[1 - k]) for (n, _), (m, _) in zip(one, two)}
+        swapped |= {(m, j): m.slope(j, 1 - j, n.arrays[1 - j]) for (n, _), (m, _) in zip(one, two)}
+        yield f"the gradients of {arg} through {through} and {beside} use each other's matrix", swapped
+
+
+def lacking(flow):
+    """The derivative of an activation that is there in all gradients but one."""
+    for pairs in flow.regions:
+        inside = [_summed(head) for _, head in pairs]
+        slopes = [np.ravel(slope_at(node, head, head.value)) for node, head in pairs]
+        if not all(np.all(np.abs(slope) > FLAT) for slope in slopes):
+            continue
+        for edges in flow.edges:
+            node, k = edges[-1]
+            if node.own == "matmul" and len(edges) == len(pairs) and all(n in some for (n, _), some in zip(edges, inside)):
+                arg, through = words(node, k)
+                said = f"the gradient of {arg} through {through} lacks the derivative of `{shown(pairs[-1][0].text)}`"
+                yield said, {(n, i): n.slope(i) / slope[:, None] for (n, i), slope in zip(edges, slopes)}
+
+
+def _summed(head):
+    """The head and the terms of which it is the sum."""
+    found = [head]
+    for node in found:
+        found += [p for p in node.parents.values() if node.own == "add" and np.shape(p.value) == np.shape(head.value)]
+    return found
 
 
 def factors(flow):
