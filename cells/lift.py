@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import zip_longest
 
@@ -42,6 +43,15 @@ DECLARED = (
 )
 HIDDEN = ("c", "h")  # an output of this name is a new state, whether or not the cell takes the old one
 ATTEMPTS = ((2, 3), (1, 1), (2, 2), (4, 4), (8, 8), (4, 3), (1, 2))  # sizes at which a cell of unknown sizes is first built
+
+
+def declarations(options):
+    """The options of an adapter that are declarations: all of them. Raises TypeError, as Python does for unknown arguments."""
+    for name in options:
+        if name not in DECLARED:
+            near = "".join(f"; did you mean {close}?" for close in get_close_matches(name, DECLARED, 1))
+            raise TypeError(f"{name} is no option and no declaration{near}")
+    return options
 
 
 class Lifted:

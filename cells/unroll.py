@@ -69,7 +69,7 @@ class Unrolled(Cell):
     def _apply(self, x, *state, lengths):
         alive = np.arange(len(x))[:, None] < lengths
         x, states, ys, taken = _chosen(alive, x), [state], [], []
-        alive = [None] * len(x) if alive.all() else alive
+        alive = [np.True_] * len(x) if alive.all() else alive
         for x_t, on in zip(x, alive):
             new = self.step._apply(x_t, *states[-1])
             taken.append(copy.copy(self.step))
@@ -99,7 +99,7 @@ class Unrolled(Cell):
 
 
 def _chosen(on, a, b=0):
-    """Rows of a where `on`, (..., batch), is true, elsewhere of b. on: None where all of it is true."""
-    if on is None:
+    """Rows of a where `on`, (..., batch), is true, elsewhere of b."""
+    if on is np.True_:  # of all rows
         return a
     return np.where(on.reshape(*on.shape, *[1] * (a.ndim - on.ndim)), a, b)

@@ -74,14 +74,14 @@ def test_the_last_apply_counts(Cell, problem):
 
 @given(problem=problems())
 def test_a_used_cell_equals_a_fresh_one(Cell, problem):
-    """apply and vjp of (x, s), after those of other rows, steps and lengths on the same cell = those on a fresh cell."""
+    """apply and vjp of (x, s), after those of other rows, steps and lengths on the same cell = those on a fresh cell; then at (x, s') as it has returned s' itself."""
     problem = problem.literal(Cell)
     fresh, cell = outcome(problem.build(Cell)[0], problem), problem.build(Cell)[0]
     for other in _others(cell, problem):
         outcome(cell, other)
     if cell.spec.lengths:
         outcome(cell, problem, lengths=np.arange(problem.batch) % (problem.steps + 1))
-    require(alike(Cell, problem, outcome(cell, problem), fresh))
+    require([*alike(Cell, problem, outcome(cell, problem), fresh), *_handed_on(Cell, cell, problem)])
 
 
 @given(problem=problems())
@@ -196,6 +196,20 @@ def _others(cell, p):
     if spec.sequence:
         found += [p.span([k % p.steps for k in range(n)]) for n in spec.sizes.get("steps", (2 * p.steps, 1)) if p.steps and n]
     return found
+
+
+def _handed_on(Cell, cell, p):
+    """The blocks of a run at the very states that the cell has returned, against a fresh cell at copies of them."""
+    outputs = dict(zip(cell.spec.output_names, cell.apply(p.x.copy(), *map(np.copy, p.state))))
+    state = [outputs.get(f"{s.name}'") for s in cell.spec.states]
+    if not state or any(np.shape(new) != old.shape for new, old in zip(state, p.state[len(p.further) :])):
+        return []
+    later = replace(p, state=(*p.further, *map(np.array, state)))
+    if not later.inside():
+        return []
+    expected = outcome(later.build(Cell)[0], later)
+    given = dict(zip(map(id, later.state[len(p.further) :]), state))
+    return alike(Cell, later, outcome(cell, later, lay=lambda a: given.get(id(a), a.copy())), expected)
 
 
 def _raw(cell, gradients):

@@ -157,6 +157,10 @@ BAD = {
     "signature 'x h W b': wanted what the function takes": {"forward": ("x h W b", rnn)},
     "U is none of x,": {"forward": ("x h W U b -> h", rnn)},
     "says 2 values, but the function returned ndarray": {"forward": ("x h W b -> h cache", rnn)},
+    "h is a tuple of 2; name each of them in the signature": {"forward": ("x h W b -> h", lambda *_: (np.zeros((1, 4)), None))},
+    "'x' names a weight as well as an input": {
+        "make": lambda F, S: {"W": np.zeros((F + S, S)), "b": np.zeros(S), "x": np.zeros(S)}
+    },
     "the axis time has no length; give it in sizes": {"axes": "time batch"},
     "wanted one of h, sum, loss among": {"forward": ("x h W b -> y", rnn)},
     "h has shape (2, 4), but the axes features were declared": {
@@ -180,6 +184,31 @@ def test_a_wrong_signature_says_what_is_wanted(message):
     }
     with pytest.raises(ValueError, match=re.escape(message)):
         adapt(**options)(3, 4).apply(np.zeros((1, 3)), np.zeros((1, 4)))
+
+
+def test_an_unknown_option_is_refused():
+    """With the declaration that is meant: nothing that was declared is passed over."""
+    with pytest.raises(TypeError, match=re.escape("choice is no option and no declaration; did you mean choices?")):
+        adapt(lambda F, S: {}, ("x h -> h", rnn), choice={"clip": 5})
+
+
+def test_what_a_guest_writes_into_the_upstream_is_written():
+    """Although ys has another upstream, that of the last state, added to it."""
+
+    def backward(dys, x):
+        dys[0] = 7
+        return 0 * x
+
+    made = adapt(
+        lambda F, S: {},
+        ("x h -> ys", lambda x, h: np.zeros((len(x), *h.shape))),
+        ("dys x -> dx", backward),
+        axes="steps batch features",
+    )
+    cell, d_ys = made(3, 3), np.ones((2, 1, 3))
+    cell.apply(np.zeros((2, 1, 3)), np.zeros((1, 3)))
+    cell.vjp(np.ones((1, 3)), d_ys)
+    assert (d_ys[0] == 7).all()
 
 
 class Chooses:

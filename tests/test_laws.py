@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cellcheck.cells import RNN, Unroll, lift
-from cellcheck.properties import test_purity, test_sequences, test_stability
+from cellcheck.properties import test_gradients, test_purity, test_sequences, test_stability
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.strategies import Problem
@@ -78,6 +78,41 @@ def test_a_cell_of_one_row_is_used_with_one_row():
     holds(law, OneRow, problem)
     with pytest.raises(Violation):
         holds(law, Remembers, problem)
+
+
+class Buffered:
+    """h' = tanh(x V + h U). The defect: h' is in an array that the next call overwrites, while it may be the state of that call."""
+
+    def __init__(self, features, state):
+        self.V, self.U = np.zeros((features, state)), np.zeros((state, state))
+        self.weights, self.buffers = [self.V, self.U], {}
+
+    def apply(self, x, h):
+        self.x, self.h = x, h
+        self.y = self.buffers.setdefault((h.shape, h.dtype), np.zeros_like(h)) if self.buffers is not None else np.zeros_like(h)
+        self.y[...] = np.tanh(x @ self.V + h @ self.U)
+        return self.y
+
+    def vjp(self, dh):
+        dz = dh * (1 - self.y**2)
+        return [self.x.T @ dz, self.h.T @ dz], dz @ self.V.T, [dz @ self.U.T]
+
+
+class Unbuffered(Buffered):
+    """Without the defect."""
+
+    def __init__(self, features, state):
+        super().__init__(features, state)
+        self.buffers = None
+
+
+def test_a_state_that_the_next_call_overwrites_breaks_the_law_of_used_cells():
+    """Although gradients at copies of it are right: a caller hands on the very array."""
+    law = test_purity.test_a_used_cell_equals_a_fresh_one
+    with pytest.raises(Violation):
+        holds(law, Buffered, Problem(2, 3, 4))
+    holds(law, Unbuffered, Problem(2, 3, 4))
+    holds(test_gradients.test_weight_gradients, Buffered, Problem(2, 3, 4))
 
 
 @pytest.mark.parametrize("law", [test_sequences.test_a_sequence_may_be_split, test_sequences.test_vjp_of_a_sequence_may_be_split])

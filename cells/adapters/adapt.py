@@ -7,7 +7,7 @@ import numpy as np
 from cellcheck.cells.adapters.axes import Axes
 from cellcheck.cells.adapters.signature import Signature, attribute, entries, leaves, set_attribute
 from cellcheck.cells.contract import Cell, Gradients
-from cellcheck.cells.lift import HIDDEN
+from cellcheck.cells.lift import HIDDEN, declarations
 from cellcheck.cells.spec import SIZES, Domain
 
 SCALARS = ("sum", "loss")
@@ -90,7 +90,7 @@ class Plan:
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
         self.outputs, self.blind = self._outputs()
         self.takes_upstream = bool(self.reverse) and (not self.scalar or f"d{self.scalar}" in self.backward.taken)
-        self.declared = options
+        self.declared = declarations(options)
 
     def __deepcopy__(self, memo):
         """A copy with functions of its own, which may hold what changes, as bound methods do; cells are copied often."""
@@ -133,7 +133,8 @@ class Plan:
         outputs = tuple(name for name in given if name in here)
         if not outputs:
             raise ValueError(
-                f"signature {self.forward.text!r}: wanted one of {', '.join((*given, *SCALARS))} among what is returned"
+                f"signature {self.forward.text!r}: wanted one of {', '.join((*given, *SCALARS))} among what is returned; "
+                "states are found by the names c and h, others by states="
             )
         return outputs, tuple(name for name in outputs if name not in taken)
 
@@ -173,6 +174,10 @@ class Adapted:
         if plan.dtype:
             self.dtypes = (plan.dtype,)
         self.weight_names, self._inputs, self._kept = self._names(), None, {}
+        for name in plan.named & set(self.weight_names):
+            raise ValueError(
+                f"{name!r} names a weight as well as an input, a state or an output; rename it, or name the states in states="
+            )
         self._made = np.asarray(self.weights[0]).dtype if self.weights else None
         self.gradients = plan.declared.get("gradients", self._offered())
         if plan.output:
@@ -241,10 +246,11 @@ class Adapted:
             clips = "clip" in plan.declared.get("choices", ())
             scale = 2.0 ** RATES[0] if clips else self._rate(*self._inputs, upstream.values())
             upstream = {name: scale * d for name, d in upstream.items()}
-        direct = None
+        direct = merged = None
         in_ys = self.sequence and self.state_names and not plan.output and "ys" in upstream
         if in_ys and f"d{self.state_names[-1]}" not in plan.backward.taken:
             direct = self._into_ys(upstream)
+            merged = upstream["ys"].copy()
         values = {**self._kept, **{f"{name}'": a for name, a in self._kept.items()}, **self._values(*self._inputs)}
         for name, d in upstream.items():
             values[f"d{name}"] = d[()] if plan.scalar else plan.axes_of(name).to_guest(d)
@@ -252,6 +258,8 @@ class Adapted:
             given = self._updating(plan.backward, plan.reverse, values, self._rate(*self._inputs, upstream.values()))
         else:
             given = plan.backward.call(self._bound(plan.reverse), self.subject, values)
+        if merged is not None and not np.array_equal(upstream["ys"], merged, equal_nan=True):
+            d_outputs[plan.outputs.index("ys")][...] = upstream["ys"]  # so that the laws see what the guest has written
         return self._gradients(given, 1.0 / scale if plan.takes_upstream else d_outputs[0][()], direct)
 
     def _into_ys(self, upstream):

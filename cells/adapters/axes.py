@@ -46,6 +46,8 @@ class Axes:
 
     def to_ours(self, name, array):
         """The same backwards. name: for the message if its axes are other ones."""
+        if isinstance(array, tuple):
+            raise ValueError(f"{name} is a tuple of {len(array)}; name each of them in the signature")
         array = np.asarray(array)
         if array.ndim != len(self.names) or any(array.shape[k] != 1 for k in self._ones):
             raise ValueError(f"{name} has shape {array.shape}, but the axes {' '.join(self.names)} were declared")

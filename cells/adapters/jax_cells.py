@@ -5,6 +5,7 @@ import copy
 import jax
 import numpy as np
 from cellcheck.cells.adapters import Gradients
+from cellcheck.cells.lift import declarations
 from jax.tree_util import keystr, tree_flatten_with_path, tree_unflatten
 
 SIZES = {"features": (1, 4), "state": (1, 3), "batch": (1, 3), "steps": (0, 1, 2, 8)}  # each combination is compiled once
@@ -23,7 +24,7 @@ def jax_function(make, call, *, states=("h",), sequence=False, dtype=np.float64,
     behind a jax.lax.stop_gradient in no_gradient.
     """
     compiled = {}  # by features and state
-    declared = {"sequence": sequence, "sizes": sizes, **declared}
+    declared = {"sequence": sequence, "sizes": sizes, **declarations(declared)}
 
     def adapted(features, state):
         return Function(make, call, (features, state), compiled, states, dtype, declared)

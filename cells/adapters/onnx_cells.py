@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+from cellcheck.cells.lift import declarations
 
 STATES = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("c", "h")}
 
@@ -17,6 +18,8 @@ def onnx_model(
     directions, batch, state). lengths: the name of the input that holds the number of steps of each row, as sequence_lens does.
     evaluator: model -> what runs it, such as onnx.reference.ReferenceEvaluator; onnxruntime if it is None. declared: any declaration of the contract.
     """
+
+    declarations(declared)
 
     def adapted(features, state):
         return Model(make(features, state), x, states, dict(zip(inputs, outputs)), ys, lengths, evaluator, declared)

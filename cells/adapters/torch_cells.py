@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 import numpy as np
 import torch
 from cellcheck.cells.adapters import Gradients
+from cellcheck.cells.lift import declarations
 from torch.utils._python_dispatch import TorchDispatchMode
 
 STATES = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("c", "h")}
@@ -24,6 +25,7 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
     Parameters that are integers or take no gradient stay as they are, as buffers do. An output that autograd does not reach
     takes no upstream: its values are verified alone. torch runs on one thread meanwhile: for small cells that is ten times faster.
     """
+    declarations(declared)
     blind = []  # names of the outputs without an upstream, once they are known
 
     def adapted(features, state):
@@ -76,6 +78,7 @@ class Module:
         inputs = [_tensor(a, dtype, self.device) for a in (x, *state)]
         with _one_thread(), self._widened(dtype):
             outputs = self.call(module, *inputs)
+        _hand_on(inputs, (x, *state))
         if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, torch.Tensor) for y in outputs):
             what = ", ".join(type(y).__name__ for y in (outputs if isinstance(outputs, (tuple, list)) else [outputs]))
             raise TypeError(f"call returned {what}; give a tuple of tensors, the output last")
@@ -91,15 +94,16 @@ class Module:
         detached = set(getattr(self, "no_gradient", ()))
         names = [*self._output_names(), *[""] * len(self._outputs)]
         reached = [
-            (y, torch.from_numpy(np.array(d)).to(self.device))
+            (y, torch.from_numpy(np.array(d)).to(self.device), d)
             for y, d, name in zip(self._outputs, d_outputs, names)
             if y.requires_grad and name not in detached
         ]
         live, found = [w for w in wanted if w.requires_grad], [None] * len(wanted)
         if reached:
-            outputs, upstream = zip(*reached)
+            outputs, upstream, _ = zip(*reached)
             with _one_thread(), self._widened(self.weights[0].dtype):
                 given = iter(torch.autograd.grad(outputs, live, upstream, retain_graph=True, allow_unused=True))
+            _hand_on([u for _, u, _ in reached], [d for _, _, d in reached])
             found = [next(given) if w.requires_grad else None for w in wanted]
         found = [np.zeros(w.shape, self.weights[0].dtype) if g is None else g.cpu().numpy().copy() for g, w in zip(found, wanted)]
         n = len(parameters)
@@ -155,6 +159,14 @@ def _tensor(array, dtype, device):
     if np.asarray(array).dtype.kind == "i":
         return torch.from_numpy(np.array(array)).to(device)
     return torch.from_numpy(np.array(array, dtype)).to(device).requires_grad_()
+
+
+def _hand_on(tensors, arrays):
+    """Write into the caller's arrays what the module has written into their tensors, so that the laws see it."""
+    for tensor, array in zip(tensors, arrays):
+        now = tensor.detach().cpu().resolve_conj().numpy()
+        if not np.array_equal(np.asarray(array, now.dtype), now, equal_nan=now.dtype.kind in "fc"):
+            array[...] = now
 
 
 def _trainable(module):

@@ -372,7 +372,7 @@ GRU_BIASES = (
     "gru.__init__: self.b_input, self.b_state = (np.zeros(columns, dtype), np.zeros(columns, dtype)) -> "
     "self.b_input, self.b_state = "
 )
-MASKS = "unroll._apply: alive = [None] * len(x) if alive.all() else alive -> "
+MASKS = "unroll._apply: alive = [np.True_] * len(x) if alive.all() else alive -> "
 TRUE = "a mask that is true everywhere chooses the same numbers"
 EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     "rnn.__init__: self.b = np.zeros(state_size, dtype) -> self.b = np.ones(state_size, dtype)": BIAS,
@@ -452,6 +452,7 @@ EQUIVALENT_BY_RULE = [  # (expression that the key of a mutant of cells/modern h
 IN_ONE_CELL = [  # as above, for edits that have an effect in another cell of the same file, but not in this one
     (r"unroll\._apply: .* -> .*(new\[(-0|1)\]|_output_shapes\(\)\[1\])", "the same place, counted from the other end"),
     (r"unroll\._output_shapes: .* -> .*states\[(-2|1)\]", ALIKE),
+    (r"(rnn|lstm|gru)\.__init__: super.* -> super.*\(state_size, state_size\)$", "in a sequence its step checks no features"),
     (r"gru\._apply: .* -> .*\(x, h\.copy|lstm\._apply: .*, c_new\)$", "in a sequence nobody else holds this array"),
     (r"modern\.gated(_delta)?\..* -> .*(axis=1\b|range\(1\))", "in a step cell the last of two axes is axis 1"),
     (r"modern\.gated\.gates: .* -> .*(\[:1\]|self\.widths\[:-1\])", "two gates have one cut between them"),

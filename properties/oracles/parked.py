@@ -104,7 +104,7 @@ def _probe(case, cell, x, state):
     if case.gate == "memory":
         slope = None if d_state is None else np.reshape(d_state[0], -1)
     else:
-        slope = None if weights is None else np.reshape(weights[k][index], -1) / scale
+        slope = None if weights is None or weights[k] is None else np.reshape(weights[k][index], -1) / scale
     return Probe(f"{case.activation} of {case.gate}", z, value, slope, scale, cell.spec.unit(z.dtype))
 
 

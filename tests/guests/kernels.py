@@ -49,6 +49,28 @@ class Sign(Fused):
         return torch.cat((-dz[:, :n], dz[:, n:]), -1), dh
 
 
+class OverwritesState(Fused):
+    """h' takes the memory of h: the bug."""
+
+    @staticmethod
+    def forward(ctx, z, h):
+        """h'."""
+        new = Fused.forward(ctx, z, h.clone())
+        h.data.copy_(new)  # which torch does not notice
+        return new
+
+
+class OverwritesUpstream(Fused):
+    """The gradient of h is made in the memory of the upstream: the bug."""
+
+    @staticmethod
+    def backward(ctx, d):
+        """The gradients of z and h."""
+        dz, dh = Fused.backward(ctx, d)
+        d.copy_(dh)
+        return dz, d
+
+
 class Gated(torch.nn.Module):
     """A module around the kernel."""
 
@@ -140,6 +162,8 @@ RIGHT = {
 }
 WRONG = {
     "the tail of a batch": (torch_module(lambda F, S: Gated(F, S, Tail), call=call), "weight_gradient_is_the_sum_over_rows"),
+    "written into h": (torch_module(lambda F, S: Gated(F, S, OverwritesState), call=call), "what_is_given_stays_as_it_is"),
+    "written into d": (torch_module(lambda F, S: Gated(F, S, OverwritesUpstream), call=call), "what_is_given_stays_as_it_is"),
     "a sign": (torch_module(lambda F, S: Gated(F, S, Sign), call=call), "weight_gradients"),
     "a sign, in float32": (torch_module(lambda F, S: Gated(F, S, Sign), call=call, dtype=np.float32), "weight_gradients"),
     "a term, in bfloat16": (torch_module(lambda F, S: Gated(F, S, Term), **HALF), "weight_gradients"),

@@ -117,7 +117,8 @@ def apart(mistake=None):
             da, db = d * h * slope(f if mistake == "outputs" else a), d * c * slope(i if mistake == "outputs" else b)
             dc = d * i * (1 - c * c) * (2 if mistake == "one row" and len(d) == 1 else 1)
             dx = da @ self.F.T + db @ self.I.T + dc @ self.C.T
-            return [x.T @ da, h.T @ da, x.T @ db, h.T @ db, x.T @ dc], dx, [da @ self.P.T + db @ self.Q.T + d * f]
+            dh = da @ self.Q.T + db @ self.P.T if mistake == "exchanged" else da @ self.P.T + db @ self.Q.T
+            return [x.T @ da, h.T @ da, x.T @ db, h.T @ db, x.T @ dc], dx, [dh + d * f]
 
     return Apart
 
@@ -126,6 +127,7 @@ MISTAKES = {
     apart: {
         "outputs": "the derivative of `s`, in both places, is taken at its output",
         "ends": "the derivative of `s`, in both places, is taken as 0.8 everywhere, not 0 beyond its ends",
+        "exchanged": "the gradients of `h` through `h @ P` and `h @ Q` use each other's matrix",
     },
     gated: {
         "r": "the reset gate: its gradient lacks the factor h",

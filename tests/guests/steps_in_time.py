@@ -171,7 +171,75 @@ def every_other(mistake=None):
     )
 
 
+def rotating(mistake=None):
+    """Turned by an angle e^q and squashed at each step: s' = tanh(e^{i e^q} s + x A), s and A in two parts."""
+
+    def forward(x, u, v, q, A, B):
+        turn, us, vs = np.exp(q), [u], [v]
+        c, s = np.cos(turn), np.sin(turn)
+        for x_t in x:
+            u, v = us[-1], vs[-1]
+            us.append(np.tanh(c * u - s * v + x_t @ A))
+            vs.append(np.tanh(s * u + c * v + x_t @ B))
+        return us[-1], vs[-1], (x, us, vs, c, s, turn)
+
+    def backward(du, dv, saved, A, B):
+        (x, us, vs, c, s, turn), dA, dB = saved, 0 * A, 0 * B
+        dx, dc, ds = np.zeros(x.shape), 0 * c, 0 * s
+        for t in range(len(x) - 1, -1, -1):
+            du, dv = du * (1 - us[t + 1] ** 2), dv * (1 - vs[t + 1] ** 2)
+            dA, dB, dx[t] = dA + x[t].T @ du, dB + x[t].T @ dv, du @ A.T + dv @ B.T
+            dc, ds = dc + (du * us[t] + dv * vs[t]).sum(0), ds + (dv * us[t] - du * vs[t]).sum(0)
+            back = -s if mistake == "conjugate" else s
+            du, dv = c * du + back * dv, c * dv - back * du
+        return dx, du, dv, (c * ds - s * dc) * (1 if mistake == "chain" else turn), dA, dB
+
+    return adapt(
+        make=lambda F, S: {"q": np.zeros(S), "A": np.zeros((F, S)), "B": np.zeros((F, S))},
+        forward=("x u v q A B -> u v cache", forward),
+        backward=("du dv cache A B -> dx du dv dq dA dB", backward),
+        states="u v",
+        output="v",
+        axes="steps batch features",
+        domains={"q": (-3, 1)},
+    )
+
+
+def unsquashed(mistake=None):
+    """A tanh RNN of columns; mistake: what goes back to the step before is not multiplied by the derivative of tanh."""
+
+    def forward(x, h, V, U, b):
+        hs = [h]
+        for x_t in x:
+            hs.append(np.tanh(V @ x_t + U @ hs[-1] + b))
+        return np.array(hs[1:]).reshape(len(x), *h.shape), (x, hs)
+
+    def backward(dys, saved, V, U):
+        (x, hs), dV, dU, db = saved, 0 * V, 0 * U, np.zeros((len(U), 1))
+        dx, dh = np.zeros(x.shape), 0 * hs[0]
+        for t in range(len(x) - 1, -1, -1):
+            dh = dh + dys[t]
+            dz = dh * (1 - hs[t + 1] ** 2)
+            dV, dU, db, dx[t] = dV + dz @ x[t].T, dU + dz @ hs[t].T, db + dz.sum(1, keepdims=True), V.T @ dz
+            dh = U.T @ (dh if mistake else dz)
+        return dx, dh, dV, dU, db
+
+    return adapt(
+        make=lambda F, S: {"V": np.zeros((S, F)), "U": np.zeros((S, S)), "b": np.zeros((S, 1))},
+        forward=("x h V U b -> ys cache", forward),
+        backward=("dys cache V U -> dx dh dV dU db", backward),
+        axes="steps features batch",
+    )
+
+
 MISTAKES = {
+    rotating: {
+        "conjugate": "the gradients through all products with `s` have the wrong sign",
+        "chain": "the derivative of `np.exp(q)` is missing",
+    },
+    unsquashed: {
+        "carried": "the gradient of `hs[-1]` through `U @ hs[-1]` lacks the derivative of `np.tanh(V @ x_t + U @ hs[-1] + b)`"
+    },
     predictor: {
         "flow": "no gradient flows back to `cats[-1]` through `K @ cats[-1]`",
         "state": "the gradient of `K` in `K @ cats[-1]` uses `hs[-1]` of the step after where `hs[-1]` belongs",

@@ -59,7 +59,8 @@ def diagnose(case, tried):
     def look(problem):
         found = examined(case.Cell, problem, of_gradients(case))
         tried.faults += [fault for fault in found.faults if fault not in tried.faults]
-        return found.sentences
+        alone = problem.steps == 1 and grown(case.Cell, PLAIN).cell.spec.sequence  # a step may be both the first and the last
+        return [f"with a single step, {sentence}" for sentence in found.sentences] if alone else found.sentences
 
     def others():
         """Problems on which some mistakes show more plainly: the numbers of the case, as many steps, or a single one."""

@@ -355,10 +355,10 @@ def derivatives(flow, pairs, name=None):
         tried.append((f"is taken as 1 - y^2 with {other} as y, not its output", [1 - v * v for v in values]))
         tried.append((f"is taken as y (1 - y) with {other} as y, not its output", [v * (1 - v) for v in values]))
     for other, values in flow.like(zs, head.text) if alone else ():
-        if ends == {0.0, 1.0}:
-            tried.append((f"is taken as 1 where {other} > 0, else 0", [1.0 * (v > 0) for v in values]))
         tried.append((f"is taken at {other} instead of its argument", [slope_at(n, h, v) for (n, h), v in zip(pairs, values)]))
         tried.append((f"is replaced by {other}", values))
+        if ends == {0.0, 1.0}:
+            tried.append((f"is taken as 1 where {other} > 0, else 0", [1.0 * (v > 0) for v in values]))
     for words, slopes in tried:
         yield f"{name} {words}", {n: (h, slope) for (n, h), slope in zip(pairs, slopes)}
 
@@ -453,7 +453,7 @@ def solved(flow, claims, truth):
     keys = [node.key for node in flow.order]
     for node in flow.order:
         size = node.value.size
-        if not node.text or node.name or keys.count(node.key) > 1 or size > 64:
+        if not node.text or node.name or keys.count(node.key) > 1 or not 0 < size <= 64:
             continue
         none = flat(flow.back({node: np.zeros(size)}))
         columns = np.array([flat(flow.back({node: row})) - none for row in np.eye(size)]).T

@@ -17,7 +17,7 @@ def through_time(g, claims, truth):
     tried = (Mistake(said, partial(steps.back, **options)) for said, options in mistakes(g))
     if told := matched(tried, claims, truth, "all gradients"):
         return told
-    tried = (Mistake(f"no gradient flows back more than {k} steps", partial(steps.truncated, k)) for k in range(1, steps.T - 1))
+    tried = (Mistake(f"no gradient flows back more than {k} steps", partial(steps.truncated, k)) for k in range(1, steps.T))
     return matched(tried, claims, truth, "all gradients")
 
 

@@ -18,7 +18,10 @@ from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 def within_gates(g):
     """Sentences about the gates of a cell of declared kind, its weights' gradients first, then x and the states."""
     if g.cell.spec.sequence and g.p.x.shape[0] != 1:
-        g = Grown(g.Cell, replace(g.p.recipe, steps=1))
+        single = Grown(g.Cell, replace(g.p.recipe, steps=1))
+        here, there = g.claims(), single.claims()
+        lost = any(np.any(here[name]) and not np.any(there[name]) for name in here)  # at the first step, or the last
+        return [f"with a single step, {told}" if lost else told for told in within_gates(single)]
     rows = [Row(g, r) for r in range(g.p.x.shape[-2])]
     told = []
     for names, only in _patterns(g):
