@@ -389,6 +389,7 @@ EQUIVALENT = {  # key of a mutant -> why it computes the same thing
     ),
     MASKS + "pass": TRUE,
     MASKS + "alive = alive": TRUE,
+    "unroll._chosen: if on is np.True_: -> if False:": TRUE,
     RETURN + "(*(s for s in states[-1]), np.stack(ys) if ys else np.zeros(self._output_shapes()[-1], x.dtype))": (
         "the final states are in no cache, so that nobody else holds them"
     ),
