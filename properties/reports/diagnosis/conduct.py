@@ -123,7 +123,7 @@ def _differences(given, before, method):
     name = moved[0]
     k = np.unravel_index(np.argmax(np.abs(given[name] - before[name])), before[name].shape)
     entry = f"{name}{list(map(int, k))} was {figure(before[name][k])} and is {figure(given[name][k])} afterwards"
-    return [f"{method} writes into {several(moved)}, which belongs to the caller: {entry}"]
+    return [f"{method} writes into {several(moved)}, which {'belongs' if len(moved) == 1 else 'belong'} to the caller: {entry}"]
 
 
 def repeated(g):

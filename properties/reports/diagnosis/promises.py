@@ -153,11 +153,13 @@ def kept_weights(g):
 
 
 def dtypes(g):
-    """What leaves float32."""
-    p = replace(g.p, dtype=np.float32)
-    found = outcome(p.build(g.Cell)[0], p)
-    off = [n for n, a in found.items() if a.dtype != np.float32]
-    return [f"float32 in, {found[off[0]].dtype} out: {several(off)}"] if off else []
+    """What leaves float32, perhaps only where there are no steps."""
+    p, spec = replace(g.p, dtype=np.float32), g.cell.spec
+    for q, when in ((p, ""), (p.span(slice(0)), " where there are no steps"))[: 1 + (spec.sequence and not spec.fewest_steps)]:
+        found = outcome(q.build(g.Cell)[0], q)
+        if off := [n for n, a in found.items() if a.dtype != np.float32]:
+            return [f"float32 in, {found[off[0]].dtype} out{when}: {several(off)}"]
+    return []
 
 
 def accuracy(g):
