@@ -186,6 +186,17 @@ def test_a_wrong_signature_says_what_is_wanted(message):
         adapt(**options)(3, 4).apply(np.zeros((1, 3)), np.zeros((1, 4)))
 
 
+def test_an_array_may_be_returned_as_a_tuple_of_its_rows():
+    """As zip(*steps) makes it; only a tuple of something else is refused."""
+    made = adapt(lambda F, S: {}, ("x h -> ys", lambda x, h: tuple(x @ np.ones((3, 4)))), axes="steps batch features")
+    assert made(3, 4).apply(np.ones((2, 1, 3)), np.zeros((1, 4)))[-1].shape == (2, 1, 4)
+
+
+def test_an_encoded_input_needs_no_steps():
+    """Its axes are those of what it is made from."""
+    adapt(lambda F, S: {}, ("x h -> ys", rnn), axes="steps batch features", inputs={"x": "batch"}, encode=lambda x: x)
+
+
 def test_an_unknown_option_is_refused():
     """With the declaration that is meant: nothing that was declared is passed over."""
     with pytest.raises(TypeError, match=re.escape("choice is no option and no declaration; did you mean choices?")):

@@ -88,9 +88,17 @@ class Growing:
         return [x.T @ dh, (dh * a * h).sum(axis=0)], dh @ self.W.T, [dh * a]
 
 
+class Root(Growing):
+    """h' = sqrt(100 - x) W + h, which is not finite beyond 100, although nothing overflows."""
+
+    def apply(self, x, h):
+        self.cache = x.copy(), h.copy()
+        return np.sqrt(100 - x) @ self.W + h
+
+
 @pytest.mark.parametrize(("law", "lost"), [("outputs_are_finite", "h'"), ("gradients_are_finite", "the gradient of rate")])
 def test_a_number_too_large_for_exp_is_told_with_the_declaration(law, lost):
-    """Where one number makes a result infinite; not where the result is a wrong number."""
+    """Where one number makes a result infinite; not where nothing overflows, or the result is a wrong number."""
     Cell, check = lift(Growing), laws()[law].check
     failed = [p for p in drawn(law) if Subject(check, Cell).failure(p)]
     problem, error = smallest(check, Cell, failed[0])
@@ -98,6 +106,9 @@ def test_a_number_too_large_for_exp_is_told_with_the_declaration(law, lost):
     [sentence] = overflown(case)
     assert re.match(rf"with rate = 7\d\d something overflows, such as exp, and {lost} is not finite\. ", sentence)
     assert sentence.endswith('if rate is never so large, declare domains = {"rate": (low, high)}')
+    root = replace(case, law=laws()["outputs_are_finite"].check, Cell=lift(Root))
+    problem, error = smallest(root.law, root.Cell, next(p for p in drawn(law) if Subject(root.law, root.Cell).failure(p)))
+    assert overflown(replace(root, problem=problem, error=error)) == []
     wrong = Violation([Block("h'", np.zeros((1, 1)), np.ones((1, 1)), 1.0, 0.0, "violated", (0, 0))])
     assert overflown(replace(case, error=wrong)) == []
 

@@ -120,6 +120,22 @@ def test_a_cell_of_one_size_keeps_it():
     assert len(numbers(literal)) <= 6
 
 
+class WrongBeyond(RNN):
+    """Wrong beyond 64 units."""
+
+    def _vjp(self, dh):
+        found = super()._vjp(dh)
+        found.weights[0][...] *= 1 + (self.state_size > 64)
+        return found
+
+
+def test_the_least_of_many_declared_sizes_is_found():
+    """By halving them."""
+    Cell = lift(WrongBeyond, sizes={"state": tuple(range(1, 257))})
+    literal, _ = smallest(laws()["weight_gradients"].check, Cell, Problem(3, 2, 256, seed=5))
+    assert (literal.x.shape, literal.recipe.state) == ((1, 1), 65)
+
+
 def test_a_literal_problem_is_where_shrinking_may_start():
     """What it has ended in stays as it is."""
     law, Cell, problem = broken("SignFlipped")

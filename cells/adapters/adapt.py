@@ -78,7 +78,8 @@ class Plan:
             raise ValueError(f"output {self.output!r} is a state as well; name in output what forward returns but does not take")
         self.own = {n: Axes(text) for some in (states, inputs, output) if isinstance(some, dict) for n, text in some.items()}
         for name in self.inputs:
-            if self.axes.sequence and name in self.own and not self.own[name].sequence:
+            encoded = self.encode and name == self.inputs[0]  # then its axes are those of what it is made from
+            if self.axes.sequence and not encoded and name in self.own and not self.own[name].sequence:
                 told = f"input {name!r} has the axes {' '.join(self.own[name].names)!r}; wanted an axis of steps, as x has"
                 raise ValueError(f"{told}. What is the same at each step can be a state that forward returns as it is")
         sizes = options.pop("sizes", {})
@@ -258,7 +259,7 @@ class Adapted:
             given = self._updating(plan.backward, plan.reverse, values, self._rate(*self._inputs, upstream.values()))
         else:
             given = plan.backward.call(self._bound(plan.reverse), self.subject, values)
-        if merged is not None and not np.array_equal(upstream["ys"], merged, equal_nan=True):
+        if merged is not None and scale == 1.0 and not np.array_equal(upstream["ys"], merged, equal_nan=True):
             d_outputs[plan.outputs.index("ys")][...] = upstream["ys"]  # so that the laws see what the guest has written
         return self._gradients(given, 1.0 / scale if plan.takes_upstream else d_outputs[0][()], direct)
 

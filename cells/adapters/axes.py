@@ -46,9 +46,15 @@ class Axes:
 
     def to_ours(self, name, array):
         """The same backwards. name: for the message if its axes are other ones."""
-        if isinstance(array, tuple):
-            raise ValueError(f"{name} is a tuple of {len(array)}; name each of them in the signature")
-        array = np.asarray(array)
+        given = array
+        try:
+            array = np.asarray(given)
+        except ValueError:  # of unequal lengths
+            array = None
+            if not isinstance(given, tuple):
+                raise
+        if isinstance(given, tuple) and (array is None or array.ndim != len(self.names)):
+            raise ValueError(f"{name} is a tuple of {len(given)}; name each of them in the signature")
         if array.ndim != len(self.names) or any(array.shape[k] != 1 for k in self._ones):
             raise ValueError(f"{name} has shape {array.shape}, but the axes {' '.join(self.names)} were declared")
         array = array.squeeze(self._ones).transpose(self._order)

@@ -165,7 +165,9 @@ def _hand_on(tensors, arrays):
     """Write into the caller's arrays what the module has written into their tensors, so that the laws see it."""
     for tensor, array in zip(tensors, arrays):
         now = tensor.detach().cpu().resolve_conj().numpy()
-        if not np.array_equal(np.asarray(array, now.dtype), now, equal_nan=now.dtype.kind in "fc"):
+        if now.shape == np.shape(array) and not np.array_equal(
+            np.asarray(array, now.dtype), now, equal_nan=now.dtype.kind in "fc"
+        ):
             array[...] = now
 
 

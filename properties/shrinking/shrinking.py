@@ -193,27 +193,25 @@ def reseeded(subject, problem, original):
 
 
 def lowered(subject, problem, original):
-    """The recipe with each size beyond 3 at the least at which it fails still: of the declared ones, or found by halving."""
+    """The recipe with each size beyond 3, or declared, at the least at which it fails still, found by halving."""
     problem = problem.fitted(subject.Cell) if any(subject.declared.values()) else problem
     for name in reversed(subject.sizes):
-        if some := subject.declared.get(name):
-            tried = (_resized(subject, problem, original, name, n) for n in sorted(some) if n < getattr(problem, name))
-            problem = next(filter(None, tried), problem)
-            continue
-        low = NEAR  # so few were tried
-        while getattr(problem, name) - low > 1 and not subject.spent():
-            middle = (low + getattr(problem, name)) // 2
-            candidate = replace(problem, **{name: middle})
+        some = sorted(subject.declared.get(name) or range(getattr(problem, name) + 1))
+        least = 0 if subject.declared.get(name) else NEAR + 1  # so few were tried
+        low, high = least - 1, some.index(getattr(problem, name))
+        while high - low > 1 and not subject.spent():
+            middle = (low + high) // 2
+            candidate = replace(problem, **{name: some[middle]})
             failed = subject.failure(candidate)
             if failed and failed.stands_for(original):
-                problem = candidate
+                problem, high = candidate, middle
             else:
                 low = middle
-        while getattr(problem, name) > NEAR + 1:  # one smaller: halving kept the numbers, and others may fail there
-            smaller = _resized(subject, problem, original, name, getattr(problem, name) - 1)
+        while high > least:  # one smaller: halving kept the numbers, and others may fail there
+            smaller = _resized(subject, problem, original, name, some[high - 1])
             if smaller is None:
                 break
-            problem = smaller
+            problem, high = smaller, high - 1
     return problem
 
 

@@ -20,6 +20,7 @@ from cellcheck.properties.reports.diagnosis.sequence import CONTINUED, continued
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.shrinking.shrinking import LARGE, VISIBLE, Failure, Subject, entry, kind, parts, quiet, with_part
 from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.properties.verdicts.run import outcome
 from cellcheck.properties.verdicts.tally import Tally
 from cellcheck.strategies import Literal
 
@@ -135,24 +136,25 @@ def beyond(case):
 
 
 def overflown(case):
-    """The one large number with which a result is not finite, and without which the law holds."""
+    """The one large number with which something overflows and a result is not finite, and without which the law holds."""
     literal, subject, original = case.problem, Subject(case.law, case.Cell), Failure(case.error)
     if not isinstance(literal, Literal) or original.block is None or kind(original.block) != "nan":
         return []
-    for k, name in enumerate(literal.spec.array_names):
+    flags, block = set(), original.block.name
+    with np.errstate(all="call", call=lambda flag, _: flags.add(flag)):
+        outcome(literal.build(case.Cell)[0], literal)
+    for k, name in enumerate(literal.spec.array_names if "overflow" in flags else ()):
         array = np.asarray(parts(literal)[k])
         at = np.argmax(np.abs(array)) if array.size else 0
         if array.size and abs(array.flat[at]) > LARGE:
             value, smaller = array.flat[at], array.copy()
             smaller.flat[at] = np.sign(value)
             if subject.failure(with_part(literal, k, smaller)) is None:
-                lost = (
-                    original.block.name
-                    if original.block.name in literal.spec.output_names
-                    else f"the gradient of {original.block.name}"
-                )
-                said = f"with {name} = {value:g} something overflows, such as exp, and {lost} is not finite. Write it so that it cannot"
-                return [f'{said}; or, if {name} is never so large, declare domains = {{"{name}": (low, high)}}']
+                lost = block if block in literal.spec.output_names else f"the gradient of {block}"
+                where = "" if array.dtype == np.float64 else f" in {array.dtype}"
+                said = f"with {name} = {value:g} something overflows{where}, such as exp, and {lost} is not finite. Write it so that it cannot"
+                never = f'; or, if {name} is never so large, declare domains = {{"{name}": (low, high)}}'
+                return [said + never * (literal.spec.arrays[k].domain is None)]
     return []
 
 
