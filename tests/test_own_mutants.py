@@ -231,6 +231,8 @@ def test_little_time_gives_a_fair_sample():
     power = measured(RNN, laws=GRADIENTS, seconds=3)
     low, high = power.interval
     assert 0 <= low <= power.share <= high <= 1
+    ends = [Power("any", edits=1000, tried=n, refused=k * n).interval for n in range(1, 300) for k in (0, 1)]
+    assert min(low for low, _ in ends) == 0 and max(high for _, high in ends) == 1
     low, high = Power("any", edits=1000, tried=100, refused=97).interval
     assert np.allclose((low, high), (0.9155, 0.9897), atol=1e-4)
     assert Power("any", edits=100, tried=100, refused=97).interval == (0.97, 0.97)

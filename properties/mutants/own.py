@@ -94,7 +94,7 @@ class Power:
         n, p, z = self.tried, self.share, 1.96
         middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-        return min(low, p), max(high, p)  # at 0 and 1 one end is the share itself, but for rounding
+        return max(0.0, min(low, p)), min(1.0, max(high, p))  # at 0 and 1 one end is the share itself, but for rounding
 
     def as_dict(self):
         """Plain values, as the certificate has them."""
