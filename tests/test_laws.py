@@ -106,6 +106,26 @@ class Unbuffered(Buffered):
         self.buffers = None
 
 
+class RefusesItsOwn(Unbuffered):
+    """Raises where it is given the array that it has returned, or, `as_a_view`, one that is not contiguous, as it returns."""
+
+    as_a_view = False
+
+    def apply(self, x, h):
+        if (self.as_a_view and not h.flags.c_contiguous) or h is getattr(self, "y", None):
+            raise ValueError("not this array")
+        y = super().apply(x, h)
+        return np.asfortranarray(y) if self.as_a_view else y
+
+
+def test_a_refusal_of_returned_states_is_excused_by_their_layout_alone():
+    """A cell that is never given its own state is of no use; layouts have laws of their own."""
+    law = test_purity.test_a_used_cell_equals_a_fresh_one
+    with pytest.raises(ValueError, match="not this array"):
+        holds(law, RefusesItsOwn, Problem(2, 3, 4))
+    holds(law, type("Viewing", (RefusesItsOwn,), {"as_a_view": True}), Problem(2, 3, 4))
+
+
 def test_a_state_that_the_next_call_overwrites_breaks_the_law_of_used_cells():
     """Although gradients at copies of it are right: a caller hands on the very array."""
     law = test_purity.test_a_used_cell_equals_a_fresh_one
