@@ -150,5 +150,5 @@ def standard_normal(rng, dtype, *shapes):
 
 
 def side_by_side(z, n):
-    """The n gates that lie side by side in z, (batch, n state): views, each (batch, state)."""
-    return z.reshape(len(z), n, z.shape[1] // n).swapaxes(0, 1)
+    """The n gates that lie side by side in z, (batch, n state): each (batch, state), copied, since arithmetic on small strided arrays is slow."""
+    return z.reshape(len(z), n, z.shape[1] // n).swapaxes(0, 1).copy()

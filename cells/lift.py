@@ -352,11 +352,13 @@ def _parameters(guest):
 
 
 def _parameters_after_x(guest):
-    """Names of its states: the positional parameters after x, but for switches such as train=True."""
+    """Names of its states: the positional parameters after x, but for lengths and switches such as train=True."""
     names = [
         p.name
         for p in _parameters(guest).values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and not isinstance(p.default, (bool, str))
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        and not isinstance(p.default, (bool, str))
+        and p.name != "lengths"
     ]
     return names[1:]
 

@@ -55,7 +55,9 @@ def test_dtypes_are_kept(Cell, problem):
         if not missing(Cell, {"omitted"}):
             runs[", states omitted"] = both(Cell, replace(p, state=p.further), ["weights", "x"])
         for how, run in runs.items():
-            blocks += [_dtype(f"{name}, {np.dtype(dtype)}{how}", a.dtype, np.dtype(dtype)) for name, a in run.items()]
+            kept = np.dtype(dtype)
+            told = f", {kept}{how}"
+            blocks += [_dtype(name + told, a.dtype, kept) for name, a in run.items()]
     require(blocks)
 
 

@@ -74,14 +74,19 @@ def test_the_last_apply_counts(Cell, problem):
 
 @given(problem=problems())
 def test_a_used_cell_equals_a_fresh_one(Cell, problem):
-    """apply and vjp of (x, s), after those of other rows, steps and lengths on the same cell = those on a fresh cell; then at (x, s') as it has returned s' itself."""
+    """apply and vjp of (x, s), after those of other rows, steps, lengths and numbers, also in the same arrays, = those on a fresh cell; then at (x, s') as it has returned s' itself."""
     problem = problem.literal(Cell)
     fresh, cell = outcome(problem.build(Cell)[0], problem), problem.build(Cell)[0]
     for other in _others(cell, problem):
         outcome(cell, other)
     if cell.spec.lengths:
         outcome(cell, problem, lengths=np.arange(problem.batch) % (problem.steps + 1))
-    require([*alike(Cell, problem, outcome(cell, problem), fresh), *_handed_on(Cell, cell, problem)])
+    given = _arrays_of_others(problem)
+    outcome(cell, problem, lay=lambda a: given.get(id(a), a.copy()))
+    for kept, a in zip(given.values(), (problem.x, *problem.state)):
+        kept[...] = a
+    used = outcome(cell, problem, lay=lambda a: given.get(id(a), a.copy()))
+    require([*alike(Cell, problem, used, fresh), *_handed_on(Cell, cell, problem)])
 
 
 @given(problem=problems())
@@ -189,13 +194,21 @@ def _another(a):
 
 
 def _others(cell, p):
-    """Problems that this instance may have seen before: of other numbers, of more rows and of one, of more steps and of one."""
-    found, spec = [_other(p)], cell.spec
+    """Problems that this instance may have seen before: of one row and of more, of one step and of more."""
+    found, spec = [], cell.spec
     if spec.batch is None:
-        found += [p.rows([k % p.batch for k in range(n)]) for n in spec.sizes.get("batch", (2 * p.batch, 1)) if p.batch and n]
+        found += [p.rows([k % p.batch for k in range(n)]) for n in spec.sizes.get("batch", (1, 2 * p.batch)) if p.batch and n]
     if spec.sequence:
-        found += [p.span([k % p.steps for k in range(n)]) for n in spec.sizes.get("steps", (2 * p.steps, 1)) if p.steps and n]
+        found += [p.span([k % p.steps for k in range(n)]) for n in spec.sizes.get("steps", (1, 2 * p.steps)) if p.steps and n]
     return found
+
+
+def _arrays_of_others(p):
+    """Arrays to be given in the place of x and the states, by id: the same first row or step of x, else other numbers."""
+    x = _another(p.x)
+    x[: len(x) > 1] = p.x[: len(x) > 1]
+    other = replace(p, x=x, state=tuple(map(_another, p.state))).folded()
+    return {id(a): np.array(b) for a, b in zip((p.x, *p.state), (other.x, *other.state))}
 
 
 def _handed_on(Cell, cell, p):

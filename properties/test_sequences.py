@@ -10,7 +10,7 @@ from cellcheck.properties.verdicts.blocks import identical, within
 from cellcheck.properties.verdicts.run import apply, both, claimed, joined, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
-from hypothesis import given
+from hypothesis import given, reject
 
 
 @pytest.mark.needs("sequence", "finals", "single step", "same steps", "any time")
@@ -24,7 +24,7 @@ def test_a_sequence_is_its_steps(Cell, problem):
         start |= {f"{s.name}'": a for s, a in zip(p.spec.states, p.states)}
         runs = [start | {y.name: np.zeros((0, p.batch, *y.shape)) for y in p.spec.outputs if y.name == "ys"}]
         for t in range(p.steps):
-            found = _run(cell, p.span(slice(t, t + 1)), _finals(p, runs[-1]))
+            found = _run(cell, p.span(slice(t, t + 1)), _between(p, runs[-1]))
             if "ys" in found and not p.spec.own_output:
                 found["ys"] = _finals(p, found)[-1][None]
             runs.append(found)
@@ -41,7 +41,7 @@ def test_a_sequence_may_be_split(Cell, problem):
     def split(p):
         cell, k = p.build(Cell)[0], p.cut()
         early = _run(cell, p.span(slice(k)), p.states)
-        return _one_after_another([early, _run(cell, p.span(slice(k, None)), _finals(p, early))])
+        return _one_after_another([early, _run(cell, p.span(slice(k, None)), _between(p, early))])
 
     require(agree(Cell, problem, lambda p: apply(Cell, p), split, bound.size_of_outputs))
 
@@ -53,7 +53,7 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
 
     def split(p):
         first, second, k, n = p.build(Cell)[0], p.build(Cell)[0], p.cut(), len(p.further)
-        _run(second, p.span(slice(k, None)), _finals(p, _run(first, p.span(slice(k)), p.states)))
+        _run(second, p.span(slice(k, None)), _between(p, _run(first, p.span(slice(k)), p.states)))
         late = second.vjp(*p.span(slice(k, None)).given[0])
         early = first.vjp(*_upstreams(p.span(slice(k)), late[2][n:]))
         whole = [(a, lambda a, b: a + b, b) for a, b in zip(early[0], late[0])]
@@ -181,6 +181,14 @@ def _run(cell, p, state):
 def _finals(p, run):
     """The final states among outputs by name, in the order in which the cell takes them."""
     return [run[f"{name}'"] for name in p.spec.state_names]
+
+
+def _between(p, run):
+    """The final states, from which to go on. Rejects the problem if one has left its domain, as by underflow."""
+    states = _finals(p, run)
+    if not replace(p, state=(*p.further, *states)).inside():
+        reject()
+    return states
 
 
 def _one_after_another(runs):

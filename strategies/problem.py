@@ -4,7 +4,7 @@ import copy
 from dataclasses import InitVar, dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import product
-from math import prod
+from math import prod, sqrt
 from types import MappingProxyType
 from typing import NamedTuple
 from zlib import crc32
@@ -194,7 +194,7 @@ class Problem:
     def _weight(self, rng, shape, scale):
         """Normal, divided by the root of the fan-in so that pre-activations have the size of `scale` whatever the shape."""
         fan_in = self.features + self.state if len(shape) > 1 else 1
-        w = scale * rng.standard_normal(shape) / np.sqrt(fan_in)
+        w = scale * rng.standard_normal(shape) / sqrt(fan_in)
         if REGIMES[self.regime].entries == "zeros" and len(shape) == 1:
             return np.zeros(shape)
         return np.rint(w) if REGIMES[self.regime].entries == "integers" else w

@@ -159,8 +159,10 @@ class Delayed:
 def test_a_memory_beside_the_states_is_told():
     """With what to declare if it is meant."""
     [sentence] = told(lift(Delayed), "a_sequence_may_be_split", "sequences")
-    assert sentence.startswith("steps depend on more than x and h: continued after its first step, a run ends 0.")
-    assert sentence.endswith("declare choices = {'time': True}")
+    assert sentence.startswith(
+        "steps depend on more than x and h, or are put together wrongly: continued after its first step, a run ends 0."
+    )
+    assert "only if the number of the step shall matter, declare choices = {'time': True}" in sentence
 
 
 @pytest.mark.parametrize("guest", MISTAKES)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXECUTED = {  # options of pytest that choose laws, so that the pages are quick
     "README.md": "-k gradients",
-    "docs/tutorial.md": "-k 'gradients or finite or flag or derivatives or equations or omitted'",
+    "docs/tutorial.md": "-k 'gradients or finite or flag or derivatives or equations or omitted or fresh'",
     "docs/own-suite.md": "",
     "docs/kernels.md": "",
     "docs/coverage.md": "-k gradients",

@@ -227,7 +227,7 @@ NAMED = {
     "no gradient is carried over the borders of chunks of 2 steps": carrying("[d * (t % 2 > 0 or t == 0) for d in d_state]"),
     "the gradient carried back in time is clipped at 0.1 at every step": carrying("[np.clip(d, -0.1, 0.1) for d in d_state]"),
     "the gradient of the initial state is that of the state after step 0": carrying("d_state if t else d_new"),
-    "every gradient is clipped to a norm of 1": broken(
+    "all gradients are clipped to a common norm of 1": broken(
         "RNN",
         (
             f"return {RESULT}",

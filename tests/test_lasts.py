@@ -107,7 +107,7 @@ def test_time_is_declared_by_true():
         seen(type("Guest", (lasts.Clockwork,), {"choices": {"time": 3}}))
 
 
-ADVICE = "h has no effect on what it returns; if it is an output and no state, do not take it, and declare output = 'h'"
+ADVICE = "h has no effect on what it returns: it is ignored, or it is an output and no state: then do not take it, and declare output = 'h'"
 
 
 def test_a_state_without_effect_is_noted():

@@ -275,7 +275,11 @@ class Adapted:
     def _gradients(self, given, factor, direct=None):
         plan, names = self.plan, self.weight_names
         all_at_once = plan.updates or "dweights" in given
-        weights = entries(given["dweights"], names) if all_at_once else [given.get(f"d{name}") for name in names]
+        weights = (
+            entries(given["dweights"], names, plan.declared.get("no_gradient", ()))
+            if all_at_once
+            else [given.get(f"d{name}") for name in names]
+        )
         weights = [None if g is None else factor * np.asarray(g) for g in weights]
 
         def ours(name):

@@ -113,16 +113,26 @@ def set_attribute(subject, path, value):
     setattr(subject, name, value)
 
 
-def entries(container, names):
-    """One array for each name, out of a list in their order, a dict (keys with or without a leading d), or (holder, ".d*")."""
+def entries(container, names, detached=()):
+    """One array for each name, out of a list in their order, a dict (keys with or without a leading d), or (holder, ".d*").
+
+    detached: names that may be missing in a dict, and are None then. Raises ValueError for others that are.
+    """
+    pattern = "d*"
     if isinstance(container, tuple) and len(container) == 2 and isinstance(container[1], str):
-        holder, pattern = container
-        keys = [pattern.replace("*", name) for name in names]
-        return [attribute(holder, key) if key.startswith(".") else holder[key] for key in keys]
-    if isinstance(container, dict):
-        found = {name: holder[key] for name, holder, key in leaves(container)}
-        return [found["d" + name] if "d" + name in found else found[name] for name in names]
-    return list(container)
+        container, pattern = container
+        if pattern.startswith("."):
+            return [attribute(container, pattern.replace("*", name)) for name in names]
+    elif not isinstance(container, dict):
+        return list(container)
+    found = {name: holder[key] for name, holder, key in leaves(container)}
+    keys = [next((key for key in (pattern.replace("*", name), name) if key in found), None) for name in names]
+    if lost := tuple(name for name, key in zip(names, keys) if key is None and name not in detached):
+        given = ", ".join(map(str, found)) or "nothing"
+        raise ValueError(
+            f"backward gives {given}, and no gradient of {', '.join(lost)}; if there is none, declare no_gradient = {lost}"
+        )
+    return [found.get(key) for key in keys]
 
 
 def leaves(container, path=""):

@@ -58,7 +58,19 @@ def sentence(results):
         if count[verdict]
     )
     free = "; the equations were not verified" if whole == "held" and all(map(_free, of_cell.values())) else ""
-    return f"{said}; {rest}{free}" if rest else said
+    if whole == "held" and len(names) == 1 and (idle := _idle(results)):
+        free += f"; the gradient{'s' * (len(idle) > 1)} of {', '.join(idle)} {'are' if len(idle) > 1 else 'is'} always 0"
+    return f"{said}; {rest}{free}" if rest else said + free
+
+
+def _idle(results):
+    """The derivatives that were 0 in every example of every law."""
+    seen = {}
+    for r in results:
+        for name, found in r["power"].items():
+            some = seen.setdefault(name, Counter())
+            some.update({verdict: found.get(verdict, 0) for verdict in ("certified", "inconclusive", "trivial")})
+    return [name for name, found in seen.items() if found["trivial"] and not found["certified"] and not found["inconclusive"]]
 
 
 def short_names(cells):

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from functools import lru_cache
 
 import numpy as np
 from cellcheck.cells import lift
@@ -142,5 +143,9 @@ NEEDS = {  # the first that is missing is the reason
 
 def missing(Cell, needs):
     """Why a law that needs these cannot run on the cell, or None."""
-    cell = lift(Cell)(2, 3)
-    return next((reason for need, (has, reason) in NEEDS.items() if need in needs and not has(cell)), None)
+    return next((reason for need, (_, reason) in NEEDS.items() if need in needs and not _has(lift(Cell), need)), None)
+
+
+@lru_cache(maxsize=1024)
+def _has(Cell, need):
+    return NEEDS[need][0](Cell(2, 3))

@@ -9,6 +9,7 @@ import difflib
 import inspect
 import io
 import random
+import re
 import warnings
 from dataclasses import dataclass, field
 from itertools import product
@@ -113,11 +114,15 @@ def _sizes(Guest, notes):
     try:
         return {}, [_checked(Guest, *pair) for pair in SIZES][-1]
     except Raised as refusal:
-        takes = {}
+        takes, refusals = {}, [refusal]
         for pair in product(*TRIED.values()):
-            with contextlib.suppress(Refusal):
+            try:
                 takes[pair] = _checked(Guest, *pair)
+            except Refusal as other:
+                refusals.append(other)
         sizes = _described(set(takes))
+        if takes and all(re.match("vjp|backward", str(other)) for other in refusals):
+            raise Raised(f"{refusal}; its forward pass takes all sizes, and so must its gradients, or declare sizes") from None
         if not takes and len(fixed := _shapes(Guest)) == 1:
             told = f"its weights are {', '.join(map(str, *fixed))} whatever the sizes; declare them"
             raise Raised(f"{refusal}; {told}, as sizes = {{'features': (4,), 'state': (8,)}}") from None
@@ -365,7 +370,7 @@ def _check_live(Cell, notes):
             outputs = [np.array(y) for y in cell.apply(x, *s)]
             if "weights" in cell.spec.gradients:
                 [upstream] = problem.upstreams(1, outputs, cell.spec)
-                claimed |= {k for k, g in enumerate(cell.vjp(*upstream)[0]) if np.any(np.array(g, dtype=float))}
+                claimed |= {k for k, g in enumerate(cell.vjp(*upstream)[0]) if g is not None and np.any(np.array(g, dtype=float))}
             for k, (w, v) in enumerate(zip(cell.weights, problem.directions(cell.weights))):
                 before = w.copy()
                 w += 0.25 * v
@@ -391,14 +396,14 @@ def _check_live(Cell, notes):
         if k not in moved and k in claimed:
             raise Refusal(
                 f"writing into weights[{k}] ({names[k]}) changes nothing that it returns, but it has a gradient; "
-                "put the live array into weights, not a copy"
+                "put the live array into weights, not a copy, and compute what is made of it anew in each call"
             )
         if k not in moved:
             notes.append(f"{names[k]} has no effect on what it returns")
     for name in cell.spec.state_names if probed else ():
         if name not in states:
-            advice = f"if it is an output and no state, do not take it, and declare output = {name!r}"
-            notes.append(f"{name} has no effect on what it returns; {advice}")
+            advice = f"it is ignored, or it is an output and no state: then do not take it, and declare output = {name!r}"
+            notes.append(f"{name} has no effect on what it returns: {advice}")
 
 
 def _check_clip(Cell, notes):

@@ -109,7 +109,8 @@ class Chebyshev:
         """r such that no pre-activation, at any step, moves by more than about 1/2, nor by more than its share of a product.
 
         One step moves z by at most r (|v| |inputs| + |v| |W|), and later steps by what the outputs move, times |W|; gates and
-        states multiply that by at most their own size. How far outputs move is tried, at radii that shrink until they do.
+        states multiply that by at most their own size. How far outputs move is tried, at radii that shrink until they do. Nor does
+        any output move by more than half of 1 + its size, if it goes on as it begins: x may act past the weights, as in 1 / (1 + x).
         """
         n = len(self.function.cell.weights)
         wide = max((np.abs(w).sum(axis=k).max(initial=0.0) for w in arrays[:n] for k in range(w.ndim)), default=0.0)
@@ -117,10 +118,14 @@ class Chebyshev:
         inputs = 1 + sum(np.abs(a).sum(axis=-1).max(initial=0.0) for a in arrays[n:])
         first = length(direction) * (inputs * any(k < n for k in direction) + wide * any(k >= n for k in direction))
         product, slope, reach = 1 + entry + wide * max(1.0, entry), 0.0, self._reach(arrays, direction)
+        near = min(self.unit**0.5 / length(direction), reach)
+        begun = max((_most(z - y) for y, z in zip(center, self.function(moved(arrays, direction, near)))), default=0.0)
+        if begun > 0:
+            reach = min(reach, near * (1 + max(map(_most, center))) / (2 * begun))
         for _ in range(100):
             radius = min(0.5 / ((first + slope * wide) * product), reach)
             tried = self.function(moved(arrays, direction, radius / 64))
-            far = max((np.max(np.abs(z - y), initial=0.0) for y, z in zip(center, tried)), default=0.0)
+            far = max((_most(z - y) for y, z in zip(center, tried)), default=0.0)
             if not far * 64 / radius > 2 * slope + first:
                 break
             slope = far * 64 / radius
@@ -151,6 +156,10 @@ class Chebyshev:
             nudged = [self.function.cell.spec.folded(n) for n in nudged]
         moves = [abs(self._at(n, {}, 0.0) - self._at(arrays, {}, 0.0)) for n in nudged]
         return max(floor, *moves)
+
+
+def _most(a):
+    return float(np.max(np.abs(a), initial=0.0))
 
 
 class Differences(Chebyshev):

@@ -56,7 +56,10 @@ def handed_over(p, own, then):
     before = (outputs if then else own)(p.span(slice(k)))
     rest = p.span(slice(k, None))
     states = tuple(np.asarray(before[f"{s.name}'"], p.x.dtype) for s in p.spec.states)
-    after = (then or outputs)(replace(rest, state=(*rest.further, *states)))
+    rest = replace(rest, state=(*rest.further, *states))
+    if not rest.inside():  # the first has left the domain, as by underflow
+        reject()
+    after = (then or outputs)(rest)
     return {name: np.concatenate([before[name], y]) if name == "ys" else y for name, y in after.items()}
 
 

@@ -5,7 +5,7 @@ from functools import reduce
 import numpy as np
 from cellcheck.properties.oracles import noisy
 from cellcheck.properties.verdicts import bound
-from cellcheck.properties.verdicts.blocks import same, within
+from cellcheck.properties.verdicts.blocks import equal, same, within
 from cellcheck.properties.verdicts.run import both
 
 MOST = 1 / 8  # of the largest entry of a row: more than that is no rounding, however many steps there are
@@ -57,7 +57,7 @@ def unchanged(Cell, problem, got, expected, **options):
 
 def _judged(problem, one, other, runs, size):
     """The blocks of one against other; runs: the computations by which S is measured."""
-    if all(np.array_equal(one[name], value) for name, value in other.items()):
+    if all(equal(np.asarray(one[name]), np.asarray(value)) for name, value in other.items()):
         return same(one, other)
     with np.errstate(all="ignore"):
         unit, steps = problem.spec.unit(problem.x.dtype), len(problem.x) if problem.spec.sequence else 0
@@ -102,7 +102,7 @@ def _at_least(tolerance, unit, value, steps):
     beside a stabiliser of the mLSTM. Saturated gates do not move with the inputs, so that S does not show it.
     """
     size = np.abs(np.where(np.isfinite(value), value, 0.0))
-    row = np.max(size, axis=-1, keepdims=True, initial=0.0) if size.ndim else size
+    row = size.max(axis=-1, keepdims=True, initial=0.0) if size.ndim else size
     return np.maximum(tolerance, np.maximum(2 * unit * size, min(bound.FACTOR * steps * unit, MOST) * row))
 
 

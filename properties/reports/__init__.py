@@ -1,5 +1,7 @@
 """A broken law told: in the terminal, as Markdown, as a script that reproduces it alone, as a picture."""
 
+from contextlib import suppress
+
 from cellcheck.properties.intake.raised import shown
 from cellcheck.properties.reports.case import Case
 from cellcheck.properties.reports.diagnosis import Attempts, diagnose
@@ -7,6 +9,9 @@ from cellcheck.properties.reports.located import located
 from cellcheck.properties.reports.pages import write
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.reports.short import short
+from cellcheck.properties.verdicts.limits import Hang, limited
+
+PATIENCE = 30.0  # seconds to look for the cause of one failure
 
 __all__ = ["Case", "reported"]
 
@@ -20,7 +25,8 @@ def reported(case, directory=None):
     attempts = Attempts()
     case.error = attempts(lambda: located(case), case.error)
     case.lengths = attempts(lambda: lengths(case), None)
-    case.sentences, case.panels = attempts(lambda: diagnose(case, attempts), ([], []))
+    with suppress(Hang), limited(PATIENCE):
+        case.sentences, case.panels = attempts(lambda: diagnose(case, attempts), ([], []))
     case.faults = attempts.faults
     if not directory:
         return short(case)

@@ -74,7 +74,7 @@ class Case:
         if not isinstance(self.error, Violation):
             at = place(self.error, self.home)
             return [f"raised {named(self.error, 60)}" + f" at {at}" * bool(at)]
-        return [f"{self.where(b)}: {compared(b)}" for b in self.error.blocks]
+        return [f"{self.where(b)}{f', {b.note}' * b.note.startswith('at ')}: {compared(b)}" for b in self.error.blocks]
 
     def where(self, block):
         """Array, gate, index and, in a sequence, step of the worst entry."""

@@ -10,6 +10,7 @@ from cellcheck.properties.writing.files import whole
 from cellcheck.properties.writing.text import WIDTH, folded, line, prose
 
 FINITE = {"outputs_are_finite": 0, "gradients_are_finite": 1}
+MEASURED = re.compile(r"-?\d+\.\d+(e[-+]\d+)?|\d+e[-+]\d+|\([\d, ]+\)(, )?")  # numbers of one case, and shapes
 LOST = re.compile(r"\b(got|expected) -?(nan|inf)\b")
 
 
@@ -82,10 +83,11 @@ def _counted(n, what):
 
 
 def _causes(rows):
-    """The findings by their first sentence, the most telling cause first."""
-    causes = {}
+    """The findings by their first sentence, the most telling cause first. Sentences that differ in measured numbers are one cause."""
+    causes, firsts = {}, {}
     for r in rows:
-        causes.setdefault(next(iter(r["finding"]["sentences"]), ""), []).append(r)
+        cause = next(iter(r["finding"]["sentences"]), "")
+        causes.setdefault(firsts.setdefault(MEASURED.sub("", cause), cause), []).append(r)
     return causes
 
 

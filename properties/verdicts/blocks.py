@@ -1,6 +1,7 @@
 """Blocks: the single comparisons that a law makes, each with a verdict; and Violation, which carries them if one is wrong."""
 
 from dataclasses import dataclass
+from functools import cache
 from math import isfinite
 from typing import Any
 
@@ -80,16 +81,18 @@ def identical(name, got, expected):
     wrong = misshapen(name, got, np.shape(expected))
     if wrong:
         return wrong
-    got, expected = (
-        np.array(got),
-        np.array(expected),
-    )  # copies, because the cell may reuse its buffers before the report is written
-    if np.array_equal(got, expected):
-        return Block(name, got, expected, verdict="certified" if np.any(expected) else "trivial")
+    got, expected = np.array(got), np.array(expected)  # copies: the cell may use its buffers again before the report is written
+    if equal(got, expected):
+        return Block(name, got, expected, verdict="certified" if np.count_nonzero(expected) else "trivial")
     unequal = ~((got == expected) | _both_nan(got, expected))
     if not unequal.any():
         return Block(name, got, expected, verdict="inconclusive", note=LOST)
     return _worst(name, got, expected, np.where(unequal, np.abs(got - expected), 0.0), np.zeros(got.shape), "exact")
+
+
+def equal(a, b):
+    """Whether two arrays have the same shape and the same numbers, none of them NaN; `np.array_equal` takes four times as long."""
+    return a.shape == b.shape and np.count_nonzero(a == b) == a.size
 
 
 def same(got, expected):
@@ -108,20 +111,29 @@ def within(name, got, expected, bound, note="", unit=0.0):
     got, expected = np.asarray(got), np.asarray(expected)
     with np.errstate(all="ignore"):
         error = np.abs(got - expected)
-    if not (error <= bound).all() or not np.isfinite(got).all():  # also if there are infinities or NaNs
+    if np.count_nonzero((error <= bound) & np.isfinite(got)) < error.size:  # also if there are infinities or NaNs
         error = np.where((got == expected) | _both_nan(got, expected), 0.0, error)
         error = np.where(np.isinf(got) != np.isinf(expected), np.nan, error)
         if not ((error <= bound) | (error == 0)).all():  # where both are NaN, so is a bound
             return _worst(name, got, expected, error, np.broadcast_to(bound, error.shape), note)
         if _both_nan(got, expected).any():
             return Block(name, got, expected, verdict="inconclusive", note=LOST)
-    k = np.unravel_index(np.argmax(error), error.shape) if error.size else ()
-    at = bound if np.ndim(bound) == 0 else np.broadcast_to(bound, error.shape)[k] if error.size else 0.0
-    worst = (float(error[k]), float(at)) if error.size else (0.0, 0.0)
-    scale = np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected))
-    close = certifies(max(unit, np.finfo(np.result_type(got, np.float16)).eps / 2)) * scale
-    verdict = "trivial" if not np.any(expected) else "certified" if worst[0] <= close else "inconclusive"
+    worst = (0.0, 0.0)
+    if error.size:
+        k = error.argmax()
+        whole = np.shape(bound) == error.shape
+        at = bound if np.ndim(bound) == 0 else (bound if whole else np.broadcast_to(bound, error.shape)).flat[k]
+        worst = (float(error.flat[k]), float(at))
+    scale = np.where(np.isfinite(expected), np.abs(expected), 0.0).max(initial=0.0)
+    close = certifies(max(unit, _roundoff(got.dtype))) * scale
+    verdict = "trivial" if not np.count_nonzero(expected) else "certified" if worst[0] <= close else "inconclusive"
     return Block(name, got, expected, *worst, verdict, note=note)
+
+
+@cache
+def _roundoff(dtype):
+    """The unit roundoff of numbers of this dtype; integers are taken as floats."""
+    return np.finfo(np.result_type(dtype, np.float16)).eps / 2
 
 
 def _both_nan(got, expected):

@@ -98,4 +98,4 @@ def _units(spec):
 
 
 def _top(a):
-    return float(np.max(np.abs(a), initial=0.0))
+    return float(np.abs(a).max(initial=0.0))

@@ -139,7 +139,7 @@ MISTAKES = {
         "mask": "the derivative of `np.maximum(z, 0)` is taken at `h` instead of its argument",
         "copy": "two cells of the same weights return different gradients of h",
         "clip": "the gradient of A, B and c is clipped at 0.5; if that is meant, declare choices = {'clip': 0.5}",
-        "norm": "each gradient of A, B and c is clipped to a norm of 0.25",
+        "norm": "the gradients of A, B and c are clipped to a common norm of 0.25",
     },
     summed: {"clip": "every gradient entry beyond 1 is clipped at 1; if that is meant, declare choices = {'clip': 1}"},
 }

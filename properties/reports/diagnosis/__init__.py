@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.properties.intake.raised import internal
-from cellcheck.properties.reports.diagnosis.conduct import conduct_faults, crashes, narrow, repeated, single
+from cellcheck.properties.reports.diagnosis.conduct import again, conduct_faults, crashes, first, impure, narrow, repeated, single
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
-from cellcheck.properties.reports.diagnosis.flow import flow_faults
-from cellcheck.properties.reports.diagnosis.gradients import differing, gradient_faults, where_a_size_is_one, with_large_numbers
+from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, where_a_size_is_one, with_large_numbers
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, grown
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
@@ -23,6 +22,8 @@ from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.run import outcome
 from cellcheck.properties.verdicts.tally import Tally
 from cellcheck.strategies import Literal
+
+AGAIN = ("purity", "sequences", "errors")  # groups with laws that call one cell several times
 
 
 class Attempts:
@@ -52,13 +53,14 @@ def diagnose(case, tried):
                 return list(told), []
     if not simple(lift(case.Cell).spec()):
         with quiet(Tally(), draws=0):
-            flawed = accepted(case) or (case.group == "gradients" and tried(lambda: followed(case)))
+            flawed = accepted(case) or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
+            flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
             return list(flawed or tried(lambda: overflown(case))), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
-    own = replace(recipe, **SIZES)
+    own = replace(recipe, **SIZES, upstream="every")  # of a single entry, everything is a multiple
 
     def look(problem):
-        found = examined(case.Cell, problem, of_gradients(case))
+        found = examined(case.Cell, problem, of_gradients(case), case.group not in AGAIN)
         tried.faults += [fault for fault in found.faults if fault not in tried.faults]
         alone = problem.steps == 1 and grown(case.Cell, PLAIN).cell.spec.sequence  # a step may be both the first and the last
         return [f"with a single step, {sentence}" for sentence in found.sentences] if alone else found.sentences
@@ -76,8 +78,10 @@ def diagnose(case, tried):
         return promise_faults(grown(case.Cell, PLAIN), case.name)
 
     with quiet(Tally(), draws=0):
-        if case.group == "errors" or case.name in ALONE:
-            told = tried(promise) or accepted(case) or tried(lambda: repeated(grown(case.Cell, PLAIN)))
+        if "flag" in case.name:
+            told = tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))
+        elif case.group == "errors" or case.name in ALONE:
+            told = tried(promise) or accepted(case) or tried(lambda: first(grown(case.Cell, PLAIN), repeated, again))
         else:
             told = () if of_gradients(case) else tried(promise)
             told = (
@@ -94,8 +98,6 @@ def diagnose(case, tried):
                 )
                 or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.name in CONTINUED else ())
             )
-        if not told and "flag" in case.name:
-            told = tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))
         if not told and not isinstance(case.error, Violation):
             told = tried(lambda: crashes(grown(case.Cell, PLAIN)) or narrow(grown(case.Cell, PLAIN)))
         shown = tried(lambda: panels(case, grown(case.Cell, PLAIN), grown(case.Cell, own)))
@@ -103,7 +105,12 @@ def diagnose(case, tried):
 
 
 def of_gradients(case):
-    """Whether wrong gradients may break the law: few of layout and stability, which do not compare gradients with right ones."""
+    """Whether wrong gradients may break the law: few of layout and stability, which do not compare gradients with right ones.
+
+    Nor do they where all that differs is an output.
+    """
+    if isinstance(case.error, Violation) and {b.name for b in case.error.blocks} <= set(lift(case.Cell).spec().output_names):
+        return False
     if case.name == "derivatives_of_the_cell_keep_their_tails" and isinstance(case.error, Violation):
         block = case.error.blocks[0]
         got, expected = (entry(a, block.index) for a in (block.got, block.expected))
@@ -115,13 +122,6 @@ def simple(spec):
     """Whether any of the known mistakes can be tried: x is the only input, no array has two axes, and numbers may be any."""
     arrays = (*spec.inputs, *spec.states, *spec.outputs)
     return len(spec.inputs) == len(spec.inputs[0].shape) == 1 and all(len(a.shape) < 2 for a in arrays) and not spec.bounded
-
-
-def followed(case):
-    """Of a cell of any shapes: the operation whose gradient is wrong."""
-    g = grown(case.Cell, PLAIN)
-    claims, truth = g.claims(), g.truth()
-    return flow_faults(g, claims, truth) if differing(g, claims, truth) else []
 
 
 def beyond(case):
@@ -177,15 +177,19 @@ class Examined(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def examined(Cell, problem, gradients=True):
-    """The Examined of a cell on one problem. gradients: whether mistakes in gradients may be the cause."""
+def examined(Cell, problem, gradients=True, once=False):
+    """The Examined of a cell on one problem.
+
+    gradients: whether mistakes in gradients may be the cause; once: whether the law calls a fresh cell once, so that mistakes
+    that show at a second call come last.
+    """
     tried = Attempts()
-    sentences, wrong = tried(lambda: _examined(grown(Cell, problem), tried, problem, gradients), ((), False))
+    sentences, wrong = tried(lambda: _examined(grown(Cell, problem), tried, problem, gradients, once), ((), False))
     return Examined(tuple(sentences), wrong, tuple(tried.faults))
 
 
-def _examined(g, tried, problem, gradients):
-    if told := tried(lambda: conduct_faults(g)):
+def _examined(g, tried, problem, gradients, once):
+    if told := tried(lambda: conduct_faults(g, once)):
         return told, True
     told, apart = tried(lambda: equation_faults(g), ((), "")) if g.plain else ((), "")
     if told and not g.cell.spec.sequence:
@@ -202,7 +206,8 @@ def _examined(g, tried, problem, gradients):
         told = [apart, *told]
     if numeric and any("not finite" in sentence for sentence in told):
         return [*numeric, *told], True
-    return told or numeric, bool(told or numeric or apart) or not good
+    told = told or numeric or (tried(lambda: conduct_faults(g)) if once else ())
+    return told, bool(told or apart) or not good
 
 
 __all__ = ["Attempts", "Examined", "diagnose", "examined"]

@@ -4,17 +4,29 @@ from dataclasses import replace
 
 import numpy as np
 from cellcheck.properties.intake.raised import named
-from cellcheck.properties.reports.diagnosis.grown import close, figure, gap, same, several
+from cellcheck.properties.reports.diagnosis.grown import PLAIN, close, figure, gap, same, several
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 
 
-def conduct_faults(g):
-    """Sentences, [] if nothing is found: what changes that should not, from call to call, cell to cell, row to row."""
-    for look in (outputs, crashes, shapes, changed, repeated, alike, cached, shared, averaged, rows):
-        told = look(g)
-        if told:
-            return told
-    return []
+def conduct_faults(g, once=False):
+    """Sentences, [] if nothing is found: what changes that should not, from call to call, cell to cell, row to row.
+
+    once: only what may matter to a law that calls a fresh cell once.
+    """
+    later = () if once else (repeated, again)
+    return first(
+        g, outputs, crashes, shapes, changed, *later, alike, *(() if once else (cached, refilled, shared)), averaged, rows
+    )
+
+
+def impure(g):
+    """The same of a cell whose arrays have any shapes and domains: what a call changes, or keeps for the next one."""
+    return first(g, changed, repeated, again, alike, cached, refilled, shared)
+
+
+def first(g, *looks):
+    """What the first look says that says anything."""
+    return next(filter(None, (look(g) for look in looks)), [])
 
 
 def outputs(g):
@@ -122,7 +134,9 @@ def _differences(given, before, method):
         return []
     name = moved[0]
     k = np.unravel_index(np.argmax(np.abs(given[name] - before[name])), before[name].shape)
-    entry = f"{name}{list(map(int, k))} was {figure(before[name][k])} and is {figure(given[name][k])} afterwards"
+    was, now = figure(before[name][k]), figure(given[name][k])
+    was, now = (was, now) if was != now else (f"{before[name][k]:.17g}", f"{given[name][k]:.17g}")
+    entry = f"{name}{list(map(int, k))} was {was} and is {now} afterwards"
     return [f"{method} writes into {several(moved)}, which {'belongs' if len(moved) == 1 else 'belong'} to the caller: {entry}"]
 
 
@@ -142,6 +156,13 @@ def repeated(g):
             fresh = np.array(other.apply(x, *state)[g.outputs.index(name)])
             why = "something is kept from the call before" if np.array_equal(fresh, a) else "it is not deterministic"
             return [f"a second identical apply returns another {name}, by {figure(np.max(np.abs(a - b)))}: {why}"]
+    return []
+
+
+def again(g):
+    """Gradients that differ when they are asked for again."""
+    cell, x, state = g.p.build(g.Cell)
+    cell.apply(x, *state)
     u = g.upstream
     try:
         one, two = (differentiated(cell, u) for _ in range(2))
@@ -179,7 +200,7 @@ def alike(g):
 
 def cached(g):
     """A vjp that belongs to an earlier apply, or a cell that remembers earlier inputs."""
-    other = replace(g.p, x=-g.p.x, state=tuple(-s for s in g.p.state))
+    other = replace(g.p, x=-g.p.x, state=tuple(-s for s in g.p.state)).folded()
     fresh, stale = g.ran(), g.ran(other)
     cell = g.p.build(g.Cell)[0]
     outcome(cell, other)
@@ -223,9 +244,32 @@ def cached(g):
     return []
 
 
+def refilled(g):
+    """A cell that goes by the array that it is given, or by a part of its numbers, where others have been written into it."""
+    for said, rows in (
+        ("other numbers in the same arrays", slice(0)),
+        ("other numbers after the first row or step", slice(1)),
+    ):
+        x = -g.p.x
+        x[rows] = g.p.x[rows]
+        other = replace(g.p, x=x, state=tuple(-s for s in g.p.state)).folded()
+        given, fresh, cell = {id(a): np.array(a) for a in (g.p.x, *g.p.state)}, g.ran(), g.p.build(g.Cell)[0]
+        for arrays in ((other.x, *other.state), (g.p.x, *g.p.state)):
+            for kept, a in zip(given.values(), arrays):
+                kept[...] = a
+            used = outcome(cell, g.p, lay=lambda a, given=given: given.get(id(a), a.copy()))
+        off = [n for n, y in fresh.items() if np.isfinite(y).all() and (y.shape != used[n].shape or not same(y, used[n]))]
+        if off:
+            moved = figure(gap(used[off[0]], fresh[off[0]])) if fresh[off[0]].shape == used[off[0]].shape else "its shape"
+            return [
+                f"a second call with {said} gives another {off[0]} than a fresh cell, by {moved}: something of the first is kept"
+            ]
+    return []
+
+
 def shared(g):
     """Two cells that share what they keep."""
-    two = replace(g.p, x=-g.p.x, state=tuple(-s for s in g.p.state), weights=[-w for w in g.p.weights])
+    two = replace(g.p, x=-g.p.x, state=tuple(-s for s in g.p.state), weights=[-w for w in g.p.weights]).folded()
     alone = g.ran()
     one, other = g.p.build(g.Cell)[0], two.build(g.Cell)[0]
     outputs = [np.array(y) for y in one.apply(g.p.x.copy(), *(s.copy() for s in g.p.state))]
@@ -260,6 +304,9 @@ def single(g):
 
 def rounded(g):
     """Arrays that are rounded to float32 before they are used: 2^-36 of each number makes no difference, 2^-10 a large one."""
+
+    if g.p.recipe != PLAIN:  # saturated units move by leaps
+        return []
 
     def outputs(k, factor):
         arrays = [a * factor if j == k else a for j, a in enumerate((*g.p.weights, g.p.x, *g.p.state))]

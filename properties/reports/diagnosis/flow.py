@@ -300,7 +300,8 @@ def joined(flow, edges, j):
 
 def turned(arrays, name):
     """(words, values): a matrix, or the square part of it that belongs to h, without its transpose."""
-    short, long = sorted(arrays[0].shape) if arrays[0].ndim == 2 else (0, 0)
+    alike = arrays[0].ndim == 2 and len({a.shape for a in arrays}) == 1
+    short, long = sorted(arrays[0].shape) if alike else (0, 0)
     for start in {0, long - short} if short > 1 else ():
         part = slice(start, start + short)
         where, found = (part, slice(None)) if arrays[0].shape[0] == long else (slice(None), part), [a.copy() for a in arrays]
@@ -350,7 +351,11 @@ def derivatives(flow, pairs, name=None):
         "1 where z > 0, else 0": lambda y, z: 1.0 * (z > 0),
         "1 where z > 0, else its output": lambda y, z: np.where(z > 0, 1, y),
     }
-    tried += [(f"is taken as {words}", [f(y, z) for y, z in zip(ys, zs)]) for words, f in formulas.items()]
+    for words, f in formulas.items():
+        slopes = [f(y, z) for y, z in zip(ys, zs)]
+        whole = all(np.allclose(s[r != 0], r[r != 0], 1e-9, 1e-12) for s, r in zip(map(np.asarray, slopes), right))
+        cut = "is not 0 where its argument is cut off" if 0.0 in ends and whole else f"is taken as {words}"
+        tried.append((cut, slopes))
     for other, values in flow.like(ys, text) if alone else ():
         tried.append((f"is taken as 1 - y^2 with {other} as y, not its output", [1 - v * v for v in values]))
         tried.append((f"is taken as y (1 - y) with {other} as y, not its output", [v * (1 - v) for v in values]))
@@ -448,7 +453,7 @@ def solved(flow, claims, truth):
         if abs(factor - 1) > CLOSE and close(right + (factor - 1) * path, seen):
             return [
                 f"the gradient that flows back to {words(node, k)[0]} through {words(node, k)[1]} is scaled by "
-                f"{factor:.8g}: this predicts all gradients to {figure(gap(seen, right + (factor - 1) * path))}"
+                f"{factor:.8g}: this predicts all gradients to within {figure(gap(seen, right + (factor - 1) * path))}"
             ]
     keys = [node.key for node in flow.order]
     for node in flow.order:
@@ -463,7 +468,7 @@ def solved(flow, claims, truth):
         if rank == size and reached >= 2 * size and close(predicted, seen):
             return [
                 f"the gradient of `{shown(node.text)}`{line(node)} is wrong, and what follows from it right: with entries that are "
-                f"{figure(found.min())} to {figure(found.max())} times the right ones, this predicts all gradients to {figure(gap(seen, predicted))}"
+                f"{figure(found.min())} to {figure(found.max())} times the right ones, this predicts all gradients to within {figure(gap(seen, predicted))}"
             ]
     return []
 

@@ -16,7 +16,6 @@ from cellcheck.properties.shrinking.shrinking import VISIBLE
 NUMBER = re.compile(r"-?\d+\.\d+(e[-+]\d+)?")
 LOST = 1e-13  # of the largest gradient: what 1 - t^2 has lost where it is saturated, in right cells, too
 SCALES = (None, 0.01, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0)  # of pre-activations
-SINGLE = 1e-2  # how closely differences of a float32 cell agree with its derivatives
 
 
 def gradient_faults(g, tried):
@@ -54,17 +53,23 @@ def gradient_faults(g, tried):
 
 
 def differing(g, claims, truth):
-    """The names of the gradients that are wrong by more than rounding."""
-    floor = LOST * max((np.max(np.abs(truth[name]), initial=0.0) for name in claims), default=0.0)
+    """The names of the gradients that are wrong by more than rounding: 1 - t^2 errs by a unit of 1 where a gate is saturated."""
+    sizes = (np.max(np.abs(a), initial=0.0) for a in (*(truth[name] for name in claims), *g.upstream))
+    floor = LOST * max(sizes, default=0.0) * max(1.0, *(np.max(np.abs(a), initial=0.0) for a in (g.p.x, *g.p.state)))
     return [
         name
         for name, claim in claims.items()
-        if not same(claim, truth[name], SINGLE if g.single else CLOSE) and not np.max(np.abs(claim - truth[name])) <= floor
+        if not same(claim, truth[name], g.tolerance) and not np.max(np.abs(claim - truth[name])) <= floor
     ]
 
 
 def with_large_numbers(Cell):
-    """A sentence about gradients that are wrong with large weights only, as where something is clipped; [] if there are none."""
+    """A sentence about gradients that are wrong with large weights only, as where something is clipped; [] if there are none.
+
+    None of a cell in float32, of which small gradients are lost in rounding.
+    """
+    if grown(Cell, PLAIN).single:
+        return []
     for small, scale in pairwise(SCALES):
         g = grown(Cell, replace(PLAIN, scale=scale))
         claims, truth = g.claims(), g.truth()
@@ -89,7 +94,12 @@ def where_a_size_is_one(Cell):
     found = ((size, wrong(replace(PLAIN, **{size: 1}))) for size in sizes)
     many = several(f"{size} {getattr(PLAIN, size)}" for size in sizes) if sizes else ""
     return next(
-        ([f"gradients are right at {many}, and wrong where {size} is 1 ({several(names)})"] for size, names in found if names), []
+        (
+            [f"gradients are right at {many}, and wrong where {size} is 1 ({several(names)})"]
+            for size, names in found
+            if names and all(wrong(replace(PLAIN, **{size: 1, "seed": PLAIN.seed + k})) for k in (1, 2))
+        ),
+        [],
     )
 
 
@@ -101,7 +111,11 @@ def all_at_once(g, claims, truth, wrong):
     claimed, right = (np.concatenate([np.ravel(side[name]) for name in wrong]) for side in (claims, truth))
     whole = len(wrong) == len(claims)
     if (whole or len(wrong) > 1) and (k := ratio(claimed, right)) is not None:
-        return [f"{'every gradient' if whole else f'each gradient of {several(wrong)}'} is {factor(g, k, claimed)}"]
+        told = factor(g, k, claimed)
+        if told.startswith("clipped to a norm"):
+            whose = "all gradients" if whole else f"the gradients of {several(wrong)}"
+            return [f"{whose} are {told.replace(' a norm', ' a common norm')}"]
+        return [f"{'every gradient' if whole else f'each gradient of {several(wrong)}'} is {told}"]
     return clipped(g, claims, truth, wrong) or matched(everywhere(g, truth), claims, truth, "all gradients")
 
 
@@ -130,7 +144,7 @@ def unit(g):
 def everywhere(g, truth):
     """Mistakes in what all gradients have in common: the upstream, the halves of [dx, dh], what is there without an upstream."""
     x, h = g.names[g.n], g.names[-1]
-    if h != x and g.p.x.ndim == 2:
+    if h != x and g.p.x.ndim == 2 and truth[h].ndim == 2:
         halves = np.split(np.concatenate([truth[x], truth[h]], axis=-1), [g.p.recipe.state], axis=-1)
         cut = {**truth, h: halves[0], x: halves[1]}
         yield Mistake(f"the gradients of {x} and {h} are cut from [d{x}, d{h}] as if it were [d{h}, d{x}]", lambda: cut)
@@ -176,8 +190,8 @@ def upstreams(g):
     yield "the upstream is ignored, 1 is taken for it", tuple(np.ones(u.shape) for u in full)
     for c in (0.1, 0.5, 1.0):
         yield f"the upstream is clipped at {c:g}", tuple(np.clip(u, -c, c) for u in full)
-    if full[-1].ndim == 3:
-        steps = np.arange(len(full[-1]))[:, None, None]
+    if g.cell.spec.sequence and g.outputs[-1] == "ys":
+        steps = np.arange(len(full[-1])).reshape(-1, *[1] * (full[-1].ndim - 1))
         for t, which in ((steps.size - 1, "last"), (0, "first")):
             yield f"of ys only the upstream of the {which} step is used", (*full[:-1], (steps == t) * full[-1])
     for r in range(g.batch if g.by_rows else 0):
@@ -189,7 +203,7 @@ def lasting(g, name, told):
     """What is said of the gradient of one array, [] where that is a coincidence: with other numbers, other things are wrong."""
     seeds = [grown(g.Cell, replace(g.p.recipe, seed=g.p.recipe.seed + k)) for k in range(1, 5 if told else 1)]
     pairs = [(other, other.claims()[name], other.truth()) for other in seeds]
-    found = [pair for pair in pairs if not same(pair[1], pair[2][name], SINGLE if g.single else CLOSE)][:1]
+    found = [pair for pair in pairs if not same(pair[1], pair[2][name], g.tolerance)][:1]
     if not found:
         return [sentence for sentence in told if not sentence.startswith("only ") and " is scaled by " not in sentence]
     if g.cell.spec.sequence and g.p.steps == 1 and any("is scaled by" in sentence for sentence in told):
@@ -243,7 +257,7 @@ def of_one(g, name, claim, truth):
     extra = {f"the gradient of {other}": t for other, t in truth.items() if other != name}
     extra |= {f"the upstream of {other}": u for other, u in zip(g.outputs, g.upstream)}
     for words, a in {**extra, name: dict(zip(g.names, [*g.p.weights, g.p.x, *g.p.state]))[name]}.items():
-        if a.shape == true.shape and np.any(a):
+        if a.shape == true.shape and np.count_nonzero(a) > 2:
             k = float(np.sum((claim - true) * a) / np.sum(a * a))
             yield f"has {k:.6g} times {words} too much", true + k * a
     for axis, length in enumerate(true.shape):
@@ -275,7 +289,7 @@ def by_blocks(g, name, claim, true):
 
 def factor(g, k, claim):
     """What a constant factor means at these sizes."""
-    batch, steps = g.batch, len(g.p.x) if g.p.x.ndim == 3 else 1
+    batch, steps = g.batch, g.p.steps
     meanings = {-1.0: "negated: its sign is wrong", 2.0: "counted twice"}
     meanings |= {1 / batch / steps: "the mean over batch and steps instead of the sum"}
     meanings |= {1 / steps: f"the mean over the {steps} steps instead of the sum"}
@@ -284,9 +298,9 @@ def factor(g, k, claim):
         if abs(k - value) <= 1e-9 * abs(value) and value != 1:
             return f"{words} (factor {figure(k)})"
     norm = float(np.linalg.norm(claim)) / unit(g)
-    if 0 < k < 1 and abs(norm - float(f"{norm:.2g}")) <= 1e-6 * norm:  # some divide by the norm plus 1e-6
-        meant = f"if that is meant, declare choices = {{'clip': {norm:.2g}}}"
-        return f"clipped to a norm of {norm:.2g} (factor {figure(k)}); {meant}"
+    near = float(f"{norm:.2g}")
+    if 0 < k < 1 and abs(norm - near) <= 1e-6 * norm:  # some divide by the norm plus 1e-6
+        return f"clipped to a norm of {near:g}; if that is meant, declare choices = {{'clip': {near:g}}}"
     return f"scaled by {k:.10g}"
 
 

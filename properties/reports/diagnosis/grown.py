@@ -15,6 +15,7 @@ SIZES = {"batch": 3, "features": 4, "state": 5, "steps": 4}  # at (1, 1, 1) tran
 PLAIN = replace(Problem(seed=1, scale=1.0), **SIZES)  # type: ignore[arg-type]
 LONG = replace(PLAIN, batch=1, features=1, state=2)  # for as many steps as a case has
 CLOSE = 1e-8  # derivatives by complex step agree to 1e-12, by differences to 1e-9
+ROUGH, SINGLE = 1e-6, 1e-2  # by differences after many roundings, and in float32
 STEP, LOW_STEP, TINY_STEP = 1e-5, 2.0**-6, 2.0**-100
 
 
@@ -42,6 +43,8 @@ class Grown:
         self.names, self.outputs = self.cell.spec.array_names, self.cell.spec.output_names
         self.kind, self.blocks, self.variant = self.cell.spec.kind, self.cell.spec.weight_blocks, self.cell.spec.variant
         self.single = np.float64 not in self.cell.spec.dtypes or "float32" in self.cell.spec.choices
+        rough = any(issubclass(oracle, Chebyshev) for oracle in handshake(Cell).oracles)
+        self.tolerance = SINGLE if self.single else ROUGH if rough else CLOSE  # of claims and the derivatives that are known
         self.n, self.gist = len(self.cell.weights), bool(self.cell.spec.scalar)
         self.plain = bool(self.cell.spec.plain)
         if self.kind in STATES and len(self.p.state) != len(STATES[self.kind]):  # it hides a state: nothing can be recomputed
@@ -87,19 +90,19 @@ class Grown:
     @property
     def by_rows(self):
         """Whether every output has a row for each row of x."""
-        return all(u.ndim >= 2 for u in self.upstream)
+        return None not in map(self.cell.spec.batch_axis, self.outputs)
 
     @property
     def batch(self):
         """The number of rows."""
-        return self.p.x.shape[-2]
+        return self.p.batch
 
     def of_row(self, r):
         """The upstream of row r alone."""
 
         def keep(k, u):
             mask = np.zeros(u.shape)
-            mask[..., r, :] = 1
+            mask[(slice(None),) * self.cell.spec.batch_axis(self.outputs[k]) + (r,)] = 1
             return mask
 
         return self.masked(keep)

@@ -22,5 +22,6 @@ def matched(mistakes, seen, right, what, tolerance=CLOSE):
         told = predicted()
         if all(same(seen[n], told[n], tolerance) for n in seen) and not all(same(right[n], told[n], tolerance) for n in seen):
             to, off = (max(gap(seen[n], other[n]) for n in seen) for other in (told, right))
-            return [f"{sentence}: this predicts {what} to {figure(to)}; the right numbers are {figure(off)} away"]
+            near = f"to within {figure(to)}" if to else "exactly"
+            return [f"{sentence}: this predicts {what} {near}; the right numbers are {figure(off)} away"]
     return []

@@ -26,10 +26,11 @@ def outputs_alias(g):
         found = differentiated(cell, g.upstream)
         off = [n for n in found if not np.array_equal(found[n], fresh[n], equal_nan=True)]
         if off:
-            return [
+            told = (
                 f"{name} as returned is the cell's cache: adding 1 to it moves "
                 f"the gradient of {several(off)}, by {_moved(found, fresh, off)}"
-            ]
+            )
+            return [f"{told}; and the next apply overwrites it" if overwritten(g) else told]
     return overwritten(g)
 
 

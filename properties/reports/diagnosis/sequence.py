@@ -103,10 +103,9 @@ def empty(g):
         return [f"a sequence of 0 steps raises {named(error)}"]
     for name, s in zip(g.outputs, p.state):
         if not np.array_equal(found[name], s):
-            return [
-                "a sequence of 0 steps does not return the state it was given: "
-                f"{name} is off by {figure(np.max(np.abs(found[name] - s)))}"
-            ]
+            single = np.array_equal(found[name], s.astype(np.float32))
+            off = "rounded to float32" if single else f"off by {figure(np.max(np.abs(found[name] - s)))}"
+            return [f"a sequence of 0 steps does not return the state it was given: {name} is {off}"]
     return []
 
 
@@ -144,8 +143,11 @@ def continued(g):
     if not off:
         return []
     kept, away = several(g.names[-len(g.p.state) :]), figure(max(off.values()))
-    said = f"steps depend on more than x and {kept}: continued after its first step, a run ends {away} away"
-    return [f"{said}; if that is meant, declare choices = {{'time': True}}"]
+    said = f"steps depend on more than x and {kept}, or are put together wrongly: continued after its first step, a run ends {away} away"
+    meant = (
+        "only if the number of the step shall matter, declare choices = {'time': True}; then no law tests how steps go together"
+    )
+    return [f"{said}; {meant}"]
 
 
 def ragged(g):

@@ -83,7 +83,7 @@ class Tape:
 
     def __init__(self, g):
         """g: a Grown. Raises Untold where an output is no node."""
-        self.nodes, self.known = [], {}
+        self.nodes, self.known, self.runs = [], {}, True
         cell, x, state = g.p.build(g.Cell)
         given = [self.add(Node(np.array(a, float), name)) for name, a in zip(g.names, (*cell.weights, x, *state))]
         self.leaves = dict(zip(g.names, given))
@@ -97,6 +97,7 @@ class Tape:
         with np.errstate(all="ignore"):
             outputs = rebound(cell, traced[: g.n]).apply(*traced[g.n :])
             self.outputs = {name: self._output(y) for name, y in zip(g.outputs, outputs)}
+        self.runs = False
         places = {}
         for code, place, _ in dict.fromkeys(at for node in self.nodes for at in node.frames):
             places.setdefault(code, set()).add(place)
@@ -166,7 +167,13 @@ class Tape:
         return node
 
     def record(self, name, function, args, kwargs):
-        """The value of function(*args, **kwargs), as a Traced; other results as they are."""
+        """The value of function(*args, **kwargs), as a Traced; other results as they are, and all of them once the tape has ended.
+
+        A guest may keep what it was given, as in a global, and go on computing with it.
+        """
+        if not self.runs:
+            kept = [np.asarray(a) if isinstance(a, np.ndarray) else a for a in _arrays(args)]
+            return function(*_put(args, iter(kept)), **kwargs)
         function = CONTINUED.get(name, function)
         arrays = list(_arrays(args))
         parents = {k: node for k, a in enumerate(arrays) if (node := self.find(a)) is not None}
@@ -215,7 +222,7 @@ class Traced(np.ndarray):
         return self.tape.record("part", lambda a: a[index], (self,), {}) if self.tape else super().__getitem__(index)
 
     def __setitem__(self, index, value):
-        if not self.tape:
+        if not self.tape or not self.tape.runs:
             super().__setitem__(index, value)
             return
 

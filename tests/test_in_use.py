@@ -1,0 +1,149 @@
+"""What users met: bugs that passed, alarms that were none, explanations that led astray."""
+
+import numpy as np
+import pytest
+from cellcheck.cells import lift
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.intake.loading import GuestError
+from cellcheck.properties.intake.preflight import cleared
+from cellcheck.properties.oracles.chebyshev import Chebyshev
+from cellcheck.properties.oracles.function import Function
+from cellcheck.properties.reports import Case, overview
+from cellcheck.properties.reports.diagnosis import Attempts, diagnose
+from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
+from cellcheck.properties.reports.diagnosis.tape import Tape, Traced
+from cellcheck.properties.shrinking.shrinking import smallest
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.strategies import Problem
+
+from cellcheck import check
+from tests.cases import broken
+from tests.guests import in_use
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
+USED = "a_used_cell_equals_a_fresh_one"
+
+
+def told(Guest, name):
+    """What is said of a cell under a law that it breaks."""
+    law, Cell = laws()[name], lift(Guest)
+    with np.errstate(all="ignore"):
+        problem = next(p for p in (PLAIN, *Problem(seed=5).family()) if fails(law, Cell, p))
+        small, error = smallest(law.check, Cell, problem)
+        return diagnose(Case("my.py:Cell", name, law.group, law.equation, law.check, Cell, small, error), Attempts())[0]
+
+
+def fails(law, Cell, problem):
+    """Whether the law fails there."""
+    try:
+        law.check(Cell=Cell, problem=problem)
+    except Violation:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "Guest, how",
+    [(in_use.ByArray, "other numbers in the same arrays"), (in_use.ByFirstRow, "other numbers after the first row or step")],
+)
+def test_what_is_kept_for_an_array_or_a_row_is_found(Guest, how):
+    """By that law alone, which says what the cell goes by."""
+    assert broken(cleared("in_use.py:Guest", Guest).Cell, n=12) == {USED}
+    assert told(Guest, USED)[0].startswith(f"a second call with {how} gives another h' than a fresh cell")
+
+
+@pytest.mark.parametrize("Guest", [in_use.Plain, in_use.Shrinking, in_use.Ragged])
+def test_a_right_cell_holds(Guest):
+    """Also one whose state underflows, and so leaves its domain between two halves of a sequence."""
+    Cell = cleared("in_use.py:Guest", Guest).Cell
+    assert Cell.spec().state_names == ("h",)
+    assert broken(Cell, n=25) == set()
+
+
+def test_interpolation_stays_where_the_function_is_as_at_its_point():
+    """1 / (1 + x) with a tiny weight: a radius that goes by weights alone would pass its pole."""
+
+    class Inverse(in_use.Plain):
+        def apply(self, x, h):
+            """1 / (1 + x), summed, beside a weight that matters little."""
+            return (1 / (1 + x.sum(axis=1, keepdims=True)) + 0 * h + 1e-12 * self.b,)
+
+    cell, x, state = Problem(1, 1, 1).build(Inverse)
+    for w in cell.weights:
+        w[...] = 1e-9
+    arrays = [*cell.weights, np.zeros_like(x), *state]
+    oracle = Chebyshev(Function(cell), (np.ones((1, 1)),))
+    assert oracle.value(arrays, {len(cell.weights): np.ones((1, 1))}) == pytest.approx(-1, rel=1e-9)
+
+
+def test_a_vjp_that_raises_where_apply_does_not_is_refused():
+    """It is no cell for as many features as units alone."""
+    with pytest.raises(GuestError, match="its forward pass takes all sizes, and so must its gradients, or declare sizes"):
+        cleared("in_use.py:FallsFlat", in_use.FallsFlat)
+
+
+def test_a_weight_without_gradient_is_named():
+    """With what to declare; then the cell is verified without it."""
+    with pytest.raises(GuestError, match=r"no gradient of Wy; if there is none, declare no_gradient = \('Wy',\)"):
+        cleared("in_use.py:Cell", in_use.with_readout())
+    found = cleared("in_use.py:Cell", in_use.with_readout(no_gradient=("Wy",)))
+    assert "Wy has no effect on what it returns" in found.notes
+    assert broken(found.Cell, n=8) == set()
+
+
+def test_a_factor_is_told_of_cells_of_any_shape():
+    """Of matrix states, and of numbers in a domain."""
+    assert told(in_use.Eighth, "weight_gradients")[0].startswith("the gradient of G is scaled by 16 (")
+    assert told(lift(in_use.Twice, domains={"b": (-1, 1)}), "weight_gradients")[0].startswith(
+        "the gradient of U is scaled by 3 ("
+    )
+
+
+def test_a_second_call_explains_no_gradient():
+    """A law of gradients calls a fresh cell once; one of purity does not."""
+    assert told(in_use.Twice, "weight_gradients")[0].startswith("the gradient of U is scaled by 3")
+    assert told(in_use.Twice, "vjp_is_repeatable")[0].startswith("gradients accumulate")
+
+
+def test_a_clamp_that_vjp_ignores_is_told():
+    """At the derivative that should be 0 beyond it."""
+    assert "is not 0 where its argument is cut off" in told(in_use.Clamped, "weight_gradients")[0]
+
+
+def test_an_ended_tape_records_no_more():
+    """A guest that keeps what it was given must not slow down all that it computes later."""
+    tape = Tape(grown(lift(in_use.Plain), PLAIN))
+    kept, n = tape.hand(tape.nodes[0]), len(tape.nodes)
+    assert isinstance(kept, Traced)
+    result = np.tanh(kept @ kept.T) + kept[0, 0]
+    kept[0, 0] = 1.0
+    assert type(result) is np.ndarray and len(tape.nodes) == n
+
+
+def test_causes_that_differ_in_measured_numbers_are_one():
+    """The first is shown."""
+
+    def row(law, said):
+        finding = {"sentences": [said], "blame": "h'[0]: got 1", "path": None, "page": None, "name": "Cell"}
+        return {"cell": "a.py:Cell", "law": law, "group": "purity", "verdict": "broken", "reason": "", "finding": finding}
+
+    rows = [row("vjp_is_linear", "h' moves by 0.125: random"), row("vjp_is_repeatable", "h' moves by 3e-05: random")]
+    said = list(overview.lines(rows))
+    assert sum("random" in text for text in said) == 1 and "  h' moves by 0.125: random" in said
+
+
+def test_a_gradient_that_is_always_zero_is_in_the_verdict():
+    """A state that the forward pass ignores passes the laws, and is named."""
+
+    class Ignoring(in_use.Plain):
+        def before(self, x, h):
+            """Without h."""
+            return x @ self.W + self.b
+
+        def vjp(self, d):
+            """Gradients."""
+            (W, U, b), x, (h,) = super().vjp(d)
+            return [W, 0 * U, b], x, (0 * h,)
+
+    said = " ".join(str(check(Ignoring, profile="quick", laws=["gradients"])).split())
+    assert "the gradients of U, h are always 0" in said or "the gradient of h is always 0" in said
