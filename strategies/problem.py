@@ -50,6 +50,11 @@ LONGEST = 10**6  # steps: more than any sequence has
 LARGE = 130  # beyond a block of 128 units
 FEATURES = STATES = SIZES * 2 + (33, LARGE)  # a problem of LARGE units takes as long as eight others
 POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
+BITS = np.random.PCG64(0)
+START, STREAM = BITS.state, np.random.Generator(BITS)
+APART = (
+    0x9E3779B97F4A7C15F39CC0605CEDC835  # 2^128 / the golden ratio: numbers of it that differ a little lie far apart in the period
+)
 GIVEN = 3  # of so many problems one has the given weights, if there are any
 NORM = 3  # by so much a recurrent matrix of scale 1 may enlarge a state, in each step
 
@@ -83,9 +88,14 @@ class Problem:
         shown = [(name, value) for name, value, default in values if name in ("batch", "features", "state") or value != default]
         return "Problem(" + ", ".join(f"{name}={getattr(value, '__name__', None) or repr(value)}" for name, value in shown) + ")"
 
-    def _key(self, purpose):
-        """Seed of a stream: the whole recipe, since Hypothesis repeats seeds far more often than recipes."""
-        return [purpose, self._digest]
+    def _stream(self, purpose):
+        """The generator at its place for this purpose and recipe: of the whole recipe, since Hypothesis repeats seeds more often.
+
+        There is one generator for all, since a new one costs as much as a step of a small cell. Draw all that you need at once.
+        """
+        BITS.state = START
+        BITS.advance((purpose << 32 | self._digest) * APART)
+        return STREAM
 
     @cached_property
     def _digest(self):
@@ -101,7 +111,7 @@ class Problem:
             return [self]
         usual = {"batch": BATCHES, "features": FEATURES, "state": STATES, "steps": STEPS}
         lists = [declared(sizes, name) or some for name, some in usual.items()] + [SEEDS, STYLES]
-        rng = np.random.default_rng(self._key(4))
+        rng = self._stream(4)
         drawn = rng.integers([len(one) for one in lists], size=(TOGETHER - 1, len(lists))).tolist()
         chosen = [[one[k] for one, k in zip(lists, ks)] for ks in drawn]
         return [self, *(Problem(*rest, *style) for *rest, style in chosen)]
@@ -124,7 +134,7 @@ class Problem:
     @np.errstate(over="ignore")  # a weight beyond float16 is infinite, and for the laws
     def _build(self, Cell):
         cell = Cell(self.features, self.state)
-        spec, rng = cell.spec, np.random.default_rng(self._key(0))
+        spec, rng = cell.spec, self._stream(0)
         dtype = self.dtype or spec.dtype
         # no product over the steps overflows, and half of the digits of a pre-activation are right
         regime, info = _within(REGIMES[self.regime], dtype), np.finfo(spec.computed_in(dtype))
@@ -149,7 +159,7 @@ class Problem:
 
     def _bordering(self, chunk):
         """The steps; where they are many, those around the border of a chunk of this length, unless that is fewer."""
-        around = {8: chunk - 1, 12: chunk + self.seed % 2, 36: 2 * chunk + 1} if chunk else {}
+        around = {8: chunk - self.seed % 2, 12: chunk + 1, 36: 2 * chunk + 1} if chunk else {}
         return max(self.steps, around.get(self.steps, 0))
 
     def upstreams(self, n, outputs, spec):
@@ -157,7 +167,7 @@ class Problem:
 
         spec: of the cell that returned them: outputs that are not differentiable get zeros.
         """
-        rng = np.random.default_rng(self._key(1))
+        rng = self._stream(1)
         return [self._upstream(rng, outputs, spec) for _ in range(n)]
 
     def directions(self, arrays):
@@ -175,7 +185,7 @@ class Problem:
 
     def lengths(self, steps, batch):
         """One length from 0 to `steps` for each row: none, all, or any."""
-        rng = np.random.default_rng(self._key(3))
+        rng = self._stream(3)
         return np.choose(rng.integers(3, size=batch), [0, steps, rng.integers(steps + 1, size=batch)])
 
     def literal(self, Cell):

@@ -123,7 +123,7 @@ def test_an_example_beyond_x_and_h_breaks_no_law(number, monkeypatch):
 @pytest.mark.parametrize(("number", "old", "new", "arrays"), TWINS, ids=NUMBERS)
 def test_a_broken_twin_is_refused(number, old, new, arrays, tmp_path, monkeypatch):
     """The same lines with one defect in the guest: the arrays at fault are named."""
-    assert arrays <= violated(built(number, old, new, tmp_path, monkeypatch).Cell, PROBLEMS[-1:])
+    assert arrays <= violated(built(number, old, new, tmp_path, monkeypatch).Cell, PROBLEMS[2:])
 
 
 @pytest.mark.parametrize("number", NUMBERS)

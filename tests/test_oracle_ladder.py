@@ -1,5 +1,6 @@
 """Where an oracle cannot answer: what is asked in its place, and what is said where nothing can be."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -197,7 +198,7 @@ def stubborn(dtype, wrong="", cast=np.array):
 def test_low_precision_without_a_copy_is_judged_by_its_own_differences(dtype):
     """A factor, a sign and a transpose are seen; what is right is certified to a hundredth, and accused of nothing."""
     found = {}
-    for wrong, seeds in {"": 12, "factor": 4, "sign": 4, "transpose": 4}.items():
+    for wrong, seeds in {"": 12, "factor": 12, "sign": 4, "transpose": 4}.items():
         Cell = lift(stubborn(dtype, wrong))
         assert handshake(Cell).oracles[0].__name__ == "Differences"
         problems = [
@@ -270,9 +271,9 @@ class Relu(RNN):
 def test_a_kink_is_no_fault():
     """At z = 0 either slope will do; elsewhere the one that is wrong is violated."""
     assert ("inconclusive", "a kink, and so no derivative") in verdicts(Relu, Problem(2, 3, 4, regime="zeros"))
-    assert {verdict for verdict, _ in verdicts(Relu)} == {"certified"}
+    assert {verdict for verdict, _ in verdicts(Relu, replace(PROBLEM, seed=1))} == {"certified"}
     wrong = tampered(Relu, lambda cell, weights: [weights[0], weights[1] / 2])
-    assert {b.name for b in gradients(wrong, PROBLEM, "weights") if b.verdict == "violated"} == {"b"}
+    assert {b.name for b in gradients(wrong, replace(PROBLEM, seed=1), "weights") if b.verdict == "violated"} == {"b"}
 
 
 def opposite(cell, weights):
@@ -370,7 +371,7 @@ def test_a_gate_is_probed_where_it_can_be_isolated(Guest, gates):
 
 def test_a_saturated_step_errs_by_what_the_steps_around_it_make_of_it():
     """1 - t^2 is wrong by an ulp of 1, which five steps at a scale of 30 enlarge: no violation."""
-    problem = Problem(4, 3, 5, steps=6, seed=1002125693, scale=30.0, regime="one-hot", upstream="first")
+    problem = Problem(4, 3, 5, steps=6, seed=2466, scale=30.0, regime="one-hot", upstream="first")
     [block] = gradients(UNROLLED[0], problem, "state")
     assert block.verdict == "inconclusive" and 1e-11 < block.error < block.bound
 

@@ -89,7 +89,7 @@ def test_a_failure_of_rare_numbers_reaches_one_unit():
     for start in (stuck, problem) if fails(law, Cell, stuck) else (problem,):
         literal, _ = smallest(law, Cell, start)
         assert (literal.x.shape, literal.recipe.state) == ((1, 1), 1)
-        assert 709.78 < np.prod(abs(numbers(literal))) <= 720
+        assert 709.78 < np.prod(abs(numbers(literal))) <= 800  # 20 times 40 is as simple as 10 times 71
 
 
 def fails(law, Cell, problem):

@@ -1,5 +1,6 @@
 """Which classic mistake a cell makes: tried against the numbers of a grown case; silent where none fits."""
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from cellcheck.properties.verdicts.run import outcome
 from cellcheck.properties.verdicts.tally import Tally
 from cellcheck.strategies import Literal
 
+UNBOUNDED = re.compile(r"finite|overflow|\b(nan|inf)\b")
 AGAIN = ("purity", "sequences", "errors")  # groups with laws that call one cell several times
 
 
@@ -62,6 +64,8 @@ def diagnose(case, tried):
     def look(problem):
         found = examined(case.Cell, problem, of_gradients(case), case.group not in AGAIN)
         tried.faults += [fault for fault in found.faults if fault not in tried.faults]
+        if case.name == "gradients_are_finite":  # a gradient that is wrong, but a number, is no cause
+            return [sentence for sentence in found.sentences if UNBOUNDED.search(sentence)]
         alone = problem.steps == 1 and grown(case.Cell, PLAIN).cell.spec.sequence  # a step may be both the first and the last
         return [f"with a single step, {sentence}" for sentence in found.sentences] if alone else found.sentences
 
