@@ -99,6 +99,20 @@ def test_a_factor_is_told_of_cells_of_any_shape():
     )
 
 
+@pytest.mark.parametrize(
+    "Guest, said",
+    [
+        (in_use.Leaking, "an upstream of ys beyond the end of a row, where ys is 0, moves the gradient of W, U, b, x and h"),
+        (in_use.Summing, "with lengths [2, 0, 4] the gradient of b is not the sum of those of each row alone"),
+    ],
+)
+def test_what_padding_adds_to_a_gradient_is_found(Guest, said):
+    """By the law that compares with rows alone: where ys is 0 by the mask, so is its derivative."""
+    ragged = "each_ragged_row_equals_its_solo_run"
+    assert ragged in broken(cleared("in_use.py:Guest", Guest).Cell, n=12) <= {ragged, "padding_is_of_no_consequence"}
+    assert told(Guest, ragged)[0].startswith(said)
+
+
 def test_a_second_call_explains_no_gradient():
     """A law of gradients calls a fresh cell once; one of purity does not."""
     assert told(in_use.Twice, "weight_gradients")[0].startswith("the gradient of U is scaled by 3")

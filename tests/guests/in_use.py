@@ -185,6 +185,25 @@ class Ragged(Plain):
         return weights, dx, (dh.copy(),)
 
 
+class Leaking(Ragged):
+    """Upstreams of padding reach its state."""
+
+    def vjp(self, dh, dys):
+        """Gradients, of upstreams that have moved to the last step of each row."""
+        on = np.array([step[3] for step in self.steps]).reshape(len(dys), len(dh), 1)
+        return super().vjp(dh + np.where(on, 0, dys).sum(axis=0), dys)
+
+
+class Summing(Ragged):
+    """The gradient of its bias sums what padding hands back, too."""
+
+    def vjp(self, dh, dys):
+        """Gradients."""
+        weights, dx, state = super().vjp(dh, dys)
+        off = sum(((~on) * (1 - y * y)).sum(axis=0) for _, _, y, on in self.steps)
+        return [*weights[:2], weights[2] + off], dx, state
+
+
 def forward(p, x, h):
     """A step with a readout that nobody asked for."""
     new = np.tanh(x @ p["W"] + h @ p["U"])
