@@ -287,7 +287,7 @@ def test_an_update_beside_large_weights_is_its_gradient_to_the_last_bit(how, dty
 
 def test_an_update_scales_exactly():
     """The law of exact scaling holds for a fused update whose gradients are 1e-15 of its weights."""
-    law = test_linearity.test_vjp_scales_exactly.hypothesis.inner_test
+    law = test_linearity.test_vjp_scales.hypothesis.inner_test
     Cell = cleared("guest.py:Fused", adapt(matrices, ("x h W b -> h cache", forward), **FUSED["a rate that can be chosen"])).Cell
     law(Cell=Cell, problem=Problem(3, 4, 4, steps=3, seed=5189, scale=30.0, regime="small inputs", upstream="second"))
 

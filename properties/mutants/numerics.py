@@ -55,7 +55,7 @@ MUTANTS = [
         "da = np.concatenate([dr, du, dn], axis=1) + 1e-20",
         "1e-20 is added to every gradient",
         "tensorflow#21929",
-        "vjp_scales_exactly",
+        "vjp_scales",
     ),
     lstm(
         "SigmoidOverflowsToNaN",
@@ -198,7 +198,7 @@ MUTANTS = [
         "dz = dh * d_tanh(z)\n        dz = np.where(np.abs(dz) < 1e-18, 0, dz)",
         "gradients below 1e-18 are zero",
         "pytorch#2211",
-        "vjp_scales_exactly",
+        "vjp_scales",
     ),
     Mutant(
         "OutputOffByAConstant",
