@@ -10,7 +10,7 @@ from cellcheck.properties.verdicts.blocks import Block, identical, same
 from cellcheck.properties.verdicts.run import PARTS, claimed, differentiated, outcome
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
-from cellcheck.strategies.problem import with_weights
+from cellcheck.strategies.problem import another, with_weights
 from hypothesis import given
 
 
@@ -67,14 +67,14 @@ def test_the_last_apply_counts(Cell, problem):
     """apply(x', s'); apply(x, s); vjp(u) = apply(x, s); vjp(u), where a' = 1/4 - 3/4 a."""
     problem = problem.literal(Cell)
     fresh, cell = outcome(problem.build(Cell)[0], problem), problem.build(Cell)[0]
-    other = _other(problem)
+    other = problem.other()
     cell.apply(other.x, *other.state)
     require(alike(Cell, problem, outcome(cell, problem), fresh))
 
 
 @given(problem=problems())
 def test_a_used_cell_equals_a_fresh_one(Cell, problem):
-    """apply and vjp of (x, s), after those of other rows, steps, lengths and numbers, also in the same arrays, = those on a fresh cell; then at (x, s') as it has returned s' itself."""
+    """apply and vjp of (x, s) on a used cell = those on a fresh one. Used: with other sizes, lengths, and numbers in the same arrays. Then at (x, s'), with s' as it was returned."""
     problem = problem.literal(Cell)
     fresh, cell = outcome(problem.build(Cell)[0], problem), problem.build(Cell)[0]
     for other in _others(cell, problem):
@@ -104,7 +104,7 @@ def test_changed_weights_count(Cell, problem):
 def test_two_cells_are_independent(Cell, problem):
     """a.apply(x, s); b.apply(x', s'); a.vjp(u); b.vjp(u) are those of a alone and of b alone, which has other weights W'."""
     one = problem.literal(Cell)
-    two = _reweighted(_other(one))
+    two = _reweighted(one.other())
     alone = [outcome(p.build(Cell)[0], p) for p in (one, two)]
     cells = [p.build(Cell)[0] for p in (one, two)]
     outputs = [dict(zip(c.spec.output_names, map(np.array, c.apply(p.x, *p.state)))) for c, p in zip(cells, (one, two))]
@@ -120,7 +120,7 @@ def test_outputs_are_the_callers(Cell, problem):
     cell, x, state = problem.build(Cell)
     outputs = cell.apply(x, *state)
     before, expected = [np.array(y) for y in outputs], differentiated(cell, problem.given[0])
-    other = _other(problem)
+    other = problem.other()
     cell.apply(other.x, *other.state)
     kept = list(map(identical, cell.spec.output_names, outputs, before))
     for y in cell.apply(x, *state):
@@ -178,23 +178,13 @@ def _random_states():
     return {"numpy.random": np.hstack(np.random.get_state()[1:3]), "random": np.array(random.getstate()[1])}
 
 
-def _other(p):
-    """The problem at other inputs and states of the same shapes, or what is in their domains in the place of these."""
-    return replace(p, x=_another(p.x), state=tuple(map(_another, p.state))).folded()
-
-
 def _reweighted(p):
     """The problem at other weights."""
-    return replace(p, weights=list(map(_another, p.weights))).folded()
-
-
-def _another(a):
-    """Other numbers: 1/4 - 3/4 a. Not -a: what is even or odd in a, such as a norm or a derivative of tanh, would be the same."""
-    return (a.dtype.type(0.25) - a.dtype.type(0.75) * a).astype(a.dtype)
+    return replace(p, weights=list(map(another, p.weights))).folded()
 
 
 def _others(cell, p):
-    """Problems that this instance may have seen before: of one row and of more, of one step and of more."""
+    """Problems of other sizes that this instance may have seen before: one row and more, one step and more, or those declared."""
     found, spec = [], cell.spec
     if spec.batch is None:
         found += [p.rows([k % p.batch for k in range(n)]) for n in spec.sizes.get("batch", (1, 2 * p.batch)) if p.batch and n]
@@ -204,10 +194,8 @@ def _others(cell, p):
 
 
 def _arrays_of_others(p):
-    """Arrays to be given in the place of x and the states, by id: the same first row or step of x, else other numbers."""
-    x = _another(p.x)
-    x[: len(x) > 1] = p.x[: len(x) > 1]
-    other = replace(p, x=x, state=tuple(map(_another, p.state))).folded()
+    """Arrays to be given in the place of x and the states, by id: with other numbers, but for the first of several rows or steps of x."""
+    other = p.other(kept=len(p.x) > 1)
     return {id(a): np.array(b) for a, b in zip((p.x, *p.state), (other.x, *other.state))}
 
 

@@ -24,7 +24,8 @@ def test_a_sequence_is_its_steps(Cell, problem):
         start |= {f"{s.name}'": a for s, a in zip(p.spec.states, p.states)}
         runs = [start | {y.name: np.zeros((0, p.batch, *y.shape)) for y in p.spec.outputs if y.name == "ys"}]
         for t in range(p.steps):
-            found = _run(cell, p.span(slice(t, t + 1)), _between(p, runs[-1]))
+            before = _finals(p, runs[-1])
+            found = _from(p, before, _run(cell, p.span(slice(t, t + 1)), before))
             if "ys" in found and not p.spec.own_output:
                 found["ys"] = _finals(p, found)[-1][None]
             runs.append(found)
@@ -41,7 +42,8 @@ def test_a_sequence_may_be_split(Cell, problem):
     def split(p):
         cell, k = p.build(Cell)[0], p.cut()
         early = _run(cell, p.span(slice(k)), p.states)
-        return _one_after_another([early, _run(cell, p.span(slice(k, None)), _between(p, early))])
+        between = _finals(p, early)
+        return _one_after_another([early, _from(p, between, _run(cell, p.span(slice(k, None)), between))])
 
     require(agree(Cell, problem, lambda p: apply(Cell, p), split, bound.size_of_outputs))
 
@@ -53,13 +55,15 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
 
     def split(p):
         first, second, k, n = p.build(Cell)[0], p.build(Cell)[0], p.cut(), len(p.further)
-        _run(second, p.span(slice(k, None)), _between(p, _run(first, p.span(slice(k)), p.states)))
+        between = _finals(p, _run(first, p.span(slice(k)), p.states))
+        _run(second, p.span(slice(k, None)), between)
         late = second.vjp(*p.span(slice(k, None)).given[0])
         early = first.vjp(*_upstreams(p.span(slice(k)), late[2][n:]))
         whole = [(a, lambda a, b: a + b, b) for a, b in zip(early[0], late[0])]
         whole += [(a, lambda a, b: np.concatenate([a, b]), b) for a, b in zip((early[1], *early[2][:n]), (late[1], *late[2][:n]))]
         whole += [(a, lambda a, b: a, None) for a in early[2][n:]]
-        return {name: join(a, b) for name, (a, join, b), part in zip(p.spec.array_names, whole, p.spec.offers) if part}
+        found = {name: join(a, b) for name, (a, join, b), part in zip(p.spec.array_names, whole, p.spec.offers) if part}
+        return _from(p, between, found)
 
     require(agree(Cell, problem, lambda p: vjp(Cell, p), split, bound.size))
 
@@ -152,10 +156,14 @@ def _unasked(p):
 
 
 def _asked(Cell, p):
-    """The problem. Upstreams of padding stay where ys is 0, and so has no derivative but 0; for other cells they are left out."""
-    found = p.build(Cell)[0].apply(p.x.copy(), *map(np.copy, p.state), lengths=_lengths(p))
-    ys = dict(zip(p.spec.output_names, found)).get("ys", np.zeros((p.steps, p.batch, 0)))
-    return p if np.array_equal(ys, _alive(p, np.asarray(ys))) else _unasked(p)
+    """The problem; without upstreams of padding, unless ys is masked there: 0 at these numbers and at others, and so its derivative."""
+
+    def masked(q):
+        found = p.build(Cell)[0].apply(q.x.copy(), *map(np.copy, q.state), lengths=_lengths(p))
+        ys = np.asarray(dict(zip(p.spec.output_names, found)).get("ys", np.zeros((p.steps, p.batch, 0))))
+        return np.array_equal(ys, _alive(p, ys))
+
+    return p if masked(p) and masked(p.other()) else _unasked(p)
 
 
 def _without_padding(p, named):
@@ -190,12 +198,11 @@ def _finals(p, run):
     return [run[f"{name}'"] for name in p.spec.state_names]
 
 
-def _between(p, run):
-    """The final states, from which to go on. Rejects the problem if one has left its domain, as by underflow."""
-    states = _finals(p, run)
-    if not replace(p, state=(*p.further, *states)).inside():
+def _from(p, states, found):
+    """What was found from these states on. Rejects the problem where a state has left its domain, as by underflow, and so that is not finite."""
+    if p.lost(states, found.values()):
         reject()
-    return states
+    return found
 
 
 def _one_after_another(runs):

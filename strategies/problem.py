@@ -89,9 +89,10 @@ class Problem:
         return "Problem(" + ", ".join(f"{name}={getattr(value, '__name__', None) or repr(value)}" for name, value in shown) + ")"
 
     def _stream(self, purpose):
-        """The generator at its place for this purpose and recipe: of the whole recipe, since Hypothesis repeats seeds more often.
+        """The shared generator, set to where the numbers of this purpose and recipe begin; the next call moves it.
 
-        There is one generator for all, since a new one costs as much as a step of a small cell. Draw all that you need at once.
+        A new one costs as much as a step of a small cell. The place is that of the whole recipe, since Hypothesis repeats seeds far
+        more often than recipes.
         """
         BITS.state = START
         BITS.advance((purpose << 32 | self._digest) * APART)
@@ -336,6 +337,12 @@ class Literal:
         moved = replace(self, weights=[*map(move, self.weights)], x=move(self.x), state=tuple(map(move, self.state)), given=given)
         return moved.folded()
 
+    def other(self, kept=0):
+        """This problem at other inputs and states, in their domains. kept: so many of the first rows or steps of x stay as they are."""
+        x = another(self.x)
+        x[:kept] = self.x[:kept]
+        return replace(self, x=x, state=tuple(map(another, self.state))).folded()
+
     def folded(self):
         """This problem with every number in its domain."""
         if not self.spec.bounded:
@@ -343,10 +350,21 @@ class Literal:
         n, arrays = len(self.weights), self.spec.folded([*self.weights, self.x, *self.state])
         return replace(self, weights=arrays[:n], x=arrays[n], state=tuple(arrays[n + 1 :]))
 
+    def lost(self, states, found):
+        """Whether what was found from these states on is not finite because one of them, though finite, has left its domain."""
+        if not self.spec.bounded or all(np.isfinite(a).all() for a in found) or not all(np.isfinite(s).all() for s in states):
+            return False
+        return not replace(self, state=(*self.further, *states)).inside()
+
     def inside(self):
         """Whether every number is in its domain."""
         arrays = (*self.weights, self.x, *self.state)
         return not self.spec.bounded or all(a.domain is None or a.domain.holds(v) for a, v in zip(self.spec.arrays, arrays))
+
+
+def another(a):
+    """Other numbers: 1/4 - 3/4 a. Not -a: what is even or odd in a, such as a norm or a derivative of tanh, would be the same."""
+    return (a.dtype.type(0.25) - a.dtype.type(0.75) * a).astype(a.dtype)
 
 
 @cache

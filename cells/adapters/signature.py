@@ -114,19 +114,20 @@ def set_attribute(subject, path, value):
 
 
 def entries(container, names, detached=()):
-    """One array for each name, out of a list in their order, a dict (keys with or without a leading d), or (holder, ".d*").
+    """One array for each name, out of a list in their order, a dict (keys with or without a leading d), or (holder, pattern).
 
-    detached: names that may be missing in a dict, and are None then. Raises ValueError for others that are.
+    pattern: "d*" for the keys of a dict, ".d*" for attributes. detached: names that may be missing in a dict, and are None then.
+    Raises ValueError for others that are missing there.
     """
-    pattern = "d*"
+    forms = ["d*", "*"]
     if isinstance(container, tuple) and len(container) == 2 and isinstance(container[1], str):
-        container, pattern = container
-        if pattern.startswith("."):
-            return [attribute(container, pattern.replace("*", name)) for name in names]
+        container, forms = container[0], [container[1]]
+        if forms[0].startswith("."):
+            return [attribute(container, forms[0].replace("*", name)) for name in names]
     elif not isinstance(container, dict):
         return list(container)
     found = {name: holder[key] for name, holder, key in leaves(container)}
-    keys = [next((key for key in (pattern.replace("*", name), name) if key in found), None) for name in names]
+    keys = [next((key for form in forms if (key := form.replace("*", name)) in found), None) for name in names]
     if lost := tuple(name for name, key in zip(names, keys) if key is None and name not in detached):
         given = ", ".join(map(str, found)) or "nothing"
         raise ValueError(

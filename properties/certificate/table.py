@@ -59,7 +59,9 @@ def sentence(results):
     )
     free = "; the equations were not verified" if whole == "held" and all(map(_free, of_cell.values())) else ""
     if whole == "held" and len(names) == 1 and (idle := _idle(results)):
-        free += f"; the gradient{'s' * (len(idle) > 1)} of {', '.join(idle)} {'are' if len(idle) > 1 else 'is'} always 0"
+        free += (
+            f"; the gradient{'s' * (len(idle) > 1)} of {', '.join(idle)} {'were' if len(idle) > 1 else 'was'} 0 in every example"
+        )
     return f"{said}; {rest}{free}" if rest else said + free
 
 
@@ -67,7 +69,7 @@ def _idle(results):
     """The derivatives that were 0 in every example of every law."""
     seen = {}
     for r in results:
-        for name, found in r["power"].items():
+        for name, found in r.get("power", {}).items():
             some = seen.setdefault(name, Counter())
             some.update({verdict: found.get(verdict, 0) for verdict in ("certified", "inconclusive", "trivial")})
     return [name for name, found in seen.items() if found["trivial"] and not found["certified"] and not found["inconclusive"]]

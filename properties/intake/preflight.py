@@ -122,7 +122,9 @@ def _sizes(Guest, notes):
                 refusals.append(other)
         sizes = _described(set(takes))
         if takes and all(re.match("vjp|backward", str(other)) for other in refusals):
-            raise Raised(f"{refusal}; its forward pass takes all sizes, and so must its gradients, or declare sizes") from None
+            raise Raised(
+                f"{refusal}; its forward pass takes all sizes that were tried; if its gradients need others, declare sizes"
+            ) from None
         if not takes and len(fixed := _shapes(Guest)) == 1:
             told = f"its weights are {', '.join(map(str, *fixed))} whatever the sizes; declare them"
             raise Raised(f"{refusal}; {told}, as sizes = {{'features': (4,), 'state': (8,)}}") from None

@@ -110,7 +110,8 @@ class Chebyshev:
 
         One step moves z by at most r (|v| |inputs| + |v| |W|), and later steps by what the outputs move, times |W|; gates and
         states multiply that by at most their own size. How far outputs move is tried, at radii that shrink until they do. Nor does
-        any output move by more than half of 1 + its size, if it goes on as it begins: x may act past the weights, as in 1 / (1 + x).
+        any output move by more than half of 1 + the largest one, if it goes on as it begins: x may act past the weights, as in
+        1 / (1 + x).
         """
         n = len(self.function.cell.weights)
         wide = max((np.abs(w).sum(axis=k).max(initial=0.0) for w in arrays[:n] for k in range(w.ndim)), default=0.0)

@@ -57,9 +57,9 @@ def handed_over(p, own, then):
     rest = p.span(slice(k, None))
     states = tuple(np.asarray(before[f"{s.name}'"], p.x.dtype) for s in p.spec.states)
     rest = replace(rest, state=(*rest.further, *states))
-    if not rest.inside():  # the first has left the domain, as by underflow
-        reject()
     after = (then or outputs)(rest)
+    if rest.lost(states, after.values()):
+        reject()
     return {name: np.concatenate([before[name], y]) if name == "ys" else y for name, y in after.items()}
 
 

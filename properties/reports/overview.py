@@ -10,7 +10,9 @@ from cellcheck.properties.writing.files import whole
 from cellcheck.properties.writing.text import WIDTH, folded, line, prose
 
 FINITE = {"outputs_are_finite": 0, "gradients_are_finite": 1}
-MEASURED = re.compile(r"-?\d+\.\d+(e[-+]\d+)?|\d+e[-+]\d+|\([\d, ]+\)(, )?")  # numbers of one case, and shapes
+MEASURED = re.compile(
+    r"\b(by|within|are|ends|right to) -?(\d[\d.e+-]*|nan|inf)|\([\d, ]+\)(, )?"
+)  # numbers of one case, and shapes
 LOST = re.compile(r"\b(got|expected) -?(nan|inf)\b")
 
 

@@ -185,6 +185,39 @@ class Ragged(Plain):
         return weights, dx, (dh.copy(),)
 
 
+class Repeating(Ragged):
+    """Where a row has ended, ys repeats its last state."""
+
+    def apply(self, x, h, lengths=None):
+        """The final state and all of them."""
+        super().apply(x, h, lengths)
+        ys = [np.where(on, new, before) for (_, before, new, on) in self.steps]
+        return (ys[-1] if ys else h).copy(), np.array(ys).reshape(len(x), *h.shape)
+
+    def vjp(self, dh, dys):
+        """Gradients: what has ended hands its upstream back to the last step."""
+        weights, dx = [np.zeros_like(w) for w in self.weights], np.zeros((len(dys), len(dh), len(self.W)), dh.dtype)
+        for t in reversed(range(len(dys))):
+            x, h, y, on = self.steps[t]
+            dh = dh + dys[t]
+            dz = np.where(on, dh, 0) * (1 - y * y)
+            weights = [a + b for a, b in zip(weights, (x.T @ dz, h.T @ dz, dz.sum(0)))]
+            dx[t] = dz @ self.W.T
+            dh = np.where(on, dz @ self.U.T, dh)
+        return weights, dx, (dh.copy(),)
+
+
+class Astray(Ragged):
+    """Its states lie within +-1.5, it says; after a single step the last one is no number, or far outside."""
+
+    domains, off = {"h": (-1.5, 1.5)}, np.nan
+
+    def apply(self, x, h):
+        """The final state and all of them."""
+        final, ys = super().apply(x, h)
+        return (final + self.off if len(x) == 1 else final), ys
+
+
 class Leaking(Ragged):
     """Upstreams of padding reach its state."""
 

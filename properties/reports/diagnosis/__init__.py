@@ -8,7 +8,19 @@ from typing import NamedTuple
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.properties.intake.raised import internal
-from cellcheck.properties.reports.diagnosis.conduct import again, conduct_faults, crashes, first, impure, narrow, repeated, single
+from cellcheck.properties.reports.diagnosis.conduct import (
+    again,
+    cached,
+    conduct_faults,
+    crashes,
+    first,
+    impure,
+    narrow,
+    refilled,
+    repeated,
+    shared,
+    single,
+)
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, where_a_size_is_one, with_large_numbers
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, grown
@@ -104,6 +116,7 @@ def diagnose(case, tried):
             )
         if not told and not isinstance(case.error, Violation):
             told = tried(lambda: crashes(grown(case.Cell, PLAIN)) or narrow(grown(case.Cell, PLAIN)))
+        case.sentences = list(told)  # for panels may take too long
         shown = tried(lambda: panels(case, grown(case.Cell, PLAIN), grown(case.Cell, own)))
     return list(told), list(shown)
 
@@ -210,7 +223,7 @@ def _examined(g, tried, problem, gradients, once):
         told = [apart, *told]
     if numeric and any("not finite" in sentence for sentence in told):
         return [*numeric, *told], True
-    told = told or numeric or (tried(lambda: conduct_faults(g)) if once else ())
+    told = told or numeric or (tried(lambda: first(g, repeated, again, cached, refilled, shared)) if once else ())
     return told, bool(told or apart) or not good
 
 

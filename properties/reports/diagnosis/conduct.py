@@ -13,14 +13,12 @@ def conduct_faults(g, once=False):
 
     once: only what may matter to a law that calls a fresh cell once.
     """
-    later = () if once else (repeated, again)
-    return first(
-        g, outputs, crashes, shapes, changed, *later, alike, *(() if once else (cached, refilled, shared)), averaged, rows
-    )
+    before, after = ((), ()) if once else ((repeated, again), (cached, refilled, shared))
+    return first(g, outputs, crashes, shapes, changed, *before, alike, *after, averaged, rows)
 
 
 def impure(g):
-    """The same of a cell whose arrays have any shapes and domains: what a call changes, or keeps for the next one."""
+    """What a call changes, or keeps for the next one: looked for in a cell whose arrays have any shapes and domains."""
     return first(g, changed, repeated, again, alike, cached, refilled, shared)
 
 
@@ -143,9 +141,9 @@ def _differences(given, before, method):
 def repeated(g):
     """Answers that differ when the same is asked again."""
     cell, x, state = g.p.build(g.Cell)
-    first = [np.array(y) for y in cell.apply(x, *state)]
-    again = [np.array(y) for y in cell.apply(x, *state)]
-    for name, a, b in zip(g.outputs, first, again):
+    once = [np.array(y) for y in cell.apply(x, *state)]
+    twice = [np.array(y) for y in cell.apply(x, *state)]
+    for name, a, b in zip(g.outputs, once, twice):
         if a.shape != b.shape:
             return [
                 f"a second identical apply on the same cell returns {name} of shape "
@@ -246,17 +244,13 @@ def cached(g):
 
 def refilled(g):
     """A cell that goes by the array that it is given, or by a part of its numbers, where others have been written into it."""
-    for said, rows in (
-        ("other numbers in the same arrays", slice(0)),
-        ("other numbers after the first row or step", slice(1)),
-    ):
-        x = -g.p.x
-        x[rows] = g.p.x[rows]
-        other = replace(g.p, x=x, state=tuple(-s for s in g.p.state)).folded()
-        given, fresh, cell = {id(a): np.array(a) for a in (g.p.x, *g.p.state)}, g.ran(), g.p.build(g.Cell)[0]
+    fresh = g.ran()
+    for kept, said in enumerate(("other numbers in the same arrays", "other numbers after the first row or step")):
+        other, cell = g.p.other(kept), g.p.build(g.Cell)[0]
+        given = {id(a): np.array(a) for a in (g.p.x, *g.p.state)}
         for arrays in ((other.x, *other.state), (g.p.x, *g.p.state)):
-            for kept, a in zip(given.values(), arrays):
-                kept[...] = a
+            for array, a in zip(given.values(), arrays):
+                array[...] = a
             used = outcome(cell, g.p, lay=lambda a, given=given: given.get(id(a), a.copy()))
         off = [n for n, y in fresh.items() if np.isfinite(y).all() and (y.shape != used[n].shape or not same(y, used[n]))]
         if off:
@@ -305,7 +299,7 @@ def single(g):
 def rounded(g):
     """Arrays that are rounded to float32 before they are used: 2^-36 of each number makes no difference, 2^-10 a large one."""
 
-    if g.p.recipe != PLAIN:  # saturated units move by leaps
+    if (g.p.recipe.scale, g.p.recipe.regime) != (PLAIN.scale, PLAIN.regime):  # a saturated unit stays, and then leaps
         return []
 
     def outputs(k, factor):

@@ -53,7 +53,10 @@ def gradient_faults(g, tried):
 
 
 def differing(g, claims, truth):
-    """The names of the gradients that are wrong by more than rounding: 1 - t^2 errs by a unit of 1 where a gate is saturated."""
+    """The names of the gradients that are wrong by more than rounding.
+
+    Where a gate is saturated, 1 - t^2 errs by a unit of 1, and so a gradient by a unit of the upstream times x or a state.
+    """
     sizes = (np.max(np.abs(a), initial=0.0) for a in (*(truth[name] for name in claims), *g.upstream))
     floor = LOST * max(sizes, default=0.0) * max(1.0, *(np.max(np.abs(a), initial=0.0) for a in (g.p.x, *g.p.state)))
     return [

@@ -90,7 +90,7 @@ class Grown:
     @property
     def by_rows(self):
         """Whether every output has a row for each row of x."""
-        return None not in map(self.cell.spec.batch_axis, self.outputs)
+        return all(u.ndim >= 2 for u in self.upstream) and None not in map(self.cell.spec.batch_axis, self.outputs)
 
     @property
     def batch(self):

@@ -209,15 +209,15 @@ def ragged_gradients(g):
     claims = outcome(g.p.build(g.Cell)[0], replace(g.p, given=unasked), lengths=lengths)
     rows = [g.claims(p=g.p.rows([r]).span(slice(n))) for r, n in enumerate(lengths)]
     said = f"with lengths {lengths.tolist()} the gradient of"
-    for name in (name for name in g.offered() if name in g.names[g.n + 1 :]):
+    for name in (name for name in claims if name in g.names[g.n + 1 :]):
         if off := [r for r, row in enumerate(rows) if not same(claims[name][r], row[name][0])]:
             worst = figure(max(gap(claims[name][r], rows[r][name][0]) for r in off))
             return [f"{said} {name} of rows {off} is not that of each row alone, by {worst}"]
-    for name in (name for name in g.offered() if name in g.names[: g.n]):
+    for name in (name for name in claims if name in g.names[: g.n]):
         if not same(claims[name], total := sum(row[name] for row in rows)):
             return [f"{said} {name} is not the sum of those of each row alone, by {figure(gap(claims[name], total))}"]
     asked = outcome(g.p.build(g.Cell)[0], g.p, lengths=lengths)
-    moved = [name for name in g.offered() if not same(asked[name], claims[name])]
+    moved = [name for name in claims if name in g.names and not same(asked[name], claims[name])]
     if moved and not np.any(np.where(alive, 0, asked["ys"])):
         worst = figure(max(gap(asked[name], claims[name]) for name in moved))
         return [f"an upstream of ys beyond the end of a row, where ys is 0, moves the gradient of {several(moved)}, by {worst}"]
