@@ -119,7 +119,7 @@ class Chebyshev:
         inputs = 1 + sum(np.abs(a).sum(axis=-1).max(initial=0.0) for a in arrays[n:])
         first = length(direction) * (inputs * any(k < n for k in direction) + wide * any(k >= n for k in direction))
         product, slope, reach = 1 + entry + wide * max(1.0, entry), 0.0, self._reach(arrays, direction)
-        near = min(self.unit**0.5 / length(direction), reach)
+        near = min(self.unit**0.75 / length(direction), reach)
         begun = max((_most(z - y) for y, z in zip(center, self.function(moved(arrays, direction, near)))), default=0.0)
         if begun > 0:
             reach = min(reach, near * (1 + max(map(_most, center))) / (2 * begun))

@@ -69,7 +69,6 @@ def judged(cell, x, state, problem, hand, parts, coarse=0.0):
         return blocks
     if coarse:
         judge.coarse, judge.unit, judge.certifies = coarse, 2.0**-53, certifies(2.0**-53)
-        judge.cell, judge.parts = cell, parts
     blocks = judge.aligned()
     if blocks and not any(b.verdict == "violated" for b in blocks):
         blocks += judge.random()
@@ -96,6 +95,7 @@ def prepared(cell, x, state, problem, hand, parts):
         return None, [block for block in wrong if block]
     values = {k: copied(claims[k][0]) for k in asked}
     judge = Judge(cell.spec, function, hand, arrays, upstream, values, x.dtype)
+    judge.cell, judge.parts, judge.dtype = cell, parts, x.dtype
     judge.regions = regions_of(cell.spec, asked)
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
     for k in asked:
@@ -239,7 +239,7 @@ class Judge:
                 block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, many)
         if block.error > block.bound and self.chained:
             block.bound += bound.FACTOR * self.unit * self._of_steps(direction)
-        if block.error > block.bound and self.coarse:
+        if block.error > block.bound and (self.coarse or self.spec.kind is None):
             block.bound += bound.FACTOR * self._of_roundings(direction)
         if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):
             return replace(block, verdict="inconclusive", bound=np.inf, note=f"{oracle.name}, lost in noise")
@@ -260,24 +260,28 @@ class Judge:
         return float(claimed + self.size * sum(np.abs(v).sum() for *_, v in parts))
 
     def _of_roundings(self, direction):
-        """What roundings of the cell's unit may change of <claim, v>: of every number in each step, and of all that it is given."""
+        """What roundings of the cell's unit may change of <claim, v>: of every number in each step, and of all that it is given.
+
+        Unknown equations may divide by a small difference. The claim then moves with the ulps of what it is made of, and the
+        derivative need not.
+        """
         steps = max(len(self.arrays[len(self.spec.weights)]), 1) if self.spec.sequence else 1
         terms = [(k, index, scale * v) for k, index, v, scale in parts_of(direction)]
         own = sum(np.abs(self.claims[k][index] * v).sum() for k, index, v in terms)
         moves = [abs(sum(_inner(near[k][index] - self.claims[k][index], v) for k, index, v in terms)) for near in self.nearby]
-        return float(steps * self.coarse * own + max(moves))
+        return float(steps * self.coarse * own + max(moves, default=0.0))
 
     @cached_property
     def nearby(self):
         """The claims where every number that the cell is given is moved by its unit, for a few draws of signs."""
-        n, found = len(self.spec.weights), []
-        for draw in range(NEAR):
+        n, found, unit = len(self.spec.weights), [], self.coarse or self.unit
+        for draw in range(NEAR if self.hand.rebinds else 0):
             rng = np.random.default_rng(draw)
-            moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + self.coarse, 1 - self.coarse) for a in self.arrays]
-            moved = [np.asarray(a) for a in (self.spec.folded(moved) if self.spec.bounded else moved)]
+            moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + unit, 1 - unit) for a in self.arrays]
+            moved = [np.asarray(a, self.dtype) for a in (self.spec.folded(moved) if self.spec.bounded else moved)]
             copied = rebound(self.cell, moved[:n])
             copied.apply(*moved[n:])
-            claims = claimed(copied, copied.vjp(*self.upstream), self.parts)
+            claims = claimed(copied, copied.vjp(*(u.astype(self.dtype) for u in self.upstream)), self.parts)
             found.append({k: np.array(claims[k][0], dtype=float) for k in self.claims})
         return found
 
