@@ -43,12 +43,18 @@ SCALES = (5.0, 1.0, 0.3, 30.0, 1e3, 0.03, 1e-3, 1e-8, 1e6)
 STYLES = sorted(product(SCALES, REGIMES, UPSTREAMS), key=lambda s: (s[0] != SCALES[0]) + (s[1] != "plain") + (s[2] != "every"))
 BATCHES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 7) * 5 + (32, 65)  # the large ones are rare: one or two in a hundred
 SIZES = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 9)
-STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 3 + (8, 12, 12, 36)  # one in twenty is longer than eight
+STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 3 + (8, 12, 20, 36)  # one in twenty is longer than eight
 SEEDS = range(2**16)
 TOGETHER = 20  # problems for each example of Hypothesis, whose own work costs as much as one or two of them
 LONGEST = 10**6  # steps: more than any sequence has
 LARGE = 130  # beyond a block of 128 units
 FEATURES = STATES = SIZES * 2 + (33, LARGE)  # a problem of LARGE units takes as long as eight others
+RARE = {
+    "batch": (32, 65),
+    "features": (33, LARGE),
+    "state": (33, LARGE),
+    "steps": (12, 20, 20, 36),
+}  # each shows other borders of blocks
 POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
 BITS = np.random.PCG64(0)
 START, STREAM = BITS.state, np.random.Generator(BITS)
@@ -105,16 +111,20 @@ class Problem:
     def family(self, sizes=MappingProxyType({})):
         """This problem and others, with this one as the seed: TOGETHER in all. sizes: those that a cell declares, by name.
 
-        They are drawn from the lists of `problems`, but declared sizes as often as each other. The simplest problem is alone,
-        since Hypothesis begins every run with it.
+        They are drawn from the lists of `problems`, but declared sizes as often as each other. Of each size, one problem has a RARE
+        one, and the others have none: so no run is without them. The simplest problem is alone, since Hypothesis begins with it.
         """
         if self == Problem(*(one[0] for one in (BATCHES, FEATURES, STATES, STEPS, SEEDS)), *STYLES[0]):
             return [self]
         usual = {"batch": BATCHES, "features": FEATURES, "state": STATES, "steps": STEPS}
-        lists = [declared(sizes, name) or some for name, some in usual.items()] + [SEEDS, STYLES]
+        lists = [declared(sizes, name) or [n for n in some if n not in RARE[name]] for name, some in usual.items()]
+        lists += [SEEDS, STYLES]
         rng = self._stream(4)
         drawn = rng.integers([len(one) for one in lists], size=(TOGETHER - 1, len(lists))).tolist()
         chosen = [[one[k] for one, k in zip(lists, ks)] for ks in drawn]
+        for k, (name, some) in enumerate(RARE.items()):
+            if not declared(sizes, name):
+                chosen[4 * k][k] = some[rng.integers(len(some))]
         return [self, *(Problem(*rest, *style) for *rest, style in chosen)]
 
     def fitted(self, Cell):
@@ -160,7 +170,7 @@ class Problem:
 
     def _bordering(self, chunk):
         """The steps; where they are many, those around the border of a chunk of this length, unless that is fewer."""
-        around = {8: chunk - self.seed % 2, 12: chunk + 1, 36: 2 * chunk + 1} if chunk else {}
+        around = {8: chunk - self.seed % 2, 12: chunk + 1, 20: chunk + 1, 36: 2 * chunk + 1} if chunk else {}
         return max(self.steps, around.get(self.steps, 0))
 
     def upstreams(self, n, outputs, spec):
