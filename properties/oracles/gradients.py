@@ -239,7 +239,7 @@ class Judge:
                 block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, many)
         if block.error > block.bound and self.chained:
             block.bound += bound.FACTOR * self.unit * self._of_steps(direction)
-        if block.error > block.bound and (self.coarse or self.spec.kind is None):
+        if block.error > block.bound and (self.coarse or (self.spec.kind is None and self.spec.deterministic)):
             block.bound += bound.FACTOR * self._of_roundings(direction)
         if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):
             return replace(block, verdict="inconclusive", bound=np.inf, note=f"{oracle.name}, lost in noise")
@@ -273,16 +273,21 @@ class Judge:
 
     @cached_property
     def nearby(self):
-        """The claims where every number that the cell is given is moved by its unit, for a few draws of signs."""
+        """The claims where every number that the cell is given is moved by its unit, for a few draws of signs.
+
+        None of a cell that does not repeat its claims where nothing is moved: what it draws is no rounding.
+        """
         n, found, unit = len(self.spec.weights), [], self.coarse or self.unit
-        for draw in range(NEAR if self.hand.rebinds else 0):
-            rng = np.random.default_rng(draw)
-            moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + unit, 1 - unit) for a in self.arrays]
+        for draw in range(NEAR + 1 if self.hand.rebinds else 0):
+            rng, step = np.random.default_rng(draw), unit * (draw > 0)
+            moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step) for a in self.arrays]
             moved = [np.asarray(a, self.dtype) for a in (self.spec.folded(moved) if self.spec.bounded else moved)]
             copied = rebound(self.cell, moved[:n])
             copied.apply(*moved[n:])
             claims = claimed(copied, copied.vjp(*(u.astype(self.dtype) for u in self.upstream)), self.parts)
             found.append({k: np.array(claims[k][0], dtype=float) for k in self.claims})
+            if not draw and not self.coarse and not all(np.array_equal(found[0][k], g) for k, g in self.claims.items()):
+                return []
         return found
 
     def _of_steps(self, direction):
