@@ -121,6 +121,8 @@ def _number(value, index):
 
 
 def _rounded(factor):
-    """A factor without the noise of the subtraction that found it."""
+    """A factor without the noise of the subtraction that found it; a tiny power of two is what a law scales by, such as 2^-100."""
+    if 0 < abs(factor) < 2.0**-80 and abs(np.frexp(factor)[0]) == 0.5:
+        return factor
     near = round(factor * 1024) / 1024 if np.isfinite(factor) and abs(factor) < 1e6 else factor
     return near if abs(near - factor) <= 1e-6 * max(1.0, abs(factor)) else factor
