@@ -49,18 +49,13 @@ TOGETHER = 20  # problems for each example of Hypothesis, whose own work costs a
 LONGEST = 10**6  # steps: more than any sequence has
 LARGE = 130  # beyond a block of 128 units
 FEATURES = STATES = SIZES * 2 + (33, LARGE)  # a problem of LARGE units takes as long as eight others
-RARE = {
-    "batch": (32, 65),
-    "features": (33, LARGE),
-    "state": (33, LARGE),
-    "steps": (12, 20, 20, 36),
-}  # each shows other borders of blocks
+# Each shows the borders of other blocks.
+RARE = {"batch": (32, 65), "features": (33, LARGE), "state": (33, LARGE), "steps": (12, 20, 20, 36)}
 POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
 BITS = np.random.PCG64(0)
 START, STREAM = BITS.state, np.random.Generator(BITS)
-APART = (
-    0x9E3779B97F4A7C15F39CC0605CEDC835  # 2^128 / the golden ratio: numbers of it that differ a little lie far apart in the period
-)
+# 2^128 / the golden ratio: the places of numbers that differ by little lie far apart in the period.
+APART = 0x9E3779B97F4A7C15F39CC0605CEDC835
 GIVEN = 3  # of so many problems one has the given weights, if there are any
 NORM = 3  # by so much a recurrent matrix of scale 1 may enlarge a state, in each step
 
