@@ -10,13 +10,17 @@ from math import log
 import numpy as np
 from cellcheck.cells.contract import _numbers
 
+# Arrays without axes: arithmetic on small arrays takes half the time that it takes with a Python number.
+HALF, ONE, TWO = np.array(0.5), np.array(1.0), np.array(2.0)
+FLOAT64 = np.dtype(np.float64)
+
 
 def _rounded_once(formula):
     """Compute `formula` in at least float64, and round its result to the dtype that was given."""
 
     @wraps(formula)
     def activation(z):
-        if type(z) is np.ndarray and z.dtype == np.float64:
+        if type(z) is np.ndarray and z.dtype is FLOAT64:
             return formula(z)[()]
         if hasattr(z, "activated"):  # an array type with arithmetic of its own
             return z.activated(formula)
@@ -33,19 +37,21 @@ def _rounded_once(formula):
 
 
 @cache
-def _depth(dtype):
-    """The |z| beyond which 1 + exp(-|z|) rounds to 1 with room to spare: 38.8 in float64."""
-    return np.finfo(dtype).dtype.type((np.finfo(dtype).nmant + 4) * log(2))
+def _depth(dtype, times=1):
+    """The |z| beyond which 1 + exp(-times |z|) rounds to 1 with room to spare: 38.8 in float64."""
+    info = np.finfo(dtype)
+    return np.array((info.nmant + 4) * log(2) / times, info.dtype)
 
 
 @_rounded_once
 def sigmoid(z):
     """1 / (1 + exp(-z)), for real or complex z; exp(z) in the deep left tail, where the two agree to half an ULP."""
-    deep = z.real < -_depth(z.dtype)
+    minus = -z
+    deep = minus.real > _depth(z.dtype)
     if not np.count_nonzero(deep):
-        return 1 / (1 + np.exp(-z))
-    w = np.exp(np.where(deep, z, -z))
-    return np.where(deep, w, 1 / (1 + w))
+        return ONE / (ONE + np.exp(minus))
+    w = np.exp(np.where(deep, z, minus))
+    return np.where(deep, w, ONE / (ONE + w))
 
 
 @_rounded_once
@@ -57,20 +63,22 @@ def tanh(z):
 @_rounded_once
 def d_sigmoid(z):
     """sigmoid'(z) = 1 / (2 + 2 cosh z), for real z; exp(-|z|) in the deep tails. Even bit by bit, at most 1/4."""
-    a, deep = np.abs(z), _depth(z.dtype)
-    if not np.count_nonzero(a > deep):
-        return 0.5 / (1 + np.cosh(a))
-    return np.where(a > deep, np.exp(-a), 0.5 / (1 + np.cosh(np.minimum(a, deep))))
+    a, depth = np.abs(z), _depth(z.dtype)
+    deep = a > depth
+    if not np.count_nonzero(deep):
+        return HALF / (ONE + np.cosh(a))
+    return np.where(deep, np.exp(-a), HALF / (ONE + np.cosh(np.minimum(a, depth))))
 
 
 @_rounded_once
 def d_tanh(z):
     """tanh'(z) = 2 / (1 + cosh 2z), for real z; 4 exp(-2|z|) in the deep tails. Even bit by bit, at most 1."""
-    a, deep = np.abs(z), _depth(z.dtype)
-    if not np.count_nonzero(a > deep / 2):
-        return 2 / (1 + np.cosh(2 * a))
-    t = 2 * np.exp(-np.maximum(a, deep / 2))
-    return np.where(a > deep / 2, t * t, 2 / (1 + np.cosh(2 * np.minimum(a, deep / 2))))
+    a, depth = np.abs(z), _depth(z.dtype, 2)
+    deep = a > depth
+    if not np.count_nonzero(deep):
+        return TWO / (ONE + np.cosh(a + a))
+    t = TWO * np.exp(-np.maximum(a, depth))
+    return np.where(deep, t * t, TWO / (ONE + np.cosh(TWO * np.minimum(a, depth))))
 
 
 @_rounded_once
