@@ -67,6 +67,14 @@ def test_the_invocation_directory_and_the_own_one_are_on_the_path(tmp_path):
     assert load("a/guest.py:CorrectRNN", tmp_path).__name__ == "CorrectRNN"
 
 
+def test_a_package_beside_our_own_folders_is_loaded(monkeypatch, tmp_path):
+    """In a checkout that is installed, nothing else puts its folder on the path."""
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if Path(folder or ".").resolve() != HOME])
+    for name in [name for name in sys.modules if name.split(".")[0] == "bench"]:
+        monkeypatch.delitem(sys.modules, name)
+    assert load(f"{HOME / 'bench' / 'guests.py'}:GRU", tmp_path).__module__ == "bench.guests"
+
+
 def test_two_guests_may_have_neighbours_of_one_name(tmp_path):
     """Each gets its own."""
     source = f"from activations_of_mine import which\n{CELL}"

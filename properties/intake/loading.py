@@ -95,11 +95,13 @@ def _executed(name, file):
 def _importing(folders):
     """Import a guest from these folders, and leave no compiled files there.
 
-    The folders stay at the end of the path, for what a guest imports while it runs.
+    The folders stay at the end of the path, for what a guest imports while it runs. HOME is never before that, since its `cells`
+    are ours.
     """
-    folders = [str(folder) for folder in dict.fromkeys(folders) if folder != HOME]
+    folders = list(map(str, dict.fromkeys(folders)))
     _forget_namesakes(folders)
-    path, sys.path[:0] = sys.path[:], folders
+    path, first = sys.path[:], [folder for folder in folders if folder != str(HOME)]
+    sys.path[:] = [*first, *path, *(folder for folder in folders if folder not in (*first, *path))]
     compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
