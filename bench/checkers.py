@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 from cellcheck.properties.mutants.frameworks import flat, fresh
 from cellcheck.properties.oracles.gradients import Judge, judged, prepared
+from cellcheck.properties.oracles.memory import give_back
 
 PARTS = ("weights", "x", "state")
 EPSILON, LINE = 1e-5, 1e-3
@@ -23,18 +24,23 @@ def everything(subject):
 
 def by_array(subject):
     """Ours, an aligned direction for each array."""
-    judge = asked(subject)
-    wrong = violated(judge.verdict(judge.names[k], {k: judge.signed(k)}) for k in judge.directions)
-    judge.release()
-    return wrong
+    return one_by_one(asked(subject), lambda judge, signed: ((judge.names[k], {k: v}) for k, v in signed.items()))
 
 
 def by_gate(subject):
     """Ours, an aligned direction for each gate of each array."""
-    judge = asked(subject)
+
+    def parts(judge, signed):
+        return ((r.name, {r.k: [(index, signed[r.k][index], 1.0) for index in r.indices]}) for r in judge.regions)
+
+    return one_by_one(asked(subject), parts)
+
+
+def one_by_one(judge, parts):
+    """Whether the claim is wrong along any of the parts(judge, signed), pairs of a name and a direction."""
     signed = {k: judge.signed(k) for k in judge.directions}
-    parts = {r.name: {r.k: [(index, signed[r.k][index], 1.0) for index in r.indices]} for r in judge.regions}
-    wrong = violated(judge.verdict(name, part) for name, part in parts.items())
+    wrong = violated(judge.verdict(name, part) for name, part in parts(judge, signed))
+    give_back(signed.values())
     judge.release()
     return wrong
 

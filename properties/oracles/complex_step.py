@@ -1,7 +1,7 @@
 """The directional derivative by complex step: exact to rounding, at the cost of one complex forward pass."""
 
 import numpy as np
-from cellcheck.properties.oracles.memory import behind
+from cellcheck.properties.oracles.memory import LARGE, give_back, taken
 
 STEPS = (2.0**-100, 2.0**-400, 2.0**-700, 2.0**-1000)  # powers of two scale exactly; the first one suffices, except for
 VISIBLE = 2.0**-60  # gradients that explode over a sequence: if an output changes by more, the next smaller step is used
@@ -36,15 +36,16 @@ class ComplexStep:
     def __init__(self, function, upstream):
         """function: a Function; upstream: one array per output."""
         self.function, self.upstream = function, upstream
+        self._kept: dict[int, tuple] = {}  # of a large array: itself, and a complex one whose real part it is
 
     def value(self, arrays, direction):
         """The derivative at `arrays` along `direction`, a dict from the index of an array to its part of v: see `parts_of`."""
-        for step in STEPS:  # the smallest step would underflow in deep saturation
-            slopes = self._slopes(arrays, direction, step)
-            if not max((np.abs(y).max(initial=0.0) for y in slopes), default=0.0) * step > VISIBLE:
-                break
         with np.errstate(all="ignore"):
-            return sum(float((u * y).sum()) for u, y in zip(self.upstream, slopes))
+            for step in STEPS:  # the smallest step would underflow in deep saturation
+                slopes = self._slopes(arrays, direction, step)
+                if not max([np.abs(y).max(initial=0.0) for y in slopes], default=0.0) * step > VISIBLE:
+                    break
+            return float(sum([np.vdot(u, y) for u, y in zip(self.upstream, slopes)]))
 
     def bend(self, arrays, direction, t):
         """sum|u| |slope to the right - slope to the left|, for the slopes at t for the largest entry to either side."""
@@ -59,9 +60,8 @@ class ComplexStep:
 
     def _slopes(self, arrays, direction, step):
         points = list(arrays)
-        for k, v in direction.items():  # copies: a cell may write into its inputs; a large array already has memory for one
-            kept = behind(arrays[k])
-            points[k] = arrays[k].astype(complex) if kept is None else kept
+        for k, v in direction.items():
+            points[k] = self._complex(k, arrays[k])
             if isinstance(v, list) and sum(part.size for _, part, _ in v) < arrays[k].size:
                 points[k].imag = 0
         for k, index, v, scale in parts_of(direction):
@@ -72,6 +72,21 @@ class ComplexStep:
                 imag[index] = v * factor
         points = [self.number(z) if k in direction else z for k, z in enumerate(points)]
         return [np.asarray(y).imag / step for y in self.function(points)]
+
+    def _complex(self, k, array):
+        """A complex copy of array k, since a cell may write into its inputs; of a large one the same as at the last call."""
+        if array.size < LARGE:
+            return array.astype(complex)
+        of, copy = self._kept.get(k) or (None, taken(array.shape, complex))
+        if of is not array:
+            copy.real = array
+            self._kept[k] = array, copy
+        return copy
+
+    def release(self):
+        """Give back the memory of large arrays."""
+        give_back(copy for _, copy in self._kept.values())
+        self._kept = {}
 
     def error(self):
         """The own error of the oracle at the last value: 0, since nothing is subtracted."""

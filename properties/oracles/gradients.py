@@ -79,7 +79,7 @@ def judged(cell, x, state, problem, hand, parts, coarse=0.0):
 
 def prepared(cell, x, state, problem, hand, parts):
     """(the Judge of these parts, no blocks), or (None, the blocks of the shapes that are wrong)."""
-    arrays, names = [copied(a, complex) for a in (*cell.weights, x, *state)], cell.spec.array_names
+    arrays, names = [copied(a) for a in (*cell.weights, x, *state)], cell.spec.array_names
     function = Function(Widened(cell) if hand.copied is Widened else cell, hand.rebinds)
     if not hand.wide:  # of a cell in low precision: its equations, else differences of its own numbers
         known = shadow(cell, x, state)
@@ -158,6 +158,9 @@ class Judge:
     def release(self):
         """Give back the memory of large arrays; the Judge must not be used afterwards."""
         give_back([*self.arrays, *self.claims.values()])
+        for oracle in self.oracles.values():
+            if isinstance(oracle, ComplexStep):
+                oracle.release()
 
     def random(self):
         """No blocks if the claims agree along the random directions taken together, else the violated blocks array by array."""
