@@ -68,8 +68,8 @@ class Lifted:
 
     def __deepcopy__(self, memo):
         """A copy with a guest of its own."""
-        new = copy.copy(self)
-        new.guest = copy.deepcopy(self.guest, memo)
+        new = Lifted(copy.deepcopy(self.guest, memo), self.spec)
+        new._rows, new._leading = self._rows, self._leading
         return new
 
     @property
@@ -171,7 +171,9 @@ class Lift:
 
     def __call__(self, input_features, state_size):
         """A cell of these sizes, or of the declared sizes that stand for them."""
-        sizes = tuple(fit(self.sizes, {"features": input_features, "state": state_size}).values())
+        sizes = (input_features, state_size)
+        if self.sizes:
+            sizes = tuple(fit(self.sizes, {"features": input_features, "state": state_size}).values())
         guest = _called(self.Guest, *sizes)
         if sizes not in self._specs:
             self._specs[sizes] = describe(guest, *sizes, {"name": self.__name__, "sizes": self.sizes, **self.declared})

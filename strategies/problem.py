@@ -142,22 +142,20 @@ class Problem:
         cell = Cell(self.features, self.state)
         spec, rng = cell.spec, self._stream(0)
         dtype = self.dtype or spec.dtype
-        # no product over the steps overflows, and half of the digits of a pre-activation are right
-        regime, info = _within(REGIMES[self.regime], dtype), np.finfo(spec.computed_in(dtype))
+        regime = _within(REGIMES[self.regime], dtype)
         steps = max(min(self._bordering(spec.chunk), spec.most_steps or LONGEST), spec.fewest_steps)
-        most = info.max ** (0.8 / (max(self.steps, steps * spec.sequence) + 3))
-        scale = min(self.scale, most / NORM if spec.sequence else most, info.eps**-0.5)
+        scale = min(self.scale, _largest(spec.computed_in(dtype), max(self.steps, steps * spec.sequence), spec.sequence))
         if spec.scalar == "loss":  # probabilities below 1e-308 have no digits left
             scale = min(scale, SCALES[0])
-        weights = [self._weight(rng, w.shape, scale).astype(dtype) for w in spec.weights]
+        weights = [self._weight(rng, w.shape, scale).astype(dtype, copy=False) for w in spec.weights]
         if spec.given and self._digest % GIVEN == 0:
             weights = [np.array(w, dtype) for w in spec.given]
         batch = min(self.batch, spec.batch or self.batch)
         leading = ((steps,) if spec.sequence else ()) + (batch,)
-        inputs = [(regime.x * _entries(rng, regime.entries, leading + a.shape)).astype(dtype) for a in spec.inputs]
+        inputs = [_times(regime.x, _entries(rng, regime.entries, leading + a.shape)) for a in spec.inputs]
         state = [_state(rng, regime.entries, (batch, *s.shape)) for s in spec.states]
-        state = [s.astype(dtype) for s in [regime.memory * s for s in state[:-1]] + state[-1:]]
-        arrays = [*weights, *inputs, *state]
+        state = [_times(regime.memory, s) for s in state[:-1]] + state[-1:]
+        arrays = [*weights, *(a.astype(dtype, copy=False) for a in inputs + state)]
         if spec.bounded:
             arrays = spec.folded(arrays)
         n = len(weights)
@@ -192,7 +190,8 @@ class Problem:
     def lengths(self, steps, batch):
         """One length from 0 to `steps` for each row: none, all, or any."""
         rng = self._stream(3)
-        return np.choose(rng.integers(3, size=batch), [0, steps, rng.integers(steps + 1, size=batch)])
+        kind, length = rng.integers(3, size=batch), rng.integers(steps + 1, size=batch)
+        return np.where(kind == 2, length, steps * (kind == 1))
 
     def literal(self, Cell):
         """The same problem holding its arrays, for this cell."""
@@ -209,8 +208,9 @@ class Problem:
 
     def _weight(self, rng, shape, scale):
         """Normal, divided by the root of the fan-in so that pre-activations have the size of `scale` whatever the shape."""
-        fan_in = self.features + self.state if len(shape) > 1 else 1
-        w = scale * rng.standard_normal(shape) / sqrt(fan_in)
+        w = _times(scale, rng.standard_normal(shape))
+        if len(shape) > 1:
+            w = w / sqrt(self.features + self.state)
         if REGIMES[self.regime].entries == "zeros" and len(shape) == 1:
             return np.zeros(shape)
         return np.rint(w) if REGIMES[self.regime].entries == "integers" else w
@@ -222,14 +222,15 @@ class Problem:
         chosen = {"last": differentiable[-1:], "first": differentiable[:1], "second": differentiable[:2][-1:]}.get(
             self.upstream, differentiable
         )
-        arrays = [size * rng.standard_normal(y.shape) * (k in chosen) for k, y in enumerate(outputs)]
+        drawn = [rng.standard_normal(y.shape) for y in outputs]  # also what is not needed: then the others stay the same
+        arrays = [_times(size, a) if k in chosen else np.zeros(a.shape) for k, a in enumerate(drawn)]
         if self.upstream == "one-hot":
             arrays = [np.zeros(y.shape) for y in outputs]
             filled = [arrays[k] for k in differentiable if arrays[k].size]
             if filled:
                 a = filled[rng.integers(len(filled))]
                 a[tuple(rng.integers(n) for n in a.shape)] = size
-        return tuple(a.astype(y.dtype) for a, y in zip(arrays, outputs))
+        return tuple(a.astype(y.dtype, copy=False) for a, y in zip(arrays, outputs))
 
 
 @dataclass(frozen=True)
@@ -373,6 +374,14 @@ def another(a):
 
 
 @cache
+def _largest(dtype, steps, sequence):
+    """The largest scale: no product over the steps overflows, and half of the digits of a pre-activation are right."""
+    info = np.finfo(dtype)
+    most = info.max ** (0.8 / (steps + 3))
+    return min(most / NORM if sequence else most, info.eps**-0.5)
+
+
+@cache
 def _within(regime, dtype):
     """The regime with sizes of which products stay finite: at most 16 in float16."""
     most = float(np.finfo(dtype).max) ** 0.25
@@ -424,6 +433,11 @@ def problems():
         st.integers(0, SEEDS[-1]),
         st.sampled_from(STYLES),
     ).map(lambda drawn: Problem(*drawn[:5], *drawn[5]))
+
+
+def _times(size, a):
+    """size a; as it is where that changes nothing."""
+    return a if size == 1 else size * a
 
 
 def _entries(rng, kind, shape):
