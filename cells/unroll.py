@@ -59,10 +59,11 @@ class Unrolled(Cell):
         """
         x, *state = self._checked_input(x, state)
         steps, batch, _ = x.shape
-        if lengths is None:
-            return self._apply(x, *state, lengths=np.full(batch, steps))
-        lengths = _numbers("lengths", lengths)
-        if lengths.shape != (batch,) or lengths.dtype.kind not in "iu" or ((lengths < 0) | (lengths > steps)).any():
+        whole = np.full(batch, steps)
+        lengths = whole if lengths is None else _numbers("lengths", lengths)
+        if lengths is not whole and (
+            lengths.shape != (batch,) or lengths.dtype.kind not in "iu" or ((lengths < 0) | (lengths > steps)).any()
+        ):
             raise ValueError(
                 f"lengths is {lengths.tolist()}, but {self} wants one integer from 0 to {steps} for each of {batch} rows"
             )

@@ -191,7 +191,7 @@ NAMED = {
     "ys of step 0 changes with x of step 3": broken("UnrolledRNN", ("self.step._apply(x_t, ", "self.step._apply(x_t + x[-1], ")),
     "steps beyond 6 are dropped": broken(
         "UnrolledRNN",
-        ("steps, batch, _ = x.shape\n        if", "x = x[:6]\n        steps, batch, _ = x.shape\n        if"),
+        ("steps, batch, _ = x.shape\n        whole", "x = x[:6]\n        steps, batch, _ = x.shape\n        whole"),
     ),
     "uses 1 - c'^2 where tanh'(c') belongs": broken("LSTM", ("* d_tanh(c_new)", "* (1 - c_new ** 2)")),
     "the derivative of its tanh is 1 - h^2, with the old state h": broken(
