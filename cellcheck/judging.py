@@ -96,7 +96,7 @@ class Trial:
             return "broken", f"{label}: the law {law.name} holds, but was expected to fail: {self.expected}"
         if run.error is None:
             if run.tally.examples and not run.tally.verdicts:
-                return "not verified", "it offers nothing that the law could compare"
+                return "not verified", run.tally.nothing
             if not self.subject.shipped and (nothing := run.uncertified()):
                 return "not verified", nothing
             vacuous = run.vacuous() if self.subject.shipped else None

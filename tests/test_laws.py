@@ -8,6 +8,7 @@ from cellcheck.cells import RNN, Unroll, lift
 from cellcheck.properties import test_gradients, test_purity, test_sequences, test_stability
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import Problem
 from hypothesis import given, settings
 from hypothesis.errors import Unsatisfiable
@@ -175,15 +176,21 @@ def test_a_cell_may_refuse_a_second_vjp():
 class RefusesNaN(RNN):
     """Takes numbers only."""
 
+    error: type[Exception] = ValueError
+
     def _apply(self, x, h):
         if np.isnan(x).any():
-            raise ValueError("x has a NaN")
+            raise self.error("x has a NaN")
         return super()._apply(x, h)
 
 
-def test_a_cell_may_refuse_what_is_no_number():
-    """Then no row can spoil another."""
-    holds(test_stability.test_nan_stays_in_its_row, RefusesNaN, Problem(3, 3, 4))
+@pytest.mark.parametrize("error", [ValueError, AssertionError, RuntimeError, FloatingPointError])
+def test_a_cell_may_refuse_what_is_no_number(error):
+    """Then no row can spoil another, whatever it raises; the law says why it compared nothing."""
+    Cell = type("Refuses", (RefusesNaN,), {"error": error})
+    with counting(Tally()) as tally:
+        holds(test_stability.test_nan_stays_in_its_row, Cell, Problem(3, 3, 4))
+    assert (tally.verdicts, tally.nothing) == ({}, "it refuses NaN")
 
 
 class SumOfTanh:

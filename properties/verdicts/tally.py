@@ -14,7 +14,8 @@ class Tally:
     """What one law did on one cell: examples that ran, verdicts per block, the worst error as a share of its bound.
 
     power: for each block that is a derivative, how closely it agreed in the worst example that certified it; decades: how many
-    examples certified it by the power of ten of their agreement, None where that was perfect; oracles: who was asked about it.
+    examples certified it by the power of ten of their agreement, None where that was perfect; oracles: who was asked about it;
+    nothing: why an example had nothing to compare.
     """
 
     examples: int = 0
@@ -23,6 +24,7 @@ class Tally:
     power: dict[str, float] = field(default_factory=dict)
     decades: dict[str, Counter] = field(default_factory=dict)
     oracles: dict[str, str] = field(default_factory=dict)
+    nothing: str = "it offers nothing that the law could compare"
 
     def add(self, blocks):
         """Count one example. Of blocks that share a name, keep the strongest verdict, then the closest agreement."""
@@ -64,10 +66,11 @@ def counting(tally):
         _current.reset(token)
 
 
-def require(blocks):
-    """Count these blocks, and raise one Violation if any of them is violated."""
+def require(blocks, nothing=""):
+    """Count these blocks, and raise one Violation if any of them is violated. nothing: why there are none."""
     blocks = list(blocks)
     if tally := _current.get(None):
         tally.add(blocks)
+        tally.nothing = nothing or tally.nothing
     if any(b.verdict == "violated" for b in blocks):
         raise Violation(blocks)
