@@ -612,7 +612,8 @@ def _convention(Cell):
     if found.swapped:
         names = ", ".join(reversed(cell.spec.state_names))
         raise Refusal(
-            f"its states are ordered {', '.join(cell.spec.state_names)}, the output first; wanted the output last: {names}"
+            f"its states are ordered {', '.join(cell.spec.state_names)}, the output first; wanted the output last: {names}, in "
+            "state_names and in what apply and vjp take and return, as in a subclass that exchanges them"
         )
     if found.kind == "LSTM" and len(cell.spec.state_names) < 2:
         told = f"computes {found}, from c = 0 in each call: convention not verified, since it does not take c"
