@@ -339,9 +339,14 @@ class Literal:
         def move(a):
             return a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step).astype(a.dtype)
 
-        given = [tuple(map(move, u)) for u in self.given]
-        moved = replace(self, weights=[*map(move, self.weights)], x=move(self.x), state=tuple(map(move, self.state)), given=given)
-        return moved.folded()
+        return self.mapped(move).folded()
+
+    def mapped(self, change):
+        """This problem with change(array) in the place of each array."""
+        given = [tuple(map(change, u)) for u in self.given]
+        return replace(
+            self, weights=[*map(change, self.weights)], x=change(self.x), state=tuple(map(change, self.state)), given=given
+        )
 
     def other(self, kept=0):
         """This problem at other inputs and states, in their domains. kept: so many of the first rows or steps of x stay as they are."""
@@ -415,8 +420,8 @@ def _pool(bits):
 
 
 def with_weights(cell, weights):
-    """The cell with other weights: written in place, or, where the dtype differs, a copy that holds the new arrays."""
-    if all(w.dtype == new.dtype for w, new in zip(cell.weights, weights)):
+    """The cell with other weights: written in place, or, where dtype or class differ, a copy that holds the new arrays."""
+    if all(w.dtype == new.dtype and type(new) is np.ndarray for w, new in zip(cell.weights, weights)):
         for w, new in zip(cell.weights, weights):
             w[...] = new
         return cell

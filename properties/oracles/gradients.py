@@ -13,6 +13,7 @@ from cellcheck.properties.oracles.complex_step import ComplexStep, parts_of
 from cellcheck.properties.oracles.function import Function, rebound
 from cellcheck.properties.oracles.handshake import LADDER, Handshake, handshake
 from cellcheck.properties.oracles.memory import LARGE, copied, give_back, taken
+from cellcheck.properties.oracles.noisy import Noise, noisy
 from cellcheck.properties.oracles.shadow import shadow
 from cellcheck.properties.oracles.wide import Widened
 from cellcheck.properties.verdicts import bound
@@ -278,20 +279,31 @@ class Judge:
     def nearby(self):
         """The claims where every number that the cell is given is moved by its unit, for a few draws of signs.
 
-        None of a cell that does not repeat its claims where nothing is moved: what it draws is no rounding.
+        In half of them, results of operations are rounded at random as well: a softmax may subtract what is nearly equal, and does
+        not move with what it is given. None of a cell that does not repeat its claims where nothing is moved: what it draws is no
+        rounding.
         """
-        n, found, unit = len(self.spec.weights), [], self.coarse or self.unit
-        for draw in range(NEAR + 1 if self.hand.rebinds else 0):
+        found, unit = [], self.coarse or self.unit
+        for draw in range(2 * NEAR + 1 if self.hand.rebinds else 0):
             rng, step = np.random.default_rng(draw), unit * (draw > 0)
             moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step) for a in self.arrays]
             moved = [np.asarray(a, self.dtype) for a in (self.spec.folded(moved) if self.spec.bounded else moved)]
-            copied = rebound(self.cell, moved[:n])
-            copied.apply(*moved[n:])
-            claims = claimed(copied, copied.vjp(*(u.astype(self.dtype) for u in self.upstream)), self.parts)
-            found.append({k: np.array(claims[k][0], dtype=float) for k in self.claims})
+            if draw <= NEAR:
+                found.append(self._claims_at(moved))
+            else:
+                with suppress(Exception):  # a cell that does not take such arrays
+                    found.append(self._claims_at([noisy(a, Noise(rng, unit)) for a in moved]))
             if not draw and not self.coarse and not all(np.array_equal(found[0][k], g) for k, g in self.claims.items()):
                 return []
         return found
+
+    def _claims_at(self, arrays):
+        """The claims of a copy of the cell at these arrays."""
+        n = len(self.spec.weights)
+        copied = rebound(self.cell, arrays[:n])
+        copied.apply(*arrays[n:])
+        claims = claimed(copied, copied.vjp(*(u.astype(self.dtype) for u in self.upstream)), self.parts)
+        return {k: np.array(claims[k][0], dtype=float) for k in self.claims}
 
     def _of_steps(self, direction):
         """F of all steps of a sequence, or matrices behind another.

@@ -1,0 +1,74 @@
+"""What a correct cell of unknown equations loses by its own arithmetic is no violation, and what is wrong by little is one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cellcheck.cells import lift
+from cellcheck.properties import test_gradients, test_linearity, test_sequences
+from cellcheck.properties.oracles import noisy
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.strategies import Problem
+
+from tests.guests.cancelling import CosineMemory, LogScan
+
+HARD = Problem(batch=5, features=1, state=2, seed=1802, scale=30.0, regime="integers")
+
+
+def saturated():
+    """A softmax within 4e-9 of 1, beside a memory of which a row is 0."""
+    p = Problem(1, 1, 1).literal(CosineMemory)
+    weights = [np.array(w, float) for w in ([[0]], [[2]], [-20], [[0]], [[1]])]
+    state = np.array([[[1.0], [1.0], [0.0]]]), np.array([[-1.0]])
+    given = [tuple(np.zeros_like(s) for s in state), (np.zeros_like(state[0]), np.ones((1, 1)))]
+    return replace(p, weights=weights, x=np.array([[-1.0]]), state=state, given=given)
+
+
+def large():
+    """Logarithms of thousands: exp of their sum has 13 right digits."""
+    p = Problem(1, 1, 1, 2).literal(LogScan)
+    weights, x = [np.array([[280.0]]), np.array([[2.0]])], np.array([[[9.4]], [[20.0]]])
+    return replace(p, weights=weights, x=x, state=(np.array([[1.0]]),))
+
+
+ALARMS = [
+    (test_linearity.test_vjp_is_linear, CosineMemory, saturated()),
+    (test_sequences.test_a_sequence_is_its_steps, LogScan, large()),
+    (test_gradients.test_state_gradients, CosineMemory, HARD),
+]
+
+
+def asked(law, Cell, problem):
+    """Run a law on one problem."""
+    with np.errstate(all="ignore"):
+        law.hypothesis.inner_test(lift(Cell), problem)
+
+
+@pytest.mark.parametrize(("law", "Cell", "problem"), ALARMS)
+def test_own_roundings_are_no_violation(law, Cell, problem):
+    """Each result of an operation is rounded at random, and the bound follows."""
+    asked(law, Cell, problem)
+
+
+@pytest.mark.parametrize(("law", "Cell", "problem"), ALARMS)
+def test_without_roundings_they_would_be(law, Cell, problem, monkeypatch):
+    """The change of the inputs alone does not show them."""
+    monkeypatch.setattr(noisy.Noisy, "__array_ufunc__", None)
+    with pytest.raises(Violation):
+        asked(law, Cell, problem)
+
+
+class SlightlyWrong(CosineMemory):
+    """The gradient of r is wrong by a few parts in 1e9, and depends on the sign of the upstream."""
+
+    def vjp(self, dM, dr):
+        """A term of 5e-9 sum |dr| too much."""
+        weights, dx, (dM, own) = super().vjp(dM, dr)
+        return weights, dx, (dM, own + 5e-9 * np.abs(dr).sum())
+
+
+@pytest.mark.parametrize("law", [test_gradients.test_state_gradients, test_linearity.test_vjp_is_linear])
+def test_a_small_fault_is_still_one(law):
+    """Where the arithmetic loses no digits, an error of that size is no rounding."""
+    with pytest.raises(Violation):
+        asked(law, SlightlyWrong, Problem(2, 2, 2, seed=7, scale=0.3))
