@@ -101,7 +101,8 @@ class Problem:
 
     @cached_property
     def _digest(self):
-        return crc32(self._call.encode())
+        """Of all but the dtype: a problem in another precision has the same numbers, rounded."""
+        return crc32(self._call.encode()) if self.dtype is None else replace(self, dtype=None)._digest
 
     def family(self, sizes=MappingProxyType({})):
         """This problem and others, with this one as the seed: TOGETHER in all. sizes: those that a cell declares, by name.

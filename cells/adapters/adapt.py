@@ -213,7 +213,7 @@ class Adapted:
         whole = [Domain.declared(self.plan.declared.get("domains", {}).get(name), self.input_features) for name in self.inputs]
         zeros = [z.astype(int) if d and d.whole else z for z, d in zip(zeros, whole)] + zeros[len(whole) :]
         with np.errstate(all="ignore"):
-            return self.apply(*zeros)[-1].shape[1 + (name == "ys") :]
+            return copy.deepcopy(self).apply(*zeros)[-1].shape[1 + (name == "ys") :]  # this one stays as it was made
 
     def apply(self, x, *state):
         """The new state, the output last; or the guest's scalar. state: further inputs, then the states."""

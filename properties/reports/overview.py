@@ -58,17 +58,18 @@ def told(terminalreporter, results):
 
 
 def lines(results):
-    """For each cell that breaks several laws: how many, of what cause, and each law in one line."""
+    """For each cell that breaks several laws, or a promise: how many, of what cause, and each law in one line."""
     found = findings(results)
     names = [cell.rpartition(":")[2] for cell in found]
     for cell, rows in found.items():
-        if len(rows) < 2:
+        if len(rows) < 2 and rows[0]["verdict"] == "broken":  # its failure says it all
             continue
         name = rows[0]["finding"]["name"]
         broken = sum(r["verdict"] == "broken" for r in rows)
         counts = [_counted(broken, "law"), _counted(len(rows) - broken, "promise")]
         name = cell if names.count(name) > 1 else name
-        yield line(f"{name} breaks {' and '.join(filter(None, counts))}. Most telling first:")
+        first = ". Most telling first:" if len(rows) > 1 else ":"
+        yield line(f"{name} breaks {' and '.join(filter(None, counts))}{first}")
         for cause, members in _causes(rows).items():
             yield f"  {line(cause, 3 * (WIDTH - 6))}" if cause else "  no known mistake matches:"
             shown = members[:6]
@@ -77,7 +78,7 @@ def lines(results):
             if len(members) > len(shown):
                 yield f"    and {len(members) - len(shown)} more: {', '.join(r['law'] for r in members[len(shown) :])}"
         if page := next((r["finding"]["page"] for r in rows if r["finding"]["page"]), None):
-            yield f"  reports: {Path(page).parent / 'README.md'}"
+            yield f"  reports: {Path(page).parent / 'README.md'}" if len(rows) > 1 else f"  report: {page}"
 
 
 def _counted(n, what):
