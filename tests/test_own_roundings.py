@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cellcheck.cells import lift
-from cellcheck.properties import test_gradients, test_linearity, test_sequences
+from cellcheck.properties import test_gradients, test_layout, test_linearity, test_sequences
 from cellcheck.properties.oracles import noisy
+from cellcheck.properties.shrinking.shrinking import smallest
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.strategies import Problem
 
@@ -72,3 +73,23 @@ def test_a_small_fault_is_still_one(law):
     """Where the arithmetic loses no digits, an error of that size is no rounding."""
     with pytest.raises(Violation):
         asked(law, SlightlyWrong, Problem(2, 2, 2, seed=7, scale=0.3))
+
+
+class CoarseInFloat32(CosineMemory):
+    """In float32 its r has the digits of float16."""
+
+    def apply(self, x, M, r):
+        """(M', r' rounded)."""
+        M, r = super().apply(x, M, r)
+        return M, r.astype(np.float16).astype(np.float32) if r.dtype == np.float32 else r
+
+
+def test_a_fault_of_one_precision_is_no_rounding():
+    """Arrays with random roundings are float64, and would not show it. The case has small numbers all the same."""
+    law = test_layout.test_float32_outputs
+    with pytest.raises(Violation):
+        asked(law, CoarseInFloat32, Problem(3, 3, 3, seed=3))
+    small, error = smallest(law.hypothesis.inner_test, lift(CoarseInFloat32), Problem(3, 3, 3, seed=3))
+    assert error
+    assert sum(np.count_nonzero(w) for w in small.weights) <= 4
+    assert small.x.shape == (1, 1)

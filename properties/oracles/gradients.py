@@ -284,7 +284,8 @@ class Judge:
         rounding.
         """
         found, unit = [], self.coarse or self.unit
-        for draw in range(2 * NEAR + 1 if self.hand.rebinds else 0):
+        rounded = NEAR * (self.dtype == np.float64)  # draws, as such arrays are of float64
+        for draw in range(NEAR + rounded + 1 if self.hand.rebinds else 0):
             rng, step = np.random.default_rng(draw), unit * (draw > 0)
             moved = [a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step) for a in self.arrays]
             moved = [np.asarray(a, self.dtype) for a in (self.spec.folded(moved) if self.spec.bounded else moved)]

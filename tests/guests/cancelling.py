@@ -1,5 +1,7 @@
 """Correct cells whose own arithmetic loses digits, which no change of their inputs shows."""
 
+from types import MappingProxyType
+
 import numpy as np
 
 ROWS = 3
@@ -64,7 +66,7 @@ class LogScan:
     """minGRU by a scan in log space (Feng and others, "Were RNNs all we needed?", appendix B): exp of sums of up to thousands."""
 
     sequence = True
-    domains = {"h": "positive"}
+    domains = MappingProxyType({"h": "positive"})
 
     def __init__(self, features, state):
         self.Wz, self.Wh = np.zeros((features, state)), np.zeros((features, state))
