@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cellcheck.cells import lift
+from cellcheck.cells.modern import SLSTM
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import CATALOGUE, killed
 from cellcheck.properties.mutants.engine import HOME, replaced
 from cellcheck.properties.reports import Case, overview, reported
 from cellcheck.properties.reports.short import LINES
 from cellcheck.properties.shrinking import shrinking
+from cellcheck.properties.verdicts.blocks import Block, Violation
 from cellcheck.properties.writing.text import WIDTH
+from cellcheck.strategies import Problem
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
 MUTANTS = {mutant.name: mutant for mutant in CATALOGUE}
@@ -257,3 +261,20 @@ def test_many_failures_of_one_cause_read_as_one(told):
     assert named == ["weight_gradients", "rows_may_be_rolled", "x_purity"]
     assert max(map(len, terminal.lines)) <= WIDTH
     assert [report.longrepr == "long" for report in terminal.stats["failed"]] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("seed", "said"), [(0, "batch 2"), (1, "2 steps on the same x, batch 2"), (2, "3 steps on the same x, batch 2")]
+)
+def test_a_case_counts_the_steps_of_a_cell_whose_states_take_no_gradient(seed, said):
+    """Its laws of gradients run the cell several times, other laws do not."""
+    violated = {
+        "gradient": Block("x", 0.0, 1.0, 1.0, 0.0, "violated", array=2),
+        "output": Block("h'", 0.0, 1.0, 1.0, 0.0, "violated"),
+    }
+    cases = {
+        name: Case("a.py:B", name, "gradients", "", None, lift(SLSTM), Problem(2, 3, 4, seed=seed), Violation([block]))
+        for name, block in violated.items()
+    }
+    assert cases["gradient"].sizes() == f"{said}, features 3, state 4"
+    assert cases["output"].sizes() == "batch 2, features 3, state 4"

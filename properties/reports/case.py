@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from cellcheck.cells import CELLS
+from cellcheck.cells import CELLS, lift
 from cellcheck.properties.intake.raised import named, place
+from cellcheck.properties.oracles.gradients import steps_taken
 from cellcheck.properties.shrinking.shrinking import entry, kind
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.writing.text import line
@@ -53,9 +54,12 @@ class Case:
         return shlex.join(["cellcheck", *chosen, *self.options])
 
     def sizes(self):
-        """batch 1, features 1, state 1; steps for a sequence."""
+        """batch 1, features 1, state 1; steps for a sequence, and for a law of gradients that takes several."""
         p, recipe = self.problem, getattr(self.problem, "recipe", self.problem)
         steps = f"{p.steps} steps, " if p.steps != 1 else ""
+        if isinstance(self.error, Violation) and self.error.blocks[0].array is not None:
+            n = steps_taken(lift(self.Cell).spec(), p)
+            steps = f"{n} steps on the same x, " if n > 1 else steps
         return f"{steps}batch {p.batch}, features {recipe.features}, state {recipe.state}"
 
     def arrays(self):
