@@ -273,7 +273,16 @@ def test_a_case_counts_the_steps_of_a_cell_whose_states_take_no_gradient(seed, s
         "output": Block("h'", 0.0, 1.0, 1.0, 0.0, "violated"),
     }
     cases = {
-        name: Case("a.py:B", name, "gradients", "", None, lift(SLSTM), Problem(2, 3, 4, seed=seed), Violation([block]))
+        name: Case(
+            "a.py:B",
+            name,
+            "gradients",
+            "",
+            None,
+            lift(SLSTM, no_gradient=("m",)),
+            Problem(2, 3, 4, seed=seed),
+            Violation([block]),
+        )
         for name, block in violated.items()
     }
     assert cases["gradient"].sizes() == f"{said}, features 3, state 4"
