@@ -121,7 +121,7 @@ NEEDS = {  # the first that is missing is the reason
         "clips its gradients, and takes no small upstream that would undo it",
     ),
     "own targets": (_targets_follow, "its targets depend on where in the batch a row is"),
-    "plain": (lambda cell: not cell.spec.variant, "declares a variant of its kind"),
+    "plain": (lambda cell: not cell.spec.variant, "its equations are a variant of its kind"),
     "bias": (_biased, "declares no bias of its gates"),
     "lengths": (lambda cell: cell.spec.lengths, "takes no lengths"),
     "ys": (lambda cell: "ys" in cell.spec.output_names, "returns no output for each step"),

@@ -601,7 +601,12 @@ def _convention(Cell):
         return {}, [f"convention not verified: the search needs {sizes[0]} features and {sizes[1]} units, which sizes leave out"]
     cell = Cell(*sizes)
     if not cell.spec.plain:
-        return {}, ["convention not verified: its inputs, states or output are not those of an RNN, LSTM or GRU"]
+        what = (
+            "domains limit its numbers"
+            if cell.spec.bounded
+            else "its inputs, states or output are not those of an RNN, LSTM or GRU"
+        )
+        return {}, [f"convention not verified: {what}"]
     if cell.spec.kind and cell.spec.weight_blocks:
         return {}, _contradictions(Cell, cell)
     found = conventions.search(Cell)
