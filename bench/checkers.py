@@ -60,7 +60,7 @@ def loop(subject, entries=None):
 
     entries: (k, index) of those to try; None for all. Verifies the gradients of the weights only.
     """
-    cell, inputs = subject.cell, (subject.x, *subject.state)
+    cell, inputs = subject.cell.guest, (subject.x, *subject.state)
     cell.forward(*inputs)
     claims = cell.backward(1.0)
     for k, index in every_entry(cell) if entries is None else entries:

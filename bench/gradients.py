@@ -91,7 +91,7 @@ def one_entry(subject, k, index):
     kept = w[index]
     for moved in (kept + checkers.EPSILON, kept - checkers.EPSILON):
         w[index] = moved
-        subject.cell.forward(*inputs)
+        subject.cell.guest.forward(*inputs)
     w[index] = kept
 
 

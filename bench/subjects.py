@@ -40,7 +40,7 @@ class Subject:
     @cached_property
     def regions(self):
         """The parts that get a verdict of their own: each gate of each weight, x and each state."""
-        return regions_of(self.cell, self.cell.spec.array_names, range(len(self.arrays)))
+        return regions_of(self.cell.spec, range(len(self.arrays)))
 
     @property
     def gate(self):
