@@ -1,9 +1,10 @@
 """What the benchmark times is what it says."""
 
 import pytest
+from cellcheck.cells import GRU, LSTM
+
 from bench.checkers import OURS, loop
 from bench.subjects import Subject
-from cellcheck.cells import GRU, LSTM
 
 
 @pytest.mark.parametrize("Cell", [LSTM, GRU])
