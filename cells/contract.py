@@ -4,9 +4,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-FRESH = np.random.Generator(
-    np.random.SFC64()
-)  # a new generator for each cell would cost more than the cell; this kind is the fastest
+# A new generator for each cell would cost more than the cell. This kind is the fastest.
+FRESH = np.random.Generator(np.random.SFC64())
 
 
 class Gradients(NamedTuple):

@@ -95,8 +95,8 @@ def _executed(name, file):
 def _importing(folders):
     """Import a guest from these folders, and leave no compiled files there.
 
-    The folders stay at the end of the path, for what a guest imports while it runs. HOME is never before that, since its `cells`
-    are ours.
+    The folders stay at the end of the path, for what a guest imports while it runs. HOME is at the end from the start: a guest's own
+    `cells` must come before ours.
     """
     folders = list(map(str, dict.fromkeys(folders)))
     _forget_namesakes(folders)

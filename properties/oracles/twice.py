@@ -98,33 +98,30 @@ def _judged(problem, one, other, runs, size):
 
 
 def _excused(problem, blocks, one, other, runs, unit):
-    """The blocks, where what is violated may differ by the roundings of the runs themselves, but for the first third of its digits.
+    """The blocks, each violated one judged again by a bound that allows for the roundings of the runs themselves.
 
     Unknown equations may take exp of a large number, or subtract what is nearly equal, where S does not move. So each result of an
-    operation is rounded at random (Monte Carlo arithmetic), as far as the cell computes with the arrays that it is given.
+    operation is rounded at random (Monte Carlo arithmetic), as far as the cell computes with the arrays that it is given. The first
+    third of the digits must agree in any case.
     """
-    largest = {name: np.max(np.abs(value), initial=0.0) for name, value in other.items()}
+    most = {name: unit ** (1 / 3) * np.max(np.abs(value), initial=0.0) for name, value in other.items()}
     wrong = [b for b in blocks if b.verdict == "violated"]
-    if not wrong or any(not b.error <= unit ** (1 / 3) * largest[b.name] for b in wrong):
+    if not wrong or any(not b.error <= most[b.name] for b in wrong):
         return blocks
-    first = noisy.Noise(
-        np.random.default_rng(noisy.DRAWS[-1]), unit
-    )  # draws are compared with another one: all run the same code
+    first = noisy.Noise(np.random.default_rng(noisy.DRAWS[-1]), unit)  # a draw to compare with: its code is that of the others
+
+    def rounded(run):
+        return noisy.spread(
+            lambda noise: run(problem.mapped(lambda a: noisy.noisy(a, noise or first))), unit, 0.0, noisy.DRAWS[-1]
+        )
+
     try:
-        found = [
-            noisy.spread(
-                lambda noise, run=run: run(problem.mapped(lambda a: noisy.noisy(a, noise or first))), unit, 0.0, noisy.DRAWS[-1]
-            )
-            for run in runs
-        ]
+        moves = [rounded(run) for run in runs]
     except Exception:  # a cell that does not take such arrays
         return blocks
-    most = {
-        name: min(bound.FACTOR * max(np.max(f[name], initial=0.0) for f in found), unit ** (1 / 3) * largest[name])
-        for name in other
-    }
+    more = {name: min(most[name], bound.FACTOR * max(np.max(m[name], initial=0.0) for m in moves)) for name in other}
     return [
-        within(b.name, one[b.name], other[b.name], b.bound + most[b.name], unit=unit) if b.verdict == "violated" else b
+        within(b.name, one[b.name], other[b.name], b.bound + more[b.name], unit=unit) if b.verdict == "violated" else b
         for b in blocks
     ]
 
