@@ -1,11 +1,9 @@
 """What is verified: a cell on a problem, right or wrong by a little in one place."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from cellcheck.cells import GRU, LSTM, Gradients
-from cellcheck.properties.oracles.gradients import regions_of
 from cellcheck.properties.oracles.handshake import handshake
 from cellcheck.strategies import Problem
 
@@ -37,10 +35,10 @@ class Subject:
         """How many numbers the weights are."""
         return sum(w.size for w in self.cell.weights)
 
-    @cached_property
+    @property
     def regions(self):
         """The parts that get a verdict of their own: each gate of each weight, x and each state."""
-        return regions_of(self.cell.spec, range(len(self.arrays)))
+        return self.cell.spec.regions
 
     @property
     def gate(self):

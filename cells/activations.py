@@ -12,15 +12,18 @@ from cellcheck.cells.contract import _numbers
 
 # Arrays without axes: arithmetic on small arrays takes half the time that it takes with a Python number.
 HALF, ONE, TWO = np.array(0.5), np.array(1.0), np.array(2.0)
-FLOAT64 = np.dtype(np.float64)
+FLOAT64, COMPLEX128 = np.dtype(np.float64), np.dtype(np.complex128)
 
 
 def _rounded_once(formula):
     """Compute `formula` in at least float64, and round its result to the dtype that was given."""
 
+    real = formula.__name__.startswith("d_")
+    exact = (FLOAT64,) if real else (FLOAT64, COMPLEX128)
+
     @wraps(formula)
     def activation(z):
-        if type(z) is np.ndarray and z.dtype is FLOAT64:
+        if type(z) is np.ndarray and z.dtype in exact:
             return formula(z)[()]
         if hasattr(z, "activated"):  # an array type with arithmetic of its own
             return z.activated(formula)
@@ -28,7 +31,7 @@ def _rounded_once(formula):
         if z.dtype == np.float64:
             return formula(z)[()]
         wide = np.result_type(z.dtype, np.float64)
-        if wide.kind == "c" and formula.__name__.startswith("d_"):
+        if wide.kind == "c" and real:
             raise TypeError(f"{formula.__name__} takes real numbers, got dtype {z.dtype}")
         y = formula(z.astype(wide, copy=False))
         return y.astype(z.dtype if z.dtype.kind in "fc" else wide, copy=False)[()]

@@ -1,6 +1,5 @@
 """Lifts a cell into the full contract and describes it: the only place that asks a guest what it declares."""
 
-import copy
 import inspect
 from difflib import get_close_matches
 from functools import lru_cache
@@ -8,6 +7,7 @@ from itertools import zip_longest
 
 import numpy as np
 from cellcheck.cells.contract import Cell, Gradients
+from cellcheck.cells.copying import deepcopied
 from cellcheck.cells.spec import DEFAULTS, PARTS, ArraySpec, CellSpec, Domain, fit
 
 SMALL = 2.0**-100  # an upstream so small that no clipping is reached, and a power of two, so that nothing is rounded
@@ -68,7 +68,7 @@ class Lifted:
 
     def __deepcopy__(self, memo):
         """A copy with a guest of its own."""
-        new = Lifted(copy.deepcopy(self.guest, memo), self.spec)
+        new = Lifted(deepcopied(self.guest, memo), self.spec)
         new._rows, new._leading = self._rows, self._leading
         return new
 

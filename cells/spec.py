@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -95,6 +95,14 @@ class ArraySpec:
     differentiable: bool = True
 
 
+class Region(NamedTuple):
+    """A part of array k of [*weights, *inputs, *states] that gets a verdict of its own, such as everything that feeds one gate."""
+
+    name: str
+    k: int
+    indices: list
+
+
 @dataclass(frozen=True)
 class CellSpec:
     """A cell at one pair of sizes; made once, when the cell is lifted.
@@ -175,12 +183,23 @@ class CellSpec:
         """The ArraySpecs of what apply takes after x: further inputs, then the states."""
         return (*self.inputs[1:], *self.states)
 
-    @property
+    @cached_property
+    def regions(self):
+        """The Regions of `arrays`: each gate of a weight with declared blocks, else all of an array."""
+        blocks, found = self.weight_blocks or (), []
+        for k, name in enumerate(self.array_names):
+            gates: dict[str, list] = {}
+            for (_, gate), index in (blocks[k] if k < len(blocks) else {}).items():
+                gates.setdefault(f" {gate}" if gate == "candidate" else f" {gate} gate", []).append(index)
+            found += [Region(name + gate, k, _joined(indices)) for gate, indices in (gates or {"": [...]}).items()]
+        return found
+
+    @cached_property
     def array_names(self):
         """Names of [*weights, *inputs, *states]."""
         return [a.name for a in self.arrays]
 
-    @property
+    @cached_property
     def output_names(self):
         """Names of what apply returns: c', h', then y, or ys for a sequence; sum or loss."""
         return [y.name for y in self.outputs]
@@ -245,6 +264,19 @@ class CellSpec:
     def computed_in(self, dtype):
         """The type whose range limits the numbers: float32 for float64 arrays with a coarser declared precision, else this dtype."""
         return np.float32 if np.dtype(dtype).itemsize > 4 and self.unit(dtype) > np.finfo(dtype).eps else dtype
+
+
+def _joined(indices):
+    """The indices, those of adjacent rows with equal columns as one."""
+    found = indices[:1]
+    for index in indices[1:]:
+        if all(isinstance(i, tuple) and len(i) == 2 and isinstance(i[0], slice) for i in (found[-1], index)):
+            (above, left), (below, right) = found[-1], index
+            if above.stop is not None and above.stop == below.start and above.step == below.step is None and left == right:
+                found[-1] = slice(above.start, below.stop), left
+                continue
+        found.append(index)
+    return found
 
 
 DEFAULTS = {f.name: f.default for f in fields(CellSpec)}

@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import InitVar, dataclass, fields, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import product
 from math import prod, sqrt
 from types import MappingProxyType
@@ -180,13 +180,9 @@ class Problem:
 
         Long rows overlap, each AHEAD entries further on in the pool: so large directions take little memory, and reading them little time.
         """
-        start, shapes, found = self._digest % POOL, [_rows_of(a.shape) for a in arrays], []
-        entries = pool(POOL + sum(rows * ahead + columns for rows, ahead, columns in shapes))
-        for a, (rows, ahead, columns) in zip(arrays, shapes):
-            strides = [8 * ahead * prod(a.shape[k + 1 : -1]) for k in range(a.ndim - 1)] + [8] * (a.ndim > 0)
-            found.append(np.ndarray(a.shape, buffer=entries, offset=8 * start, strides=strides))
-            start += rows * ahead + columns - ahead
-        return found
+        n, places = _places(tuple([a.shape for a in arrays]))
+        entries, start = pool(POOL + n), 8 * (self._digest % POOL)
+        return [np.ndarray(shape, buffer=entries, offset=start + offset, strides=strides) for shape, offset, strides in places]
 
     def lengths(self, steps, batch):
         """One length from 0 to `steps` for each row: none, all, or any."""
@@ -401,10 +397,17 @@ def _shown(value):
     return str(value.tolist()) if value.size <= 64 else f"array{value.shape}"
 
 
-def _rows_of(shape):
-    """Of an array of this shape: how many rows it has, how far apart they begin in a pool, how long they are."""
-    columns = shape[-1] if shape else 1
-    return prod(shape[:-1]), min(columns, AHEAD), columns
+@lru_cache(maxsize=1024)
+def _places(shapes):
+    """(How many entries of a pool directions of these shapes take, for each its shape, offset and strides in bytes)."""
+    places, start, end = [], 0, 0
+    for shape in shapes:
+        columns = shape[-1] if shape else 1
+        rows, ahead = prod(shape[:-1]), min(columns, AHEAD)
+        strides = [8 * ahead * prod(shape[k + 1 : -1]) for k in range(len(shape) - 1)] + [8] * (len(shape) > 0)
+        places.append((shape, 8 * start, strides))
+        start, end = start + rows * ahead + columns - ahead, end + rows * ahead + columns
+    return end, places
 
 
 def pool(n):

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from cellcheck.cells import lift
 from cellcheck.properties.intake.capabilities import NEEDS, missing
 from cellcheck.properties.intake.catalogue import laws
-from cellcheck.properties.oracles.gradients import regions_of
 from cellcheck.strategies import regimes
 
 VERSION = 1
@@ -150,7 +149,7 @@ def _share(blocks):
 def expected_blocks(spec):
     """Name and part of every derivative that a cell might offer: one per gate of each weight, one for x and for each state."""
     parts = ["weights"] * len(spec.weights) + ["x"] * len(spec.inputs) + ["state"] * len(spec.states)
-    return [(region.name, parts[region.k]) for region in regions_of(spec, range(len(parts)))]
+    return [(region.name, parts[region.k]) for region in spec.regions]
 
 
 def _power(blocks, of):

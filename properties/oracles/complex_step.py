@@ -43,7 +43,8 @@ class ComplexStep:
         with np.errstate(all="ignore"):
             for step in STEPS:  # the smallest step would underflow in deep saturation
                 slopes = self._slopes(arrays, direction, step)
-                if not max([np.abs(y).max(initial=0.0) for y in slopes], default=0.0) * step > VISIBLE:
+                large = VISIBLE / step
+                if not sum([np.vdot(y, y) for y in slopes]) > large * large:
                     break
             return float(sum([np.vdot(u, y) for u, y in zip(self.upstream, slopes)]))
 
@@ -66,8 +67,8 @@ class ComplexStep:
                 points[k].imag = 0
         for k, index, v, scale in parts_of(direction):
             imag, factor = points[k].imag, step * scale
-            if np.may_share_memory(part := imag[index], imag):
-                np.multiply(v, factor, out=part)
+            if index is ... or np.may_share_memory(imag[index], imag):
+                np.multiply(v, factor, out=imag[index])
             else:  # a copy, made by an index of integers or booleans
                 imag[index] = v * factor
         points = [self.number(z) if k in direction else z for k, z in enumerate(points)]

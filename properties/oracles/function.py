@@ -1,8 +1,7 @@
 """A cell as a plain function of all its arrays, to be evaluated at other, perhaps complex, values."""
 
-import copy
-
 import numpy as np
+from cellcheck.cells.copying import deepcopied
 
 
 class Function:
@@ -40,7 +39,7 @@ class Function:
 
 def rebound(cell, weights):
     """A copy of the cell that holds these arrays in place of its weights, wherever it kept them."""
-    return copy.deepcopy(cell, {id(old): new for old, new in zip(cell.weights, weights)})
+    return deepcopied(cell, {id(old): new for old, new in zip(cell.weights, weights)})
 
 
 def differentiated(cell, weights, given, upstream):

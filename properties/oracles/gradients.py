@@ -4,9 +4,9 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from math import frexp
-from typing import NamedTuple
 
 import numpy as np
+from cellcheck.cells.contract import Gradients
 from cellcheck.properties.oracles.chained import Chained
 from cellcheck.properties.oracles.chebyshev import Chebyshev, Differences
 from cellcheck.properties.oracles.complex_step import ComplexStep, parts_of
@@ -27,17 +27,10 @@ EXTREME = 1e-200  # a claim below it, or above its inverse, gets a direction of 
 UNSHARP = 0.1  # an oracle whose own error is a larger share of the derivative than this declares no violation
 NEAR = 4  # draws of roundings that a copy in float64 is not accused of
 EVEN = 3  # gates of one array whose claims differ by at most 2^EVEN share a scale
+DEMANDING = (*LADDER, Chebyshev, Differences)
 CHAIN = 3  # steps at most of a cell with states that vjp treats as constants
 FAR = 64  # below the largest number of a dtype, sums on the way may be infinite
 REACH = 40  # regions whose claims differ by less than 2^REACH share a direction
-
-
-class Region(NamedTuple):
-    """A part of array k of [*weights, x, *state] with a verdict of its own, such as everything that feeds one gate."""
-
-    name: str
-    k: int
-    indices: list
 
 
 def gradients(Cell, problem, part):
@@ -102,7 +95,7 @@ def prepared(cell, x, state, problem, hand, parts):
     values = {k: copied(claims[k][0]) for k in asked}
     judge = Judge(cell.spec, function, hand, arrays, upstream, values, x.dtype)
     judge.cell, judge.parts, judge.dtype = cell, parts, x.dtype
-    judge.regions = regions_of(cell.spec, asked)
+    judge.regions = [region for region in cell.spec.regions if region.k in asked]
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
     for k in asked:
         if domain := cell.spec.arrays[k].domain:  # so that real steps along it stay inside
@@ -110,7 +103,7 @@ def prepared(cell, x, state, problem, hand, parts):
     if "clip" in cell.spec.choices and not cell.spec.takes_upstream:
         judge.directions = {k: np.where(_clipped(cell.spec, x, upstream, values[k]), 0.0, v) for k, v in judge.directions.items()}
     judge.names = names
-    judge.offered = [g for g, _ in claimed(cell, given, cell.spec.gradients) if g is not None]
+    judge.given = given
     judge.chained = cell.spec.sequence or cell.spec.weight_blocks is None
     return judge, []
 
@@ -121,7 +114,7 @@ class Judge:
     regions: list  # what gets a verdict of its own
     directions: dict  # v by the index of its array
     names: list  # of all arrays
-    offered: list  # all gradients
+    given: Gradients  # all gradients
     chained: bool  # a sequence, or unknown equations: a matrix may be behind another
     coarse = 0.0  # the relative rounding to allow in a claim of `cell`, about its `parts`, beside that of the unit
 
@@ -148,7 +141,7 @@ class Judge:
         """The blocks of the regions, along |v| with the signs of the claims: several at once if that certifies them, else one by one."""
         signed = {k: self.signed(k) for k in self.directions}
         parts = [[(index, signed[k][index], 1.0) for index in indices] for _, k, indices in self.regions]
-        claims = [float(sum(_inner(self.claims[r.k][i], v) for i, v, _ in part)) for r, part in zip(self.regions, parts)]
+        claims = [sum([_inner(self.claims[r.k][i], v) for i, v, _ in part]) for r, part in zip(self.regions, parts)]
         settled: dict[int, Block] = {}
         for members in self._alike(claims):
             settled.update(self._together(signed, parts, claims, members))
@@ -182,8 +175,8 @@ class Judge:
         top = max((e for e in sizes if e is not None), default=0)
         groups: dict[tuple, list[int]] = {}
         oracles = {k: self._oracle([k]) for k in self.directions}
-        for j, e in enumerate(sizes):
-            oracle = oracles[self.regions[j].k]
+        for j, (region, e) in enumerate(zip(self.regions, sizes)):
+            oracle = oracles[region.k]
             if isinstance(oracle, ComplexStep) and (claims[j] == 0 or e is not None):
                 groups.setdefault((oracle.name, "zero" if e is None else (top - e) // REACH), []).append(j)
         return [members for members in groups.values() if len(members) > 1]
@@ -260,7 +253,7 @@ class Judge:
 
     def _claimed(self, direction):
         """<claim, v>."""
-        return float(sum(scale * _inner(self.claims[k][index], v) for k, index, v, scale in parts_of(direction)))
+        return sum([scale * _inner(self.claims[k][index], v) for k, index, v, scale in parts_of(direction)])
 
     def _magnitude(self, direction):
         """sum|g v| + F sum|v|, of the bound."""
@@ -317,7 +310,8 @@ class Judge:
         With sum|v| for the first, and for the others what the outputs before them move by.
         """
         n = len(self.function.cell.weights)
-        largest = max((np.max(np.abs(g), initial=0.0) for g in (*self.claims.values(), *self.offered)), default=0.0)
+        offered = [g for g, _ in claimed(self.cell, self.given, self.spec.gradients) if g is not None]
+        largest = max((np.max(np.abs(g), initial=0.0) for g in (*self.claims.values(), *offered)), default=0.0)
         size = bound.size_of_steps(
             self.spec, self.arrays[:n], self.arrays[n], self.arrays[n + 1 :], self.upstream, float(largest)
         )
@@ -373,7 +367,7 @@ class Judge:
 
     def _oracle(self, direction):
         """The oracle for this direction: of those that its arrays need, the least demanding one."""
-        kind = max((self.hand.oracles[k] for k in direction), key=(*LADDER, Chebyshev, Differences).index)
+        kind = max([self.hand.oracles[k] for k in direction], key=DEMANDING.index)
         if kind not in self.oracles:
             if kind is Differences:
                 self.oracles[kind] = Differences(self.function, self.upstream, self.noise)
@@ -432,15 +426,4 @@ def _clipped(spec, x, upstream, claim):
 def _inner(a, b):
     """sum a b; large parts of matrices are summed row by row, which needs no copy."""
     whole = a.size < LARGE or (a.flags.c_contiguous and b.flags.c_contiguous)
-    return np.vdot(a, b) if whole else (a[..., None, :] @ b[..., None]).sum()
-
-
-def regions_of(spec, asked):
-    """What of the arrays `asked` gets a verdict of its own: each gate of a weight with declared blocks, else all of an array."""
-    blocks, names, regions = spec.weight_blocks or (), spec.array_names, []
-    for k in asked:
-        gates: dict[str, list] = {}
-        for (_, gate), index in (blocks[k] if k < len(blocks) else {}).items():
-            gates.setdefault(f" {gate}" if gate == "candidate" else f" {gate} gate", []).append(index)
-        regions += [Region(names[k] + gate, k, indices) for gate, indices in (gates or {"": [...]}).items()]
-    return regions
+    return float(np.vdot(a, b) if whole else (a[..., None, :] @ b[..., None]).sum())

@@ -15,7 +15,9 @@ def taken(shape, dtype=float):
 
 def copied(array):
     """A float64 copy of the array; a large one in kept memory."""
-    copy = taken(np.shape(array)) if np.size(array) >= LARGE else np.empty(np.shape(array))
+    if np.size(array) < LARGE:
+        return np.array(array, dtype=float)
+    copy = taken(np.shape(array))
     copy[...] = array
     return copy
 
