@@ -64,7 +64,7 @@ def test_vjp_scales(Cell, problem):
     )
 
 
-@pytest.mark.needs("rows", "own targets", "single row", "same rows")
+@pytest.mark.needs("rows", "own targets", "single row", "same rows", "own row")
 @given(problem=problems())
 def test_sum_output_is_additive_over_rows(Cell, problem):
     """forward(X, S) = sum over rows k of forward(X[k], S[k])."""
@@ -81,7 +81,7 @@ def test_sum_output_is_additive_over_rows(Cell, problem):
     require(agree(Cell, problem, whole, parts, bound.size_of_sum))
 
 
-@pytest.mark.needs("rows", "own targets", "single row", "unclipped", "same rows")
+@pytest.mark.needs("rows", "own targets", "single row", "unclipped", "same rows", "own row")
 @given(problem=problems())
 def test_weight_gradient_is_the_sum_over_rows(Cell, problem):
     """vjp(U; X, S).weights = sum over rows k of vjp(U[k]; X[k], S[k]).weights."""

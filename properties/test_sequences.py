@@ -10,6 +10,7 @@ from cellcheck.properties.verdicts.blocks import identical, within
 from cellcheck.properties.verdicts.run import apply, both, claimed, joined, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
+from cellcheck.strategies.problem import another
 from hypothesis import given, reject
 
 
@@ -68,6 +69,22 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
     require(agree(Cell, problem, lambda p: vjp(Cell, p), split, bound.size))
 
 
+@pytest.mark.promise
+@pytest.mark.needs("sequence", "ys", "same steps", "own past", "uncut")
+@given(problem=problems())
+def test_outputs_know_no_later_step(Cell, problem):
+    """ys[:k] of apply(x, s) does not depend on x[k:]."""
+    problem = problem.literal(Cell)
+    if problem.steps < 2:
+        reject()
+    k = 1 + problem.recipe.seed % (problem.steps - 1)
+
+    def early(p):
+        return {"ys": apply(Cell, p)["ys"][:k]}
+
+    require(agree(Cell, problem, early, lambda p: early(_with_another_end(p, k)), bound.size_of_outputs))
+
+
 @pytest.mark.needs("sequence", "finals", "empty", "state")
 @given(problem=problems())
 def test_no_steps_leave_the_state(Cell, problem):
@@ -90,7 +107,7 @@ def test_no_steps_leave_the_state(Cell, problem):
     )
 
 
-@pytest.mark.needs("sequence", "lengths", "x", "state", "any steps", "single row", "same steps")
+@pytest.mark.needs("sequence", "lengths", "x", "state", "any steps", "single row", "same steps", "own row")
 @given(problem=problems())
 def test_each_ragged_row_equals_its_solo_run(Cell, problem):
     """apply(X, S, lengths=l)[k] = apply(X[:l[k], k], S[k]) and its vjp, for each row k; dW is the sum over rows."""
@@ -132,6 +149,12 @@ def test_outputs_of_padding_are_zero(Cell, problem):
     lengths = _lengths(p)
     asked, unasked = both(Cell, p, lengths=lengths), both(Cell, _unasked(p), lengths=lengths)
     require(unchanged(Cell, p, asked, _without_padding(p, unasked), lengths=lengths))
+
+
+def _with_another_end(p, k):
+    """The problem with other inputs from step k on."""
+    x, *further = (np.concatenate([a[:k], another(a[k:])]) for a in (p.x, *p.further))
+    return replace(p, x=x, state=(*further, *p.states)).folded()
 
 
 def _rounded(spec, a):

@@ -37,7 +37,7 @@ def test_no_flag_but_underflow(Cell, problem):
     require([unflagged(lambda: vjp(Cell, problem))])
 
 
-@pytest.mark.needs("outputs", "rows", "numbers")
+@pytest.mark.needs("outputs", "rows", "numbers", "own row")
 @given(problem=problems())
 def test_nan_stays_in_its_row(Cell, problem):
     """x[0] = NaN changes neither apply(x, s)[k] nor vjp(u).x[k] nor vjp(u).state[k] for k > 0."""

@@ -28,7 +28,7 @@ def test_rows_may_be_rolled(Cell, problem):
     )
 
 
-@pytest.mark.needs("outputs", "rows", "single row", "same rows")
+@pytest.mark.needs("outputs", "rows", "single row", "same rows", "own row")
 @given(problem=problems())
 def test_each_row_equals_its_solo_run(Cell, problem):
     """apply(X, S)[k] = apply(X[k], S[k]) and vjp(U)[k] = vjp(U[k]) of x and states, for every row k."""

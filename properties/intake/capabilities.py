@@ -113,8 +113,14 @@ NEEDS = {  # the first that is missing is the reason
         lambda cell: cell.spec.choices.get("dropout") != "elements",
         "its dropout depends on where in the batch a row is",
     ),
+    "own row": (lambda cell: not cell.spec.choices.get("batch"), "its rows depend on each other"),
     "same steps": (lambda cell: "dropout" not in cell.spec.choices, "its dropout depends on which step it is"),
     "any time": (lambda cell: not cell.spec.choices.get("time"), "what it does depends on the number of the step"),
+    "own past": (lambda cell: not cell.spec.choices.get("future"), "its outputs depend on later steps"),
+    "uncut": (
+        lambda cell: not _returns_its_states(cell) or bool(cell.spec.choices.get("time")),
+        "the laws that cut a sequence verify it",
+    ),
     "undropped": (lambda cell: "dropout" not in cell.spec.choices, "declares dropout, which no kind has"),
     "unclipped": (
         lambda cell: "clip" not in cell.spec.choices or cell.spec.takes_upstream,

@@ -46,6 +46,8 @@ CHOICES = {  # what each may be
     "float32": (lambda v: isinstance(v, bool), "True or False"),
     "dropout": (lambda v: v in ("elements", "units"), "'elements' (a mask for each row) or 'units' (one mask for all rows)"),
     "time": (lambda v: isinstance(v, bool), "True or False"),
+    "batch": (lambda v: isinstance(v, bool), "True or False"),
+    "future": (lambda v: isinstance(v, bool), "True or False"),
 }
 
 

@@ -19,7 +19,9 @@ from cellcheck.properties.mutants.picture import kills
 
 OURS = "Cellcheck"
 REFERENCE = "it asks for a reference; the cells that it alone refuses are in tests/test_references.py"
-STAYS = {law.name: REFERENCE for law in laws().values() if "reference" in law.needs}  # laws that no mutant names
+UNCUT = "it asks for a sequence that cannot be cut; the cells that it alone refuses are in tests/test_looking_ahead.py"
+BECAUSE = {"reference": REFERENCE, "uncut": UNCUT}
+STAYS = {law.name: BECAUSE[need] for law in laws().values() for need in BECAUSE if need in law.needs}  # that no mutant names
 DESCRIBED = {  # peers
     "the gist's check": "central differences of the sum output, weights only, line at 1e-3; a NaN passes it.",
     "fixed data": "outputs for constant weights and zero states, as in ONNX's node cases.",

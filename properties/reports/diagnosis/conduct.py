@@ -342,11 +342,10 @@ def rows(g):
         near = 1e-4 if single else 1e-10
         pairs = [(together[name][..., r, :], alone[r][name][..., 0, :]) for r in range(g.batch)]
         if off := [r for r, (a, b) in enumerate(pairs) if not close(a, b, near) and (np.any(a) or np.any(b))]:
-            worst = max(gap(*pairs[r]) for r in off)
-            return [
-                f"{_mixed(g, together, off) or _placed(g, name, off[0]) or 'rows know of each other'}: in a batch of {g.batch}, "
-                f"rows {off} of {name} differ from what each gives alone, by {figure(worst)}"
-            ]
+            cause, worst = _mixed(g, together, off) or _placed(g, name, off[0]), max(gap(*pairs[r]) for r in off)
+            told = f"in a batch of {g.batch}, rows {off} of {name} differ from what each gives alone, by {figure(worst)}"
+            meant = '; if that is on purpose, as in batch normalisation, declare choices={"batch": True}' * (not cause)
+            return [f"{cause or 'rows know of each other'}: {told}{meant}"]
     return []
 
 

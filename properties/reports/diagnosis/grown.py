@@ -89,8 +89,12 @@ class Grown:
 
     @property
     def by_rows(self):
-        """Whether every output has a row for each row of x."""
-        return all(u.ndim >= 2 for u in self.upstream) and None not in map(self.cell.spec.batch_axis, self.outputs)
+        """Whether every output has a row for each row of x, made of that one alone."""
+        return (
+            not self.cell.spec.choices.get("batch")
+            and all(u.ndim >= 2 for u in self.upstream)
+            and None not in map(self.cell.spec.batch_axis, self.outputs)
+        )
 
     @property
     def batch(self):

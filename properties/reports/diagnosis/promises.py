@@ -211,7 +211,25 @@ def empty_batch(g):
     return [f"a batch of no rows gives nan for the gradient of {several(lost)}, instead of 0"] if lost else []
 
 
+def read_ahead(g):
+    """The first step whose output changes with later ones, and with which of them."""
+    seen, changed = g.ran().get("ys", ()), []
+    for t in range(1, len(seen)):
+        x = g.p.x.copy()
+        x[t] += 1.0
+        other = g.ran(replace(g.p, x=x))["ys"]
+        changed += [(k, t) for k in range(t) if not np.allclose(other[k], seen[k], 1e-9, 1e-12, equal_nan=True)]
+    if not changed:
+        return []
+    first = min(k for k, _ in changed)
+    later = [t for k, t in changed if k == first]
+    told = f"ys of step {first} changes with x of step{'s' * (len(later) > 1)} {several(list(map(str, later)))}"
+    ahead = ": each output reads one step ahead" * all(t == k + 1 for k, t in changed)
+    return [f'{told}{ahead}; if that is on purpose, as in a bidirectional layer, declare choices={{"future": True}}']
+
+
 LOOKS = {
+    "outputs_know_no_later_step": read_ahead,
     "a_second_vjp_is_answered": answered_once,
     "an_empty_batch_adds_nothing": empty_batch,
     "outputs_are_the_callers": outputs_alias,

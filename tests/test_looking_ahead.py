@@ -1,0 +1,55 @@
+"""Outputs of a step that know later steps: told, unless that is declared."""
+
+import pytest
+from cellcheck.cells import lift
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
+from cellcheck.properties.reports.diagnosis.promises import promise_faults
+
+from tests.cases import broken, holds
+from tests.guests import looking_ahead
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of problems that a law rejects
+LAW = "outputs_know_no_later_step"
+TOLD = {
+    "ReadsOneAhead": "ys of step 0 changes with x of step 1: each output reads one step ahead; if that is on purpose, ",
+    "WithoutMask": "ys of step 0 changes with x of steps 1, 2 and 3; if that is on purpose, ",
+}
+
+
+@pytest.mark.parametrize("name", ["Mixed", "ByConvolution"])
+def test_what_waits_holds(name):
+    """Rounding of later steps is no knowledge of them."""
+    assert laws()[LAW].applies(lift(getattr(looking_ahead, name)))
+    assert holds(lift(getattr(looking_ahead, name)), LAW, 60)
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_reads_ahead_breaks_this_promise_alone(name):
+    """Its gradients are right, and no law can cut it."""
+    Cell = lift(getattr(looking_ahead, name))
+    assert broken(Cell, n=25) == set()
+    assert not holds(Cell, LAW, 25)
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_it_is_told_which_steps_it_knows(name):
+    """And what to declare."""
+    [told] = promise_faults(grown(lift(getattr(looking_ahead, name)), PLAIN), LAW)
+    assert told.startswith(TOLD[name])
+    assert 'declare choices={"future": True}' in told
+
+
+def test_it_may_be_meant():
+    """By a declaration."""
+    law = laws()[LAW]
+    assert law.applies(lift(looking_ahead.WithoutMask))
+    assert not law.applies(lift(looking_ahead.BothWays))
+
+
+def test_a_cell_that_is_cut_needs_no_such_law():
+    """Unless its steps depend on their number, and cannot be cut."""
+    assert not holds(lift(looking_ahead.TimedAhead), LAW, 25)
+    undeclared = lift(type("Guest", (looking_ahead.TimedAhead,), {"choices": {}}))
+    assert not laws()[LAW].applies(undeclared)
+    assert broken(undeclared, ["a_sequence_may_be_split"], n=25) == {"a_sequence_may_be_split"}
