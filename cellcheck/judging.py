@@ -17,6 +17,8 @@ from cellcheck.properties.intake.catalogue import GROUPS, Law, laws
 from cellcheck.properties.intake.raised import internal
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.reports import Case, reported
+from cellcheck.properties.reports.diagnosis.conduct import unwritten
+from cellcheck.properties.reports.diagnosis.grown import Grown
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.running import ENDINGS, Run, observed
@@ -113,6 +115,8 @@ class Trial:
             told = f"{told} dropout, or for globals that keep something from call to call"
             if not lift(Cell).spec().deterministic:
                 told = "the order of sums does not explain that; if it draws random numbers, as dropout does, call eval()"
+            with suppress(Exception):  # of a wild guest
+                told = next(iter(unwritten(Grown(Cell, run.failure))), told)
             return "broken", f"{label} breaks the law {law.name} at {run.failure}, {again}; {told}"
         promise = law.promise and not (self.subject.shipped or self.options.strict)
         return "hazard" if promise else "broken", self._report()

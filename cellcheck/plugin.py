@@ -4,6 +4,7 @@ An environment imports this module in every pytest run. So it imports only pytes
 `session`, which begins when a cell is named, or when a module of laws or a function that `laws_of` decorates is collected.
 """
 
+import inspect
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +31,8 @@ def laws_of(*cells, **options):
     """
     if not cells:
         raise OptionError("laws_of(): no cell is given; write laws_of(MyLSTM)")
+    if bare := next((c.__name__ for c in cells if inspect.isfunction(c) and "law" in inspect.signature(c).parameters), None):
+        raise OptionError(f"laws_of is given the test {bare}, and no cell; write @laws_of(MyLSTM)")
     names = ["laws", *(f.name for f in fields(Options) if f.name not in ("certificate", "mutants"))]
     if unknown := set(options) - set(names):
         raise OptionError(f"laws_of(): there is no option {min(unknown)}; there are {', '.join(names)}")

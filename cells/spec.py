@@ -221,6 +221,11 @@ class CellSpec:
         return tuple(s.name for s in self.states if not s.differentiable)
 
     @cached_property
+    def chained(self):
+        """Whether its gradients are those of several steps: a state that vjp treats as a constant scales one that it does not."""
+        return "state" in self.gradients and 0 < len(self.detached) < len(self.states)
+
+    @cached_property
     def plain(self):
         """Whether it has the shapes of an RNN, LSTM or GRU: one input (features,), states (state,), and the last one put out."""
         states = {s.shape for s in self.states} <= {(self.state,)}

@@ -152,7 +152,8 @@ def test_gradients_are_the_callers(Cell, problem):
     cell.apply(x, *state)
     u, v = problem.given
     given = [np.copy(a) for a in u]
-    names, gradients = zip(*_raw(cell, cell.vjp(*given)).items())
+    found = _raw(cell, cell.vjp(*given))
+    names, gradients = list(found), list(found.values())
     before = list(map(np.copy, gradients))
     cell.vjp(*map(np.copy, v))
     kept = list(map(identical, names, gradients, before))

@@ -47,6 +47,7 @@ BAD = {
     "importing no.such raised ModuleNotFoundError: No module named 'no'": ("no.such:Guest", GIST),
     "guest.py has no Gest; it has Guest": ("guest.py:Gest", GIST),
     "write MODULE:NAME or PATH.py:NAME": ("guest.py", GIST),
+    "write MODULE:NAME or PATH.py:NAME, with one colon": ("guest.py::Guest", GIST),
     "Guest is of type int; name a class or a function (features, state) -> cell": ("guest.py:Guest", "Guest = 3"),
     # the import
     "guest.py, line 2: '(' was never closed": ("guest.py:Guest", "import numpy\nclass Guest(\n"),
@@ -88,7 +89,7 @@ BAD = {
     "wanted the live arrays, not copies": ("guest.py:Guest", edit(GIST, "[self.W, self.b]", "[self.W.copy(), self.b.copy()]")),
     # the outputs
     "Guest has neither apply nor forward": ("guest.py:Guest", edit(GIST, "def forward", "def run")),
-    "has forward but no backward; declare gradients = () to verify its outputs alone": (
+    "has forward but no backward; rename back, or declare gradients = () to verify its outputs alone": (
         "guest.py:Guest",
         edit(GIST, "def backward", "def back"),
     ),

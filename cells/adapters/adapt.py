@@ -7,6 +7,7 @@ import numpy as np
 from cellcheck.cells.adapters.axes import Axes
 from cellcheck.cells.adapters.signature import Signature, attribute, entries, leaves, set_attribute
 from cellcheck.cells.contract import Cell, Gradients
+from cellcheck.cells.copying import deepcopied
 from cellcheck.cells.lift import HIDDEN, declarations
 from cellcheck.cells.spec import SIZES, Domain
 
@@ -60,6 +61,12 @@ class Plan:
     """What `adapt` was told, and what follows from it; the same for all cells of one guest."""
 
     def __init__(self, make, forward, backward, weights, named, axes, rate, options):
+        if not callable(make):
+            raise TypeError(f"make is a {type(make).__name__}; give a function (features, state) -> the weights, or the object")
+        for name, pair in (("forward", forward), ("backward", backward or ("->", None))):
+            if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], str)):
+                given = f"{name} is a {type(pair).__name__}"
+                raise TypeError(f"{given}; give a pair (signature, function), as in ('x h W U -> h', step)")
         self.make, self.weights, self.rate, self.axes = make, weights, rate, Axes(axes)
         self.forward, self.run = Signature.parse(forward[0]), forward[1]
         self.backward, self.reverse = (Signature.parse(backward[0]), backward[1]) if backward else (self.forward, None)
@@ -89,6 +96,9 @@ class Plan:
         self.scalar = next((name for name in SCALARS if name in self.forward.given), None)
         self.updates = "rate" in self.backward.taken or rate is not None
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
+        self._check_gradients()
+        if lost := [name for name in self.states if name not in self.forward.taken + self.forward.given]:
+            raise ValueError(f"states names {', '.join(lost)}, which the signature of forward, {self.forward.text!r}, does not")
         self.outputs, self.blind = self._outputs()
         self.takes_upstream = bool(self.reverse) and (not self.scalar or f"d{self.scalar}" in self.backward.taken)
         self.declared = declarations(options)
@@ -99,6 +109,12 @@ class Plan:
         for name in ("make", "run", "reverse", "encode", "targets"):
             setattr(new, name, copy.deepcopy(getattr(self, name), memo))
         return new
+
+    def _check_gradients(self):
+        """Raise ValueError where backward returns no gradient by name."""
+        if not self.reverse or self.updates or any(name.startswith("d") for name in self.backward.given):
+            return
+        raise ValueError(f"backward {self.backward.text!r} returns no gradient; name what it returns, as in 'dx dh dW'")
 
     def _per_step(self, output, options):
         """The axes of the output by name. One with an axis of steps is called ys from here on, as in the contract."""
@@ -179,6 +195,9 @@ class Adapted:
             raise ValueError(
                 f"{name!r} names a weight as well as an input, a state or an output; rename it, or name the states in states="
             )
+        wide = [w for w in self.weights if isinstance(w, np.ndarray) and w.dtype.kind == "f" and w.dtype != plan.dtype]
+        if plan.dtype and wide:  # wherever the guest holds them
+            self.subject = deepcopied(self.subject, {id(w): w.astype(plan.dtype) for w in wide})
         self._made = np.asarray(self.weights[0]).dtype if self.weights else None
         self.gradients = plan.declared.get("gradients", self._offered())
         if plan.output:
@@ -344,6 +363,10 @@ class Adapted:
 
     def _bound(self, function):
         if isinstance(self.subject, (dict, list)):
+            if isinstance(function, str):
+                raise TypeError(
+                    f"{function!r} names a method, but make returns a {type(self.subject).__name__}; give the function"
+                )
             return function
         if isinstance(function, str):
             return getattr(self.subject, function)

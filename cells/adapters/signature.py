@@ -33,7 +33,7 @@ class Signature:
         """The signature that `text` spells. Raises ValueError if it has not one arrow."""
         if text.count("->") != 1:
             raise ValueError(f"signature {text!r}: wanted what the function takes, one arrow ->, what it returns")
-        left, right = (side.split() for side in text.split("->"))
+        left, right = (side.replace(",", " ").split() for side in text.split("->"))
         takes = tuple(reversed(word.split("=", 1)) if "=" in word else (word, "") for word in left)
         gives = tuple(tuple(word.split("=", 1)) if "=" in word else (word, "") for word in right)
         return cls(text, tuple(map(tuple, takes)), gives)

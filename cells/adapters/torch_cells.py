@@ -45,7 +45,7 @@ class Module:
 
     def __init__(self, module, call, states, sequence, dtype, device, declared):
         kind = type(module).__name__
-        step = kind.removesuffix("Cell")
+        step = kind.removesuffix("Cell") if isinstance(module, (torch.nn.RNNBase, torch.nn.RNNCellBase)) else ""
         if call is None:
             _check_plain(module, kind, step)
         _check_registered(module, kind)

@@ -58,11 +58,23 @@ def sentence(results):
         if count[verdict]
     )
     free = "; the equations were not verified" if whole == "held" and all(map(_free, of_cell.values())) else ""
+    told = {_unverified(found) for found in of_cell.values()} if whole == "held" else {""}
+    free += f"; {told.pop()}" if len(told) == 1 and "" not in told else ""
     if whole == "held" and len(names) == 1 and (idle := _idle(results)):
         free += (
             f"; the gradient{'s' * (len(idle) > 1)} of {', '.join(idle)} {'were' if len(idle) > 1 else 'was'} 0 in every example"
         )
     return f"{said}; {rest}{free}" if rest else said + free
+
+
+def _unverified(results):
+    """That no gradient was verified, or which were not although the cell offers them; else nothing."""
+    found = {PARTS[r["law"]]: r for r in results if r["law"] in PARTS}
+    absent = {part: r["reason"] for part, r in found.items() if r["verdict"] == "not verified"}
+    if len(absent) == len(PARTS):
+        return "no gradient was verified"
+    lost = [part for part, reason in absent.items() if not reason.startswith("no ")]
+    return f"the gradients of {' and '.join(lost)} were not verified" if lost else ""
 
 
 def _idle(results):

@@ -21,8 +21,8 @@ def load(text, directory):
     directory: where relative paths and modules start. Raises GuestError.
     """
     place, colon, name = text.rpartition(":")
-    if not (colon and place and name.isidentifier()):
-        raise GuestError(f"--cell {text}: write MODULE:NAME or PATH.py:NAME")
+    if not (colon and place and name.isidentifier()) or ":" in Path(place).name:
+        raise GuestError(f"--cell {text}: write MODULE:NAME or PATH.py:NAME{', with one colon' * (text.count(':') > 1)}")
     directory = Path(directory).resolve()
     file = _file(text, place, directory)
     try:

@@ -39,6 +39,7 @@ TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest
 CLIPPED = 0.02  # a share of the largest gradient of an array: float16 rounds by less, and a clip that acts changes more
 BELOW = 1 / 2  # the share of a declared clip to which upstreams and gradients are scaled; nothing should be clipped there
 UNSTEADY = 2.0**10  # two runs that differ by more units do so by more than rounding
+BACKWARDS = re.compile(r"(?i)back(?!end|up)|grad|bptt|adjoint|vjp|pullback")  # in the names of methods that differentiate
 CHOICES = {  # what each may be
     "clip": (lambda v: isinstance(v, (int, float)) and v > 0, "the limit, a positive number"),
     "mean": (lambda v: isinstance(v, bool), "True or False"),
@@ -205,7 +206,9 @@ def _checked(Guest, features, state):
 
 def _check_weights(guest):
     if not hasattr(guest, "weights"):
-        raise Refusal(f"{_called(guest)} has no attribute weights; wanted the list of its arrays")
+        torch = hasattr(guest, "named_parameters") and hasattr(guest, "state_dict")
+        wrapped = f"; wrap a torch module, as in Cell = cellcheck.cells.adapters.torch_module({_called(guest)})" * torch
+        raise Refusal(f"{_called(guest)} has no attribute weights; wanted the list of its arrays{wrapped}")
     weights = guest.weights
     if not isinstance(weights, (list, tuple)):
         raise Refusal(
@@ -227,12 +230,18 @@ def _check_weights(guest):
 
 
 def _check_methods(guest):
-    if hasattr(guest, "apply"):
-        return
-    if not hasattr(guest, "forward"):
+    forward = "apply" if hasattr(guest, "apply") else "forward"
+    if not hasattr(guest, forward):
         raise Refusal(f"{_called(guest)} has neither apply nor forward; see docs/plugging-in.md for adapters")
-    if not hasattr(guest, "backward") and getattr(guest, "gradients", None) != ():
-        raise Refusal(f"{_called(guest)} has forward but no backward; declare gradients = () to verify its outputs alone")
+    wanted = {"apply": "vjp", "forward": "backward"}[forward]
+    declared = getattr(guest, "gradients", None)
+    if hasattr(guest, wanted) or (isinstance(declared, tuple) and not declared):
+        return
+    near = [name for name in dir(guest) if BACKWARDS.search(name) or difflib.get_close_matches(wanted, [name], 1)]
+    near = [name for name in near if callable(getattr(guest, name, None))]
+    if near or forward == "forward":
+        hint = f"; rename {near[0]}, or" if near else ";"
+        raise Refusal(f"{_called(guest)} has {forward} but no {wanted}{hint} declare gradients = () to verify its outputs alone")
 
 
 def _check_declarations(cell, features, state):
@@ -240,7 +249,7 @@ def _check_declarations(cell, features, state):
         raise Refusal(f"kind is {cell.spec.kind!r}; wanted one of {', '.join(KINDS)}, one of cellcheck.cells.modern, or None")
     unknown = set(cell.spec.gradients) - set(Cell.gradients)
     own = getattr(cell.guest, "gradients", ())
-    if unknown or isinstance(own, str):
+    if unknown or isinstance(own, str) or not (isinstance(own, tuple) or len(own)):
         raise Refusal(f"gradients is {own!r}; wanted a tuple out of {', '.join(Cell.gradients)}")
     if not isinstance(cell.spec.choices, dict) or set(cell.spec.choices) - set(CHOICES):
         raise Refusal(f"choices is {cell.spec.choices!r}; give a dict out of {', '.join(CHOICES)}")
@@ -329,7 +338,8 @@ def _check_outputs(cell, called, outputs, x):
         axis = spec.batch_axis(name)
         shape = (*([] if axis is None else [rows] if axis == 0 else [len(x), rows]), *wanted.shape)
         if y.shape != shape:
-            own = "output_shape" if spec.own_output and name == names[-1] else "state_shapes"
+            beside = "output_shape" if spec.own_output else "output = 'ys' and output_shape" if name == "ys" else None
+            own = beside if beside and name == names[-1] else "state_shapes"
             more = f", or declare {own}" * (y.shape[: axis + 1] == shape[: axis + 1])
             raise Refusal(f"{called} returned {name} of shape {y.shape}; wanted {shape}{more}")
         if y.dtype.kind != "f":
@@ -493,7 +503,8 @@ def _blind(spec):
     lines = []
     if spec.detached:
         names, last = ", ".join(spec.detached), spec.output_names[-1]
-        lines.append(f"not verified: gradients of {names}, and of any output but {last}; those of {last} are, over some steps")
+        others = f"any output but {last}; those of {last} are, over some steps"
+        lines.append(f"not verified: gradients of {names}, and of {others if spec.chained else 'their new values'}")
     blind = [y.name for y in spec.outputs if not y.differentiable and y.name.strip("'") not in spec.detached]
     if blind:
         states = tuple(name.strip("'") for name in blind if name.strip("'") in spec.state_names)

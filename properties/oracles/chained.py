@@ -46,6 +46,7 @@ class Chained:
         for x, rest in reversed(self._taken):
             outputs = self.cell.apply(x, *rest)
             weights, dx, d_rest = self.cell.vjp(*d_outputs)
+            d_rest = [*(d_rest or ()), *[None] * len(rest)][: len(rest)]
             one = [*(weights or ()), dx, *d_rest[:n]]
             total = one if total is None else [a if b is None else a + b for a, b in zip(total, one)]
             d_state = [np.zeros_like(s) if d is None else d for d, s in zip(d_rest[n:], rest[n:])]

@@ -41,10 +41,10 @@ def gradients(Cell, problem, part):
     """
     cell, x, state = problem.build(Cell)
     hand = handshake(Cell)
-    if cell.spec.detached:
+    if cell.spec.chained:
         cell = Chained(cell, steps_taken(cell.spec, problem))
     blocks = judged(cell, x, state, problem, hand, (part,))
-    if hand.wide_backward and not cell.spec.detached and not any(b.verdict == "violated" for b in blocks):
+    if hand.wide_backward and not cell.spec.chained and not any(b.verdict == "violated" for b in blocks):
         unit, given = cell.spec.unit(x.dtype), (x.astype(float), tuple(s.astype(float) for s in state))
         with suppress(ArithmeticError, TypeError, ValueError, RuntimeError):  # raised by the copy, which is not the user's
             found = judged(hand.copied(cell), *given, problem, hand, (part,), coarse=unit)
@@ -54,7 +54,7 @@ def gradients(Cell, problem, part):
 
 def steps_taken(spec, problem):
     """How many steps a step cell takes in these laws: several if it has states that vjp treats as constants."""
-    return 1 + getattr(problem, "recipe", problem).seed % CHAIN if spec.detached and not spec.sequence else 1
+    return 1 + getattr(problem, "recipe", problem).seed % CHAIN if spec.chained and not spec.sequence else 1
 
 
 def judged(cell, x, state, problem, hand, parts, coarse=0.0):

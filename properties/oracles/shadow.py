@@ -36,14 +36,19 @@ class Shadow:
         for row in x if self.sequence else [x]:
             state = step(self.kind, self.variant, gates, row, state)
             ys.append(state[-1])
-        named = {"sum": state[-1].sum(), "h'": state[-1], "c'": state[0], "ys": np.array(ys).reshape(len(ys), *state[-1].shape)}
+        named = {"sum": state[-1].sum(), "ys": np.array(ys).reshape(len(ys), *state[-1].shape)}
+        named.update((f"{name}'", s) for name, s in zip(self.spec.state_names or STATES[self.kind], state))
         return tuple(named[name] for name in self.names)
 
 
 def shadow(cell, x, state):
     """The Shadow of a cell; None if its equations are not known, or if it computes something else at these inputs."""
-    if isinstance(cell, Shadow) or not (cell.spec.kind and cell.spec.weight_blocks):
+    spec = cell.spec
+    if isinstance(cell, Shadow) or spec.kind not in STATES or not spec.weight_blocks:
         return None
+    names = spec.state_names or STATES[spec.kind]
+    if len(names) != len(STATES[spec.kind]) or not {*spec.output_names} <= {"sum", "ys", *(f"{name}'" for name in names)}:
+        return None  # it hides a state, or puts out something else
     twin = Shadow(cell)
     beside = (
         x + x.dtype.type(0.25),

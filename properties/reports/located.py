@@ -26,7 +26,7 @@ def located(case):
 def _entry(Cell, problem, block):
     """The block at the entry that the larger error of ever smaller halves leads to, or None."""
     cell, x, state = problem.build(Cell)
-    if cell.spec.detached:  # its law is about several steps
+    if cell.spec.chained:  # its law is about several steps
         return None
     [upstream] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
     claim = claimed(cell, cell.vjp(*(u.copy() for u in upstream)), ("weights", "x", "state"))[block.array][0]

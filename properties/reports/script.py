@@ -77,7 +77,7 @@ class Writer(Calls):
         flagged = [n for n, call in enumerate(self.tape.calls) if isinstance(call.error, FloatingPointError)]
         if block.name == "flags" and flagged:
             return self._raising(flagged[0], "no floating-point flag")
-        if block.array is not None and lift(self.case.Cell).spec().detached:  # a sum over several steps
+        if block.array is not None and lift(self.case.Cell).spec().chained:  # a sum over several steps
             return self._as_recorded(block)
         if block.note == "" and isinstance(block.expected, str) and block.expected == "an exception":
             found = self._accepted(block)

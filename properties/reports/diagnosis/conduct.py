@@ -14,7 +14,7 @@ def conduct_faults(g, once=False):
     once: only what may matter to a law that calls a fresh cell once.
     """
     before, after = ((), ()) if once else ((repeated, again), (cached, refilled, shared))
-    return first(g, outputs, crashes, shapes, changed, *before, alike, *after, averaged, rows)
+    return first(g, outputs, crashes, shapes, unwritten, changed, *before, alike, *after, averaged, rows)
 
 
 def impure(g):
@@ -25,6 +25,29 @@ def impure(g):
 def first(g, *looks):
     """What the first look says that says anything."""
     return next(filter(None, (look(g) for look in looks)), [])
+
+
+def unwritten(g):
+    """What is made of memory that holds anything at all: NaN, once np.empty is told to fill it with NaN."""
+    fresh, kept = g.ran(), (np.empty, np.empty_like)
+
+    def filled(make):
+        def made(*given, **options):
+            array = make(*given, **options)
+            if array.dtype.kind in "fc":
+                array[...] = np.nan
+            return array
+
+        return made
+
+    np.empty, np.empty_like = map(filled, kept)
+    try:
+        found = g.ran()
+    finally:
+        np.empty, np.empty_like = kept
+    off = [name for name, a in found.items() if np.isnan(a).any() and not np.isnan(fresh[name]).all()]
+    said = "an array of np.empty is read where nothing was written into it: filled with NaN beforehand, it makes NaN of"
+    return [f"{said} {several(off)}"] if off else []
 
 
 def outputs(g):

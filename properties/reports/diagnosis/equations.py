@@ -10,6 +10,8 @@ from cellcheck.properties.oracles.equations import equations
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, figure, gap, several, the
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 
+ROUNDED = 16  # units of its precision by which an output may be off
+
 
 def equation_faults(g):
     """(sentences about the outputs of a cell of known kind, [] if like no twist; how far they are off, "" where they are right)."""
@@ -29,7 +31,8 @@ def equation_faults(g):
         return {name: every[name] for name in g.outputs}
 
     right = returned(equations(cell, x, state)[: len(cell.spec.state_names)])
-    if all(y.shape == np.shape(right[n]) and np.allclose(y, right[n], CLOSE, CLOSE, equal_nan=True) for n, y in seen.items()):
+    near = max(CLOSE, ROUNDED * cell.spec.unit(x.dtype))
+    if all(y.shape == np.shape(right[n]) and np.allclose(y, right[n], near, near, equal_nan=True) for n, y in seen.items()):
         return [], ""
     apart = {n: gap(y, right[n]) for n, y in seen.items() if y.shape == np.shape(right[n])}
     apart = f"{several(seen)} {'are' if len(seen) > 1 else 'is'} not what the {g.kind} equations give, by {figure(max(apart.values(), default=1))}"

@@ -161,9 +161,12 @@ class Flow:
 
     def like(self, arrays, text):
         """(text, values) of the tensors that may stand for these arrays, which are called `text`."""
-        if len(arrays) > 1:
+        if len(arrays) > 1 and len({a.shape for a in arrays}) == 1:  # not so where a mask has chosen entries
             yield f"`{shown(text)}` of the step before", [np.zeros_like(arrays[0]), *arrays[:-1]]
         for other, values in self.tensors:
+            for words, here, beside in (("before", values[1:], values[:-1]), ("after", values[:-1], values[1:])):
+                if len(here) == len(arrays) > 1 and all(map(same, here, arrays)):  # a first or last step has no such edge
+                    yield f"`{shown(text)}` of the step {words}", beside
             if len(values) != len(arrays) or any(v.shape != a.shape for v, a in zip(values, arrays)):
                 continue
             if all(same(v, a) for v, a in zip(values, arrays)):
@@ -240,7 +243,13 @@ def mistakes(flow):
             said = f"no gradient flows back to {arg} through {through} from one step to the one before"
             yield said, {edge: 0.0 for edge in edges if edge not in kept}
         if _within(flow, node, k):
-            yield f"the derivative of `{shown(node.text)}`{line(node)} is missing", dict.fromkeys(edges, np.eye(node.value.size))
+            yield (
+                f"the derivative of `{shown(node.text)}`{line(node)} is missing",
+                {(n, i): np.eye(n.value.size) for n, i in edges},
+            )
+        if node.own == "part" and any((np.count_nonzero(n.slope(i), axis=0) > 1).any() for n, i in edges):
+            said = f"of equal indices in {through}, the gradient of {arg} has the last one alone: `+=` does not add them up, np.add.at does"
+            yield said, {(n, i): _of_the_last(n.slope(i)) for n, i in edges}
         if node.parents[k].weight and len(edges) > 1:
             for which, kept in (("first", 0), ("last", -1)):
                 said = f"the gradient of {arg} is that of the {which} of {len(edges)} steps alone: it is assigned, not added up"
@@ -259,6 +268,11 @@ def mistakes(flow):
     yield from factors(flow)
     yield from lacking(flow)
     yield from together(flow)
+
+
+def _of_the_last(slope):
+    """The slope of a part by the whole; where an entry is taken more than once, that of the last time alone."""
+    return slope * (np.cumsum(slope[::-1] != 0, axis=0)[::-1] <= 1)
 
 
 def substitutions(flow, edges):
@@ -283,7 +297,7 @@ def substitutions(flow, edges):
         for said, values in tried:
             yield f"{where} {said}", {(n, i): n.slope(i, j, v) for (n, i), v in zip(edges, values)}
     if node.own == "where" and _diagonal(node, k):
-        yield f"{where} is not masked", {edge: np.eye(node.value.size) for edge in edges}
+        yield f"{where} is not masked", {(n, i): np.eye(n.value.size) for n, i in edges}
 
 
 def joined(flow, edges, j):

@@ -60,7 +60,17 @@ def unlike_steps(g):
     if all(same(seen[n], right[n]) for n in seen):
         return []
     tried = (Mistake(said, lambda new=(*final, y): dict(zip(g.outputs, new))) for said, final, y in mistakes(g, states, ys))
-    return matched(tried, seen, right, "the outputs")
+    return matched(tried, seen, right, "the outputs") or beside(g, seen, states)
+
+
+def beside(g, seen, states):
+    """Outputs of each step that are those of the step alone, but no state."""
+    if g.kind or "ys" not in seen or not all(same(seen[name], s) for name, s in zip(g.outputs, states[-1])):
+        return []
+    alone = [single(g, t, s)[-1] for t, s in enumerate(states[:-1])]
+    if not same(seen["ys"], np.concatenate(alone)):
+        return []
+    return [f"ys of a step is not {g.outputs[-2]} after it; if it is an output beside the states, declare output = 'ys'"]
 
 
 def mistakes(g, states, ys):

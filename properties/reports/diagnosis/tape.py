@@ -91,7 +91,7 @@ class Tape:
             node.weight, node.tag = True, node.name
         for node in given[g.n :]:
             for part in (node.value, *(node.value if node.value.ndim == 3 else ())):
-                for change in (lambda a: a, np.transpose, lambda a: a[0], lambda a: a[0, :, None]):
+                for change in (lambda a: a, np.transpose, lambda a: a[0], lambda a: a[0, :, None])[: 2 + part.ndim]:
                     self._lazy(node, part, change)
         traced = [self.hand(node) for node in given]
         with np.errstate(all="ignore"):

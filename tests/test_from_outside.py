@@ -1,0 +1,187 @@
+"""What strangers' cells have shown: each is verified, and its broken twin is refused."""
+
+import re
+
+import numpy as np
+import pytest
+from cellcheck.cells import lift
+from cellcheck.cells.adapters import adapt
+from cellcheck.properties.certificate import table
+from cellcheck.properties.intake.loading import GuestError
+from cellcheck.properties.intake.preflight import cleared
+from cellcheck.properties.reports.diagnosis.conduct import unwritten
+from cellcheck.properties.reports.diagnosis.equations import equation_faults
+from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
+from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
+from cellcheck.properties.reports.diagnosis.sequence import sequence_faults
+
+from tests.cases import broken
+from tests.guests import from_outside as outside
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of numbers that overflow in guests
+PAIRS = {
+    "PreviousState": ("WithoutTranspose", {"state_gradients"}),
+    "Reservoir": ("HalfReadout", {"weight_gradients"}),
+    "Padded": ("EndsTooLate", {"each_ragged_row_equals_its_solo_run"}),
+    "NoSteps": ("NoStepsForget", {"no_steps_leave_the_state"}),
+    "DeclaredHighway": ("Highway", {"a_sequence_is_its_steps"}),
+    "Scaled": ("ScaledForgets", {"weight_gradients"}),
+    "Half": ("HalfWrong", {"weight_gradients"}),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_right_cell_passes_every_law(name):
+    """After the pre-flight, as the command does it."""
+    assert broken(cleared(f"guest.py:{name}", getattr(outside, name)).Cell, n=25) == set()
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_its_broken_twin_is_refused(name):
+    """By the law that is about its bug."""
+    twin, expected = PAIRS[name]
+    assert broken(cleared(f"guest.py:{twin}", getattr(outside, twin)).Cell, expected, n=25) == expected
+
+
+def test_an_output_that_is_no_state_is_told_to_be_declared():
+    """Where it is that of the step alone."""
+    [told] = sequence_faults(grown(lift(type("Plain", (outside.Highway,), {"sizes": {}})), PLAIN_SQUARE))
+    assert told == "ys of a step is not c' after it; if it is an output beside the states, declare output = 'ys'"
+
+
+PLAIN_SQUARE = type(PLAIN)(batch=3, features=5, state=5, steps=4, seed=6, scale=1.0)
+
+
+def test_what_is_a_constant_on_purpose_is_no_cause():
+    """The missing derivative is named, and nothing is said of p."""
+    told, _ = gradient_faults(grown(lift(outside.ScaledForgets), PLAIN), lambda look, *_: look())
+    assert any("the derivative of `np.tanh(x @ R)`" in sentence and "is missing" in sentence for sentence in told)
+    assert gradient_faults(grown(lift(outside.Scaled), PLAIN), lambda look, *_: look())[1]
+
+
+def test_memory_that_was_never_written_is_named():
+    """Whatever it holds."""
+    assert unwritten(grown(lift(outside.PreviousState), PLAIN)) == []
+    [told] = unwritten(grown(lift(outside.LeftUnwritten), PLAIN))
+    assert told == (
+        "an array of np.empty is read where nothing was written into it: filled with NaN beforehand, it makes NaN of h_prev'"
+    )
+    assert np.empty.__module__ == "numpy"
+
+
+def test_shapes_may_be_functions_of_the_sizes():
+    """So that what an adapter is told holds for all of them."""
+    Sized = type("Sized", (outside.PreviousState,), {})
+    shapes = {"h_prev": (7,)}
+    spec = lift(Sized, state_shapes=lambda features, state: {"h_prev": (features + state,)}).spec(2, 5)
+    assert {s.name: s.shape for s in spec.states} == shapes
+
+
+TOLD = {
+    "ForgetsTheStepBefore": "the gradient of `c_prev` in `f * c_prev` (line 161) uses `f` of the step before where `f` belongs",
+    "EqualTokens": "of equal indices in `E[x]` (line 197), the gradient of `E` has the last one alone: `+=` does not add them up, ",
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_the_mistake_is_named(name):
+    """In the guest's own names."""
+    told, right = gradient_faults(grown(lift(getattr(outside, name)), PLAIN), lambda look, *_: look())
+    assert not right and re.sub(r"line \d+", "line", told[0]).startswith(re.sub(r"line \d+", "line", TOLD[name]))
+
+
+def test_a_cell_of_one_low_precision_is_not_told_to_be_off_by_it():
+    """Of known equations, and right."""
+    Cell = cleared("guest.py:Low", Low).Cell
+    assert Cell.spec().kind == "RNN"
+    assert equation_faults(grown(Cell, PLAIN)) == ([], "")
+
+
+class Low(outside.PreviousState):
+    """In float32."""
+
+    def __init__(self, features, state):
+        super().__init__(features, state)
+        self.Wx, self.Wh, self.b = self.weights = [w.astype(np.float32) for w in self.weights]
+
+    def apply(self, x, h_prev):
+        """The next state."""
+        return tuple(y.astype(np.float32) for y in super().apply(x, h_prev))
+
+
+class Named(outside.NoSteps):
+    """Its gradients have a name that is not asked for."""
+
+    gradients = ("weights", "x", "state")
+
+
+REFUSED = {
+    "Guest has apply but no vjp; rename backward, or declare gradients = ()": {"backward": lambda self, *d: None},
+    "Guest has apply but no vjp; rename vpj, or declare gradients = ()": {"vpj": lambda self, *d: None},
+    "Guest has apply but no vjp; rename bptt, or declare gradients = ()": {"bptt": lambda self, *d: None},
+    "gradients is []; wanted a tuple out of weights, x, state": {"gradients": [], "vjp": lambda self, *d: None},
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_gradients_that_would_not_be_verified_are_refused(message):
+    """Those of another name, and a list that is not meant as a declaration."""
+    with pytest.raises(GuestError, match=re.escape(message)):
+        cleared("guest.py:Guest", type("Guest", (Named,), REFUSED[message]))
+
+
+PARTS = {"forward": ("x h W U -> h cache", outside.forward), "backward": ("dh cache -> dx dh dW dU", outside.backward)}
+SIGNATURES = {
+    "backward 'dh cache -> _ _ _ _' returns no gradient": {"backward": ("dh cache -> _ _ _ _", outside.backward)},
+    "make is a dict; give a function (features, state) -> the weights, or the object": {"make": {}},
+    "forward is a function; give a pair (signature, function), as in": {"forward": outside.forward},
+    "states names c, which the signature of forward, 'x h W U -> h cache', does not": {"states": "h c"},
+}
+
+
+@pytest.mark.parametrize("message", SIGNATURES)
+def test_a_signature_without_what_is_wanted_is_refused(message):
+    """Rather than verified in part."""
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)):
+        adapt(**{"make": outside.matrices, **PARTS, **SIGNATURES[message]})
+
+
+def test_commas_may_stand_in_a_signature():
+    """As they do in Python."""
+    commas = {name: (text.replace(" ", ", ").replace(", ->,", " ->"), function) for name, (text, function) in PARTS.items()}
+    assert "x, h, W, U -> h, cache" in commas["forward"]
+    assert adapt(outside.matrices, **commas)(2, 3).gradients == ("weights", "x", "state")
+
+
+def test_a_method_of_a_dict_is_refused():
+    """Its functions are to be given themselves."""
+    cell = adapt(outside.matrices, forward=("x h W U -> h", "forward"))(2, 3)
+    with pytest.raises(TypeError, match=re.escape("'forward' names a method, but make returns a dict; give the function")):
+        cell.apply(np.zeros((1, 2)), np.zeros((1, 3)))
+
+
+def result(law, reason):
+    """One result, not verified where there is a reason."""
+    blocks = {"reason": reason, "examples": 0 if reason else 9, "blocks": {"certified": 9}, "worst": 0.5, "power": {}}
+    return {**blocks, "cell": "A", "group": "gradients", "law": law, "verdict": "not verified" if reason else "held"}
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        (("", "", ""), ""),
+        (("", "no input gradients", "no state gradients"), ""),
+        (("of 100 examples certified W in 14", "", ""), "the gradients of weights were not verified"),
+        (("no weight gradients", "no input gradients", "no state gradients"), "no gradient was verified"),
+    ],
+)
+def test_the_last_line_says_which_gradients_were_not_verified(reasons, said):
+    """Unless the cell has none of them."""
+    laws = ("weight_gradients", "input_gradients", "state_gradients")
+    text = table.sentence([*map(result, laws, reasons), result("vjp_is_linear", "")])
+    assert text.endswith(f"; {said}") if said else "gradient" not in text
+
+
+def test_an_adapter_of_one_dtype_holds_its_weights_in_it():
+    """As the code that takes nothing else is given them."""
+    assert [w.dtype for w in outside.Half(2, 3).weights] == [np.float16, np.float16]
