@@ -8,11 +8,12 @@ from cellcheck.properties.oracles import agree
 from cellcheck.properties.oracles.parked import probes
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import finite, unflagged, within
-from cellcheck.properties.verdicts.run import apply, rows, vjp
+from cellcheck.properties.verdicts.run import apply, both, rows, vjp
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
-from hypothesis import given
+from hypothesis import given, reject
 
+LARGE = 1000  # exp of more than 709 is infinite
 ULPS = 8  # the best formulas err by up to 2.5, common ones by 5
 
 
@@ -28,6 +29,18 @@ def test_outputs_are_finite(Cell, problem):
 def test_gradients_are_finite(Cell, problem):
     """|vjp(u)| < inf wherever sum |x||W|, taken to the power of the steps, stays below 1e300."""
     require(finite(name, g) for name, g in vjp(Cell, problem).items())
+
+
+@pytest.mark.promise
+@pytest.mark.needs("loss")
+@given(problem=problems())
+def test_a_large_loss_is_finite(Cell, problem):
+    """|loss| < inf and |vjp| < inf where all weights are 1000 times as large, after two steps at most."""
+    p = problem.literal(Cell)
+    if p.steps > 2 or np.finfo(p.x.dtype).max < LARGE**10:
+        reject()
+    p = replace(p, weights=[LARGE * w for w in p.weights]).folded()
+    require(finite(name, a) for name, a in both(Cell, p).items())
 
 
 @pytest.mark.promise

@@ -13,9 +13,10 @@ from cellcheck.properties.reports.diagnosis.conduct import unwritten
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
+from cellcheck.properties.reports.diagnosis.promises import large_loss
 from cellcheck.properties.reports.diagnosis.sequence import sequence_faults
 
-from tests.cases import broken
+from tests.cases import broken, holds
 from tests.guests import from_outside as outside
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of numbers that overflow in guests
@@ -75,6 +76,15 @@ def test_shapes_may_be_functions_of_the_sizes():
     shapes = {"h_prev": (7,)}
     spec = lift(Sized, state_shapes=lambda features, state: {"h_prev": (features + state,)}).spec(2, 5)
     assert {s.name: s.shape for s in spec.states} == shapes
+
+
+def test_a_naive_softmax_breaks_one_promise():
+    """In a loss; what subtracts the largest entry first breaks none of them."""
+    right, naive = (cleared("guest.py:Loss", getattr(outside, name)).Cell for name in ("Loss", "NaiveLoss"))
+    assert broken(right, n=25) == broken(naive, n=25) == set()
+    assert holds(right, "a_large_loss_is_finite") and not holds(naive, "a_large_loss_is_finite")
+    assert large_loss(grown(right, PLAIN)) == []
+    assert large_loss(grown(naive, PLAIN))[0].startswith("with weights 1000 times as large, the loss is ")
 
 
 TOLD = {

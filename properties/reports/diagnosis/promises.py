@@ -211,6 +211,18 @@ def empty_batch(g):
     return [f"a batch of no rows gives nan for the gradient of {several(lost)}, instead of 0"] if lost else []
 
 
+def large_loss(g):
+    """What a loss is where the numbers before it are large."""
+    if g.cell.spec.scalar != "loss":
+        return []
+    [loss] = g.outputs
+    found = g.ran(replace(g.p, weights=[1000 * w for w in g.p.weights]))
+    if all(np.isfinite(a).all() for a in found.values()):
+        return []
+    said = f"with weights 1000 times as large, the loss is {float(found[loss]):g}: exp of a large number overflows, or log is taken of 0"
+    return [f"{said}. In a softmax, subtract the largest entry first, and take the log of the sum of exp"]
+
+
 def read_ahead(g):
     """The first step whose output changes with later ones, and with which of them."""
     seen, changed = g.ran().get("ys", ()), []
@@ -229,6 +241,7 @@ def read_ahead(g):
 
 
 LOOKS = {
+    "a_large_loss_is_finite": large_loss,
     "outputs_know_no_later_step": read_ahead,
     "a_second_vjp_is_answered": answered_once,
     "an_empty_batch_adds_nothing": empty_batch,
