@@ -82,7 +82,8 @@ def test_outputs_know_no_later_step(Cell, problem):
     def early(p):
         return {"ys": apply(Cell, p)["ys"][:k]}
 
-    require(agree(Cell, problem, early, lambda p: early(_with_another_end(p, k)), bound.size_of_outputs))
+    some = _with_another_end(problem, k)  # not zero, as x may be: what a convolution rounds has the size of all steps
+    require(agree(Cell, some, early, lambda p: early(_with_another_end(p, k)), bound.size_of_outputs))
 
 
 @pytest.mark.needs("sequence", "finals", "empty")

@@ -4,10 +4,15 @@ import contextlib
 
 import numpy as np
 import pytest
-from cellcheck.cells import CELLS
+from cellcheck.cells import CELLS, lift
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants.judge import drawn
+from cellcheck.properties.reports import Case
+from cellcheck.properties.reports.diagnosis import Attempts, diagnose
+from cellcheck.properties.reports.diagnosis.grown import PLAIN
+from cellcheck.properties.shrinking.shrinking import smallest
 from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.strategies import Problem
 from hypothesis.errors import UnsatisfiedAssumption
 
 FEATURES, STATE, BATCH, STEPS = 3, 2, 4, 5
@@ -78,3 +83,21 @@ def broken(Cell, names=None, n=40):
     """The laws, promises aside, that the cell breaks."""
     asked = [law for law in laws().values() if not law.promise and law.name in (names or laws()) and law.applies(Cell)]
     return {law.name for law in asked if not holds(Cell, law.name, n)}
+
+
+def told(Guest, name):
+    """What is said of a cell under a law that it breaks."""
+    law, Cell = laws()[name], lift(Guest)
+    with np.errstate(all="ignore"):
+        problem = next(p for p in (PLAIN, *Problem(seed=5).family()) if fails(law, Cell, p))
+        small, error = smallest(law.check, Cell, problem)
+        return diagnose(Case("my.py:Cell", name, law.group, law.equation, law.check, Cell, small, error), Attempts())[0]
+
+
+def fails(law, Cell, problem):
+    """Whether the law fails there."""
+    try:
+        law.check(Cell=Cell, problem=problem)
+    except Violation:
+        return True
+    return False

@@ -16,7 +16,7 @@ from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
 from cellcheck.properties.reports.diagnosis.promises import large_loss
 from cellcheck.properties.reports.diagnosis.sequence import sequence_faults
 
-from tests.cases import broken, holds
+from tests.cases import broken, holds, told
 from tests.guests import from_outside as outside
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of numbers that overflow in guests
@@ -46,8 +46,8 @@ def test_its_broken_twin_is_refused(name):
 
 def test_an_output_that_is_no_state_is_told_to_be_declared():
     """Where it is that of the step alone."""
-    [told] = sequence_faults(grown(lift(type("Plain", (outside.Highway,), {"sizes": {}})), PLAIN_SQUARE))
-    assert told == "ys of a step is not c' after it; if it is an output beside the states, declare output = 'ys'"
+    [said] = sequence_faults(grown(lift(type("Plain", (outside.Highway,), {"sizes": {}})), PLAIN_SQUARE))
+    assert said == "ys of a step is not c' after it; if it is an output beside the states, declare output = 'ys'"
 
 
 PLAIN_SQUARE = type(PLAIN)(batch=3, features=5, state=5, steps=4, seed=6, scale=1.0)
@@ -55,16 +55,16 @@ PLAIN_SQUARE = type(PLAIN)(batch=3, features=5, state=5, steps=4, seed=6, scale=
 
 def test_what_is_a_constant_on_purpose_is_no_cause():
     """The missing derivative is named, and nothing is said of p."""
-    told, _ = gradient_faults(grown(lift(outside.ScaledForgets), PLAIN), lambda look, *_: look())
-    assert any("the derivative of `np.tanh(x @ R)`" in sentence and "is missing" in sentence for sentence in told)
+    found, _ = gradient_faults(grown(lift(outside.ScaledForgets), PLAIN), lambda look, *_: look())
+    assert any("the derivative of `np.tanh(x @ R)`" in sentence and "is missing" in sentence for sentence in found)
     assert gradient_faults(grown(lift(outside.Scaled), PLAIN), lambda look, *_: look())[1]
 
 
 def test_memory_that_was_never_written_is_named():
     """Whatever it holds."""
     assert unwritten(grown(lift(outside.PreviousState), PLAIN)) == []
-    [told] = unwritten(grown(lift(outside.LeftUnwritten), PLAIN))
-    assert told == (
+    [said] = unwritten(grown(lift(outside.LeftUnwritten), PLAIN))
+    assert said == (
         "an array of np.empty is read where nothing was written into it: filled with NaN beforehand, it makes NaN of h_prev'"
     )
     assert np.empty.__module__ == "numpy"
@@ -78,6 +78,13 @@ def test_shapes_may_be_functions_of_the_sizes():
     assert {s.name: s.shape for s in spec.states} == shapes
 
 
+def test_the_line_that_makes_a_nan_is_named():
+    """With its number and what it raises."""
+    [said] = told(outside.SharedMaximum, "outputs_are_finite")
+    found = re.fullmatch(r"`(.*)` \(line \d+\) makes a NaN, of 0 / 0, inf - inf or 0 inf: invalid value .*", said)
+    assert found[1] == "return (e / e.sum(axis=1, keepdims=True) * h,)"
+
+
 def test_a_naive_softmax_breaks_one_promise():
     """In a loss; what subtracts the largest entry first breaks none of them."""
     right, naive = (cleared("guest.py:Loss", getattr(outside, name)).Cell for name in ("Loss", "NaiveLoss"))
@@ -89,6 +96,7 @@ def test_a_naive_softmax_breaks_one_promise():
 
 TOLD = {
     "ForgetsTheStepBefore": "the gradient of `c_prev` in `f * c_prev` (line 161) uses `f` of the step before where `f` belongs",
+    "KeepsTheNewState": "all gradients use `(1 - f) * h + f * n` where `h` belongs",
     "EqualTokens": "of equal indices in `E[x]` (line 197), the gradient of `E` has the last one alone: `+=` does not add them up, ",
 }
 
@@ -96,8 +104,8 @@ TOLD = {
 @pytest.mark.parametrize("name", TOLD)
 def test_the_mistake_is_named(name):
     """In the guest's own names."""
-    told, right = gradient_faults(grown(lift(getattr(outside, name)), PLAIN), lambda look, *_: look())
-    assert not right and re.sub(r"line \d+", "line", told[0]).startswith(re.sub(r"line \d+", "line", TOLD[name]))
+    found, right = gradient_faults(grown(lift(getattr(outside, name)), PLAIN), lambda look, *_: look())
+    assert not right and re.sub(r"line \d+", "line", found[0]).startswith(re.sub(r"line \d+", "line", TOLD[name]))
 
 
 def test_a_cell_of_one_low_precision_is_not_told_to_be_off_by_it():

@@ -3,43 +3,21 @@
 import numpy as np
 import pytest
 from cellcheck.cells import lift
-from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.function import Function
-from cellcheck.properties.reports import Case, overview
-from cellcheck.properties.reports.diagnosis import Attempts, diagnose
+from cellcheck.properties.reports import overview
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
 from cellcheck.properties.reports.diagnosis.tape import Tape, Traced
-from cellcheck.properties.shrinking.shrinking import smallest
-from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.strategies import Problem
 
 from cellcheck import check
-from tests.cases import broken
+from tests.cases import broken, told
 from tests.guests import in_use
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
 USED = "a_used_cell_equals_a_fresh_one"
-
-
-def told(Guest, name):
-    """What is said of a cell under a law that it breaks."""
-    law, Cell = laws()[name], lift(Guest)
-    with np.errstate(all="ignore"):
-        problem = next(p for p in (PLAIN, *Problem(seed=5).family()) if fails(law, Cell, p))
-        small, error = smallest(law.check, Cell, problem)
-        return diagnose(Case("my.py:Cell", name, law.group, law.equation, law.check, Cell, small, error), Attempts())[0]
-
-
-def fails(law, Cell, problem):
-    """Whether the law fails there."""
-    try:
-        law.check(Cell=Cell, problem=problem)
-    except Violation:
-        return True
-    return False
 
 
 @pytest.mark.parametrize(

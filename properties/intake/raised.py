@@ -44,6 +44,12 @@ def complaint(error, home=Path()):
     return type(error).__name__ + f": {message}" * bool(message) + f", at {at}" * bool(at)
 
 
+def source(error):
+    """(the number of the line where the guest raised, its text), or None if it has no frame."""
+    own = [frame for side, frame in _frames(error) if side == "guest" and frame.line]
+    return (own[-1].lineno, own[-1].line.strip()) if own else None
+
+
 def last_frames(error, home=Path(), most=4):
     """A line for each of the guest's innermost frames, the outermost first: place, function, source."""
     own = [frame for side, frame in _frames(error) if side == "guest"]

@@ -311,3 +311,40 @@ def loss_of(function):
 
 Loss = loss_of(cross_entropy)
 NaiveLoss = loss_of(lambda *given: cross_entropy(*given, shift=False))
+
+
+class KeepsTheNewState:
+    """A leaky layer that overwrites the state it has kept."""
+
+    def __init__(self, features, state):
+        self.Wf, self.Uf, self.Wh = np.zeros((features, state)), np.zeros((state, state)), np.zeros((features, state))
+        self.weights = [self.Wf, self.Uf, self.Wh]
+
+    def apply(self, x, h):
+        """h' = (1 - f) h + f n."""
+        f, n = 1 / (1 + np.exp(-x @ self.Wf - h @ self.Uf)), np.tanh(x @ self.Wh)
+        out = (1 - f) * h + f * n
+        self.kept = x.copy(), out.copy(), f, n
+        return (out,)
+
+    def vjp(self, d):
+        """All gradients."""
+        x, h, f, n = self.kept
+        dn, df = d * f * (1 - n * n), d * (n - h) * f * (1 - f)
+        return [x.T @ df, h.T @ df, x.T @ dn], df @ self.Wf.T + dn @ self.Wh.T, (d * (1 - f) + df @ self.Uf.T,)
+
+
+class SharedMaximum:
+    """h' = softmax(x W) h, where the largest entry of all rows is subtracted: other rows underflow to 0 / 0."""
+
+    gradients = ()
+
+    def __init__(self, features, state):
+        self.W = np.zeros((features, state))
+        self.weights = [self.W]
+
+    def apply(self, x, h):
+        """h'."""
+        z = x @ self.W
+        e = np.exp(z - z.real.max(initial=0.0))
+        return (e / e.sum(axis=1, keepdims=True) * h,)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from cellcheck.cells import lift
-from cellcheck.properties.intake.raised import internal
+from cellcheck.properties.intake.raised import internal, source
 from cellcheck.properties.reports.diagnosis.conduct import (
     again,
     cached,
@@ -69,7 +69,7 @@ def diagnose(case, tried):
         with quiet(Tally(), draws=0):
             flawed = accepted(case) or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
             flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
-            return list(flawed or tried(lambda: overflown(case))), []
+            return list(flawed or tried(lambda: overflown(case)) or tried(lambda: undefined(case))), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
     own = replace(recipe, **SIZES, upstream="every")  # of a single entry, everything is a multiple
 
@@ -107,6 +107,7 @@ def diagnose(case, tried):
                 or tried(promise)
                 or tried(lambda: beyond(case))
                 or tried(lambda: overflown(case))
+                or tried(lambda: undefined(case))
                 or (
                     tried(lambda: where_a_size_is_one(case.Cell) or with_large_numbers(case.Cell))
                     if case.group == "gradients"
@@ -172,6 +173,20 @@ def overflown(case):
                 said = f"with {name} = {value:g} something overflows{where}, such as exp, and {lost} is not finite. Write it so that it cannot"
                 never = f'; or, if {name} is never so large, declare domains = {{"{name}": (low, high)}}'
                 return [said + never * (literal.spec.arrays[k].domain is None)]
+    return []
+
+
+def undefined(case):
+    """The line of the guest that first makes a NaN, where one is compared with a number."""
+    block = Failure(case.error).block
+    if not isinstance(case.problem, Literal) or block is None or kind(block) != "nan":
+        return []
+    try:
+        with np.errstate(invalid="raise"):
+            outcome(case.problem.build(case.Cell)[0], case.problem)
+    except FloatingPointError as error:
+        if at := source(error):
+            return [f"`{at[1]}` (line {at[0]}) makes a NaN, of 0 / 0, inf - inf or 0 inf: {error}"]
     return []
 
 

@@ -28,8 +28,8 @@ def first(g, *looks):
 
 
 def unwritten(g):
-    """What is made of memory that holds anything at all: NaN, once np.empty is told to fill it with NaN."""
-    fresh, kept = g.ran(), (np.empty, np.empty_like)
+    """What is made of memory that holds anything at all: NaN, once np.empty fills it with NaN."""
+    fresh, kept = g.ran(), {name: getattr(np, name) for name in ("empty", "empty_like")}
 
     def filled(make):
         def made(*given, **options):
@@ -40,11 +40,11 @@ def unwritten(g):
 
         return made
 
-    np.empty, np.empty_like = map(filled, kept)
+    vars(np).update({name: filled(make) for name, make in kept.items()})
     try:
         found = g.ran()
     finally:
-        np.empty, np.empty_like = kept
+        vars(np).update(kept)
     off = [name for name, a in found.items() if np.isnan(a).any() and not np.isnan(fresh[name]).all()]
     said = "an array of np.empty is read where nothing was written into it: filled with NaN beforehand, it makes NaN of"
     return [f"{said} {several(off)}"] if off else []

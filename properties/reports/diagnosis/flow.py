@@ -145,25 +145,25 @@ class Flow:
 
     @cached_property
     def tensors(self):
-        """(text, values): what the source computes or uses, once for each time that it is run; no two alike."""
+        """(text, its line, values): what the source computes or uses, once for each time that it is run; no two alike."""
         found = {}
         for node in self.order:
-            found.setdefault(node.key, (node.text, []))[1].append(node.value)
+            found.setdefault(node.key, (node.text, line(node), []))[2].append(node.value)
         for edges in self.edges:
             node, k = edges[-1]
-            found[node.key, k] = argument(node, k), [np.asarray(n.arrays[j]) for n, j in edges]
+            found[node.key, k] = argument(node, k), line(node), [np.asarray(n.arrays[j]) for n, j in edges]
         alike = {}
-        for text, values in found.values():
+        for text, at, values in found.values():
             key = tuple((np.shape(v), v.tobytes()) for v in values)
             if text and (key not in alike or len(text) < len(alike[key][0])):
-                alike[key] = text, values
+                alike[key] = text, at, values
         return list(alike.values())
 
     def like(self, arrays, text):
         """(text, values) of the tensors that may stand for these arrays, which are called `text`."""
         if len(arrays) > 1 and len({a.shape for a in arrays}) == 1:  # not so where a mask has chosen entries
             yield f"`{shown(text)}` of the step before", [np.zeros_like(arrays[0]), *arrays[:-1]]
-        for other, values in self.tensors:
+        for other, at, values in self.tensors:
             for words, here, beside in (("before", values[1:], values[:-1]), ("after", values[:-1], values[1:])):
                 if len(here) == len(arrays) > 1 and all(map(same, here, arrays)):  # a first or last step has no such edge
                     yield f"`{shown(text)}` of the step {words}", beside
@@ -176,7 +176,7 @@ class Flow:
                     yield f"`{shown(text)}` of the step {words}", values
                     break
             else:
-                yield f"`{shown(other)}`", values
+                yield f"`{shown(other)}`{at * (shown(other) == shown(text))}", values
 
     @cached_property
     def regions(self):
@@ -265,6 +265,7 @@ def mistakes(flow):
         if len(found) > 1:
             name = f"the derivative of `{function}`, in {'both' if len(found) == 2 else f'all {len(found)}'} places,"
             yield from derivatives(flow, list(itertools.chain(*found)), name)
+    yield from everywhere(flow)
     yield from factors(flow)
     yield from lacking(flow)
     yield from together(flow)
@@ -380,6 +381,21 @@ def derivatives(flow, pairs, name=None):
             tried.append((f"is taken as 1 where {other} > 0, else 0", [1.0 * (v > 0) for v in values]))
     for words, slopes in tried:
         yield f"{name} {words}", {n: (h, slope) for (n, h), slope in zip(pairs, slopes)}
+
+
+def everywhere(flow):
+    """One tensor in the place of another in all gradients, as where the one that was kept has been overwritten."""
+    uses = {}
+    for edges in flow.edges:
+        for j in range(len(edges[-1][0].arrays)):
+            arrays = [np.asarray(n.arrays[j]) for n, k in edges if k != j and len(n.arrays) > j]
+            if len(arrays) == len(edges) and all(a.dtype.kind == "f" and a.ndim for a in arrays):
+                key = tuple((a.shape, a.tobytes()) for a in arrays)
+                uses.setdefault(key, (arrays, argument(edges[-1][0], j), []))[2].append((edges, j))
+    for arrays, text, found in uses.values():
+        for other, values in flow.like(arrays, text) if len(found) > 1 else ():
+            slopes = {(n, i): n.slope(i, j, v) for edges, j in found for (n, i), v in zip(edges, values)}
+            yield f"all gradients use {other} where `{shown(text)}` belongs", slopes
 
 
 def together(flow):
