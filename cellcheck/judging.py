@@ -115,7 +115,7 @@ class Trial:
             told = f"{told} dropout, or for globals that keep something from call to call"
             if not lift(Cell).spec().deterministic:
                 told = "the order of sums does not explain that; if it draws random numbers, as dropout does, call eval()"
-            with suppress(Exception):  # of a wild guest
+            with suppress(Exception, Hang), restored(), limited(self.options.limit):  # of a wild guest
                 told = next(iter(unwritten(Grown(Cell, run.failure))), told)
             return "broken", f"{label} breaks the law {law.name} at {run.failure}, {again}; {told}"
         promise = law.promise and not (self.subject.shipped or self.options.strict)

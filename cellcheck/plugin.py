@@ -32,7 +32,7 @@ def laws_of(*cells, **options):
     if not cells:
         raise OptionError("laws_of(): no cell is given; write laws_of(MyLSTM)")
     if bare := next((c.__name__ for c in cells if inspect.isfunction(c) and "law" in inspect.signature(c).parameters), None):
-        raise OptionError(f"laws_of is given the test {bare}, and no cell; write @laws_of(MyLSTM)")
+        raise OptionError(f"laws_of(): the test {bare} is given, but no cell; write @laws_of(MyLSTM)")
     names = ["laws", *(f.name for f in fields(Options) if f.name not in ("certificate", "mutants"))]
     if unknown := set(options) - set(names):
         raise OptionError(f"laws_of(): there is no option {min(unknown)}; there are {', '.join(names)}")

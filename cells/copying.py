@@ -1,8 +1,9 @@
-"""Deep copies in a third of the time that `copy.deepcopy` takes, since each forward pass at other weights needs one."""
+"""Deep copies, three times as fast as `copy.deepcopy`: each forward pass at other weights makes one."""
 
 import copy
 import copyreg
 from functools import lru_cache
+from operator import is_
 
 import numpy as np
 
@@ -27,7 +28,8 @@ def deepcopied(value, memo):
         new = memo[id(value)] = {}
         new.update([(deepcopied(key, memo), deepcopied(item, memo)) for key, item in value.items()])
     elif kind is tuple and value:
-        new = tuple([deepcopied(item, memo) for item in value])
+        items = [deepcopied(item, memo) for item in value]
+        new = value if all(map(is_, items, value)) else tuple(items)
     elif hook := getattr(kind, "__deepcopy__", None):
         new = hook(value, memo)
     elif _plain(kind) and "__deepcopy__" not in vars(value):
@@ -40,7 +42,7 @@ def deepcopied(value, memo):
 
 @lru_cache(maxsize=512)
 def _plain(kind):
-    """Whether an instance is its `__dict__` and nothing else, and its class says nothing on how to copy it."""
+    """Whether an instance is its `__dict__` and nothing else, and its class does not define how it is copied."""
     return (
         kind.__dictoffset__ != 0
         and not any(hasattr(kind, hook) for hook in HOOKS)

@@ -41,7 +41,7 @@ DECLARED = (
     ),
     *("sequence", "sizes", "domains", "gradients", "no_gradient", "dtypes"),
 )
-OF_SIZES = ("input_shape", "state_shapes", "output_shape", "domains")  # each may be a function of the two sizes
+OF_SIZES = ("input_shape", "state_shapes", "output_shape")  # each may be a function of the two sizes
 HIDDEN = ("c", "h")  # an output of this name is a new state, whether or not the cell takes the old one
 ATTEMPTS = ((2, 3), (1, 1), (2, 2), (4, 4), (8, 8), (4, 3), (1, 2))  # sizes at which a cell of unknown sizes is first built
 
@@ -257,8 +257,8 @@ def describe(guest, features, state, declared):
     private = getattr(guest, "lifted_as", {})  # of an adapter
 
     def said(name, default):
-        found = declared.get(name, private.get(name, getattr(guest, name, default)))
-        return found(features, state) if callable(found) and name in OF_SIZES else found
+        value = declared.get(name, private.get(name, getattr(guest, name, default)))
+        return value(features, state) if name in OF_SIZES and inspect.isfunction(value) else value
 
     full = hasattr(guest, "apply")
     differentiates = hasattr(guest, "vjp" if full else "backward")

@@ -9,6 +9,7 @@ import numpy as np
 SIZES = ("features", "state", "batch", "steps")
 PARTS = ("weights", "x", "state")
 SCALARS = ("sum", "loss")
+ROUNDED = 2.0**-10  # a whole number in float32 is off by less where it is moved by ulps
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ class Domain:
             return array
         a, width = np.asarray(array, dtype=float), self.high - self.low
         if self.whole:
-            n = width - 1
-            a = self.low + 1 + np.floor(np.abs(a) * n / 2) % n
+            n, near = width - 1, np.rint(a)  # one that is off by rounding stays what it is
+            off = (np.abs(a - near) > ROUNDED) | (near <= self.low) | (near >= self.high)
+            a = np.where(off, self.low + 1 + np.floor(np.abs(a) * n / 2) % n, near)
         elif np.isfinite(width):
             a = np.mod(a - self.low, 2 * width)
             a = self.low + np.minimum(a, 2 * width - a)
@@ -114,7 +116,8 @@ class CellSpec:
     gradients: the parts of `PARTS` that vjp offers; sequence: x has a first axis of steps.
     kind, variant, weight_blocks, transposed: the equations it computes, if they are known (see the conventions).
     choices: what it does on purpose, {"clip": c}, {"mean": True}, {"truncated": k}, {"float32": True}; undone before laws look.
-    {"dropout": "elements"} or {"dropout": "units"} cannot be undone: laws that it breaks do not apply.
+    {"dropout": "elements"} or {"dropout": "units"}, {"time": True}, {"batch": True} and {"future": True} cannot be undone: laws that
+    they break do not apply.
     sizes: the only sizes it takes, by name, or the name of the size that it equals; batch: None for any number of rows, or 1;
     fewest_steps, most_steps: of a sequence; chunk: how many steps it takes at once, around whose borders problems lie.
     dtypes: it computes in each of these; complex: True, False, or None if that must be tried.
@@ -186,13 +189,13 @@ class CellSpec:
     @cached_property
     def regions(self):
         """The Regions of `arrays`: each gate of a weight with declared blocks, else all of an array."""
-        blocks, found = self.weight_blocks or (), []
+        blocks, regions = self.weight_blocks or (), []
         for k, name in enumerate(self.array_names):
             gates: dict[str, list] = {}
             for (_, gate), index in (blocks[k] if k < len(blocks) else {}).items():
                 gates.setdefault(f" {gate}" if gate == "candidate" else f" {gate} gate", []).append(index)
-            found += [Region(name + gate, k, _joined(indices)) for gate, indices in (gates or {"": [...]}).items()]
-        return found
+            regions += [Region(name + gate, k, _joined(indices)) for gate, indices in (gates or {"": [...]}).items()]
+        return tuple(regions)
 
     @cached_property
     def array_names(self):
@@ -222,8 +225,8 @@ class CellSpec:
 
     @cached_property
     def chained(self):
-        """Whether its gradients are those of several steps: a state that vjp treats as a constant scales one that it does not."""
-        return "state" in self.gradients and 0 < len(self.detached) < len(self.states)
+        """Whether only the gradients of the last output are derivatives: vjp treats some states, but not all, as constants."""
+        return 0 < len(self.detached) < len(self.states)
 
     @cached_property
     def plain(self):
@@ -272,16 +275,16 @@ class CellSpec:
 
 
 def _joined(indices):
-    """The indices, those of adjacent rows with equal columns as one."""
-    found = indices[:1]
+    """Merge the indices of adjacent rows that have the same columns."""
+    joined = indices[:1]
     for index in indices[1:]:
-        if all(isinstance(i, tuple) and len(i) == 2 and isinstance(i[0], slice) for i in (found[-1], index)):
-            (above, left), (below, right) = found[-1], index
+        if all(isinstance(i, tuple) and len(i) == 2 and all(isinstance(part, slice) for part in i) for i in (joined[-1], index)):
+            (above, left), (below, right) = joined[-1], index
             if above.stop is not None and above.stop == below.start and above.step == below.step is None and left == right:
-                found[-1] = slice(above.start, below.stop), left
+                joined[-1] = slice(above.start, below.stop), left
                 continue
-        found.append(index)
-    return found
+        joined.append(index)
+    return joined
 
 
 DEFAULTS = {f.name: f.default for f in fields(CellSpec)}

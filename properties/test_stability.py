@@ -35,7 +35,7 @@ def test_gradients_are_finite(Cell, problem):
 @pytest.mark.needs("loss")
 @given(problem=problems())
 def test_a_large_loss_is_finite(Cell, problem):
-    """|loss| < inf and |vjp| < inf where all weights are 1000 times as large, after two steps at most."""
+    """|loss| < inf and |vjp| < inf after at most two steps, with all weights multiplied by 1000."""
     p = problem.literal(Cell)
     if p.steps > 2 or np.finfo(p.x.dtype).max < LARGE**10:
         reject()

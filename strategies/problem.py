@@ -351,6 +351,20 @@ class Literal:
         x[:kept] = self.x[:kept]
         return replace(self, x=x, state=tuple(map(another, self.state))).folded()
 
+    def elsewhere(self, steps):
+        """This problem at other inputs, in their domains, in the place of those of some steps of a sequence. steps: an index."""
+
+        def other(a, spec):
+            domain, new = spec.domain, a.copy()
+            new[steps] = another(a[steps])
+            if domain and domain.whole:  # folded, another number may be the same one
+                n = domain.high - domain.low - 1
+                new[steps] = domain.low + 1 + (a[steps] - domain.low) % n
+            return new
+
+        x, *further = map(other, (self.x, *self.further), self.spec.inputs)
+        return replace(self, x=x, state=(*further, *self.states)).folded()
+
     def folded(self):
         """This problem with every number in its domain."""
         if not self.spec.bounded:

@@ -192,7 +192,7 @@ def test_a_wrong_number_of_upstreams_is_refused():
 
 @pytest.mark.parametrize(("leak", "wrong"), [(0.0, set()), (0.1, {"h'"})])
 def test_without_backward_the_outputs_are_verified(leak, wrong):
-    """Rows that know of each other are found."""
+    """Rows that depend on each other are found."""
     leaky = adapt(matrices, ("x h W b -> h", lambda *given: forward(*given)[0] * (1 - leak * (len(given[0]) > 1))))
     assert violated(cleared("guest.py:leaky", leaky).Cell) == wrong
 

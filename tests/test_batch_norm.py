@@ -41,7 +41,7 @@ def test_without_the_declaration_it_is_told_what_to_declare():
     Cell = lift(batch_norm.Undeclared)
     assert broken(Cell, ALONE, n=25) == ALONE
     [told] = rows(grown(Cell, PLAIN))
-    assert told.startswith("rows know of each other: in a batch of 3, rows [0, 1, 2] of h' differ")
+    assert told.startswith("rows depend on each other: in a batch of 3, rows [0, 1, 2] of h' differ")
     assert told.endswith('if that is on purpose, as in batch normalisation, declare choices={"batch": True}')
 
 

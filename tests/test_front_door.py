@@ -203,7 +203,7 @@ def test_ignored(law):
 
 MISTAKES = {
     "laws_of(): no cell is given; write laws_of(MyLSTM)": "@laws_of()",
-    "laws_of is given the test test_cells, and no cell; write @laws_of(MyLSTM)": "@laws_of",
+    "laws_of(): the test test_cells is given, but no cell; write @laws_of(MyLSTM)": "@laws_of",
     "laws_of(): there is no option limt; there are": "@laws_of(MyGRU, limt=3)",
     "limit 0: not a number of seconds above 0, such as 30": "@laws_of(MyGRU, limit=0)",
     "laws: there is no law weight_gradient; the closest is weight_gradients": "@laws_of(MyGRU, laws='weight_gradient')",

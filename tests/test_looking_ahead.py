@@ -10,7 +10,7 @@ from tests.cases import broken, holds
 from tests.guests import looking_ahead
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of problems that a law rejects
-LAW = "outputs_know_no_later_step"
+LAW = "outputs_do_not_depend_on_later_steps"
 TOLD = {
     "ReadsOneAhead": "ys of step 0 changes with x of step 1: each output reads one step ahead; if that is on purpose, ",
     "WithoutMask": "ys of step 0 changes with x of steps 1, 2 and 3; if that is on purpose, ",
@@ -38,6 +38,17 @@ def test_it_is_told_which_steps_it_knows(name):
     [told] = promise_faults(grown(lift(getattr(looking_ahead, name)), PLAIN), LAW)
     assert told.startswith(TOLD[name])
     assert 'declare choices={"future": True}' in told
+
+
+@pytest.mark.parametrize("sizes", [{"features": (2,)}, {"features": (3,)}, {"features": (4,)}])
+def test_tokens_that_are_read_ahead_are_found(sizes):
+    """Whatever their number: the other end has other tokens."""
+    Ahead, Waiting = (lift(looking_ahead.Tokens, sizes=sizes), lift(type("Waits", (looking_ahead.Tokens,), {"ahead": 0})))
+    assert broken(Ahead, n=12) == set()
+    assert not holds(Ahead, LAW, 12)
+    assert holds(Waiting, LAW, 12)
+    [told] = promise_faults(grown(Ahead, PLAIN), LAW)
+    assert told.startswith("ys of step 0 changes with x of step 1: each output reads one step ahead")
 
 
 def test_it_may_be_meant():

@@ -199,6 +199,15 @@ def test_a_unit_of_a_matrix_is_left_out_in_both_axes():
     np.testing.assert_array_equal(small.state[0], np.delete(np.delete(whole.state[0], 1, 1), 1, 2))
 
 
+def test_a_whole_number_that_is_off_by_rounding_stays():
+    """Else what a token cell returns would move with the ulps of its tokens, and its bounds would excuse anything."""
+    for n in range(1, 9):
+        tokens = np.arange(n, dtype=float)
+        for step in (2.0**-53, 2.0**-24):
+            for sign in (-16, 16):
+                assert np.array_equal(Domain.declared("tokens", n).folded(tokens * (1 + sign * step)), tokens)
+
+
 def test_sizes_that_are_not_declared_are_not_tried_by_the_shrinker():
     """There is no smaller problem of a cell with an even number of units."""
     Even = type("Even", (RNN,), {"sizes": {"state": (2, 4), "batch": (2, 3)}})

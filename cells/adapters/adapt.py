@@ -1,6 +1,7 @@
 """One adapter for hand-written cells of any shape: functions or an object, any axes, gradients wherever they are left."""
 
 import copy
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
@@ -8,7 +9,7 @@ from cellcheck.cells.adapters.axes import Axes
 from cellcheck.cells.adapters.signature import Signature, attribute, entries, leaves, set_attribute
 from cellcheck.cells.contract import Cell, Gradients
 from cellcheck.cells.copying import deepcopied
-from cellcheck.cells.lift import HIDDEN, declarations
+from cellcheck.cells.lift import HIDDEN, OF_SIZES, declarations
 from cellcheck.cells.spec import SIZES, Domain
 
 SCALARS = ("sum", "loss")
@@ -62,7 +63,9 @@ class Plan:
 
     def __init__(self, make, forward, backward, weights, named, axes, rate, options):
         if not callable(make):
-            raise TypeError(f"make is a {type(make).__name__}; give a function (features, state) -> the weights, or the object")
+            raise TypeError(
+                f"make is a {type(make).__name__}; give a function (features, state) that returns the weights or the object"
+            )
         for name, pair in (("forward", forward), ("backward", backward or ("->", None))):
             if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], str)):
                 given = f"{name} is a {type(pair).__name__}"
@@ -96,9 +99,9 @@ class Plan:
         self.scalar = next((name for name in SCALARS if name in self.forward.given), None)
         self.updates = "rate" in self.backward.taken or rate is not None
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
-        self._check_gradients()
         if lost := [name for name in self.states if name not in self.forward.taken + self.forward.given]:
-            raise ValueError(f"states names {', '.join(lost)}, which the signature of forward, {self.forward.text!r}, does not")
+            told = f"states names {', '.join(lost)}, but forward {self.forward.text!r} neither takes nor returns it"
+            raise ValueError(f"{told}; add it there, or leave it out of states")
         self.outputs, self.blind = self._outputs()
         self.takes_upstream = bool(self.reverse) and (not self.scalar or f"d{self.scalar}" in self.backward.taken)
         self.declared = declarations(options)
@@ -109,12 +112,6 @@ class Plan:
         for name in ("make", "run", "reverse", "encode", "targets"):
             setattr(new, name, copy.deepcopy(getattr(self, name), memo))
         return new
-
-    def _check_gradients(self):
-        """Raise ValueError where backward returns no gradient by name."""
-        if not self.reverse or self.updates or any(name.startswith("d") for name in self.backward.given):
-            return
-        raise ValueError(f"backward {self.backward.text!r} returns no gradient; name what it returns, as in 'dx dh dW'")
 
     def _per_step(self, output, options):
         """The axes of the output by name. One with an axis of steps is called ys from here on, as in the contract."""
@@ -187,7 +184,8 @@ class Adapted:
         self.inputs = {name: self._shape(name, features) for name in plan.inputs}
         self.state_shapes = {name: self._shape(name, state) for name in plan.states}
         for name, value in plan.declared.items():
-            setattr(self, name, value(features, state) if name == "weight_blocks" and callable(value) else value)
+            of_sizes = callable(value) and name in ("weight_blocks", *OF_SIZES)
+            setattr(self, name, value(features, state) if of_sizes else value)
         if plan.dtype:
             self.dtypes = (plan.dtype,)
         self.weight_names, self._inputs, self._kept = self._names(), None, {}
@@ -195,11 +193,16 @@ class Adapted:
             raise ValueError(
                 f"{name!r} names a weight as well as an input, a state or an output; rename it, or name the states in states="
             )
-        wide = [w for w in self.weights if isinstance(w, np.ndarray) and w.dtype.kind == "f" and w.dtype != plan.dtype]
-        if plan.dtype and wide:  # wherever the guest holds them
-            self.subject = deepcopied(self.subject, {id(w): w.astype(plan.dtype) for w in wide})
+        others = [w for w in self.weights if isinstance(w, np.ndarray) and w.dtype.kind == "f"] if plan.dtype else []
+        if all(w.base is None for w in others):  # no views, of which a copy would not be one
+            with suppress(Exception):  # of a guest that cannot be copied, which keeps its weights as they are
+                self.subject = deepcopied(self.subject, {id(w): w.astype(plan.dtype) for w in others if w.dtype != plan.dtype})
         self._made = np.asarray(self.weights[0]).dtype if self.weights else None
         self.gradients = plan.declared.get("gradients", self._offered())
+        if plan.reverse and not self._offered():
+            arrays = [*plan.inputs, *self.state_names, *self.weight_names]
+            wanted = f"wanted some of {', '.join(f'd{name}' for name in arrays)}"
+            raise ValueError(f"backward {plan.backward.text!r} returns no gradient of {', '.join(arrays)}; {wanted}")
         if plan.output:
             self.output, self.output_shape = plan.output, self._output_shape()
 

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from cellcheck.properties.certificate.data import PARTS, status, status_of_cell, uncertified, verdict_of
+from cellcheck.properties.intake.capabilities import NEEDS
 from cellcheck.properties.intake.catalogue import grouped, rank
 from cellcheck.properties.writing.text import WIDTH, folded
 
@@ -15,6 +16,8 @@ VERDICTS = {  # heading of the column: what is counted there; those in ALWAYS ha
     "incomplete": "incomplete",
     "not verified": "not verified",
 }
+NAMES = {"weights": "the weights", "x": "x", "states": "the states"}
+OFFERED = {"weight_gradients": "weights", "input_gradients": "x", "state_gradients": "state"}  # the need of each law
 ALWAYS = ("held", "broken", "not verified")
 FIGURES = ("examples", "certified", "of bound", "power")
 SPARED = ("of bound", "certified", "power")  # the columns to leave out where the table is too wide, the first one first
@@ -58,8 +61,12 @@ def sentence(results):
         if count[verdict]
     )
     free = "; the equations were not verified" if whole == "held" and all(map(_free, of_cell.values())) else ""
-    told = {_unverified(found) for found in of_cell.values()} if whole == "held" else {""}
-    free += f"; {told.pop()}" if len(told) == 1 and "" not in told else ""
+    if whole == "held":
+        notes = {}
+        for cell, name in names.items():
+            notes.setdefault(_unverified(of_cell[cell]), []).append(name)
+        few = len(names) > 1 and len(notes) > 1
+        free += "".join(f"; {note}" + f" of {', '.join(some)}" * few for note, some in notes.items() if note)
     if whole == "held" and len(names) == 1 and (idle := _idle(results)):
         free += (
             f"; the gradient{'s' * (len(idle) > 1)} of {', '.join(idle)} {'were' if len(idle) > 1 else 'was'} 0 in every example"
@@ -69,11 +76,11 @@ def sentence(results):
 
 def _unverified(results):
     """That no gradient was verified, or which were not although the cell offers them; else nothing."""
-    found = {PARTS[r["law"]]: r for r in results if r["law"] in PARTS}
-    absent = {part: r["reason"] for part, r in found.items() if r["verdict"] == "not verified"}
+    parts = {r["law"]: r for r in results if r["law"] in PARTS}
+    absent = {law: r["reason"] for law, r in parts.items() if r["verdict"] == "not verified"}
     if len(absent) == len(PARTS):
         return "no gradient was verified"
-    lost = [part for part, reason in absent.items() if not reason.startswith("no ")]
+    lost = [NAMES[PARTS[law]] for law, reason in absent.items() if reason != NEEDS[OFFERED[law]][1]]
     return f"the gradients of {' and '.join(lost)} were not verified" if lost else ""
 
 

@@ -99,7 +99,7 @@ NEEDS = {  # the first that is missing is the reason
     "numbers": (lambda cell: not (cell.spec.inputs[0].domain and cell.spec.inputs[0].domain.whole), "its x holds whole numbers"),
     "upstreams": (_takes_upstreams, "takes no upstream for some of its outputs"),
     "outputs": (lambda cell: not cell.spec.scalar, "no outputs but their sum"),
-    "loss": (lambda cell: cell.spec.scalar == "loss", "no loss"),
+    "loss": (lambda cell: cell.spec.scalar == "loss", "its output is no loss"),
     "output": (lambda cell: cell.spec.scalar != "loss", "a loss, which may overflow by itself"),
     "rows": (lambda cell: cell.spec.batch is None, "takes a single row"),
     "single row": (lambda cell: cell.spec.takes("batch", 1), "declares batches without that of a single row"),
@@ -120,7 +120,7 @@ NEEDS = {  # the first that is missing is the reason
     "own past": (lambda cell: not cell.spec.choices.get("future"), "its outputs depend on later steps"),
     "uncut": (
         lambda cell: not _returns_its_states(cell) or bool(cell.spec.choices.get("time")),
-        "the laws that cut a sequence verify it",
+        "covered by the laws that cut a sequence",
     ),
     "undropped": (lambda cell: "dropout" not in cell.spec.choices, "declares dropout, which no kind has"),
     "unclipped": (

@@ -39,7 +39,9 @@ TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest
 CLIPPED = 0.02  # a share of the largest gradient of an array: float16 rounds by less, and a clip that acts changes more
 BELOW = 1 / 2  # the share of a declared clip to which upstreams and gradients are scaled; nothing should be clipped there
 UNSTEADY = 2.0**10  # two runs that differ by more units do so by more than rounding
-BACKWARDS = re.compile(r"(?i)back(?!end|up)|grad|bptt|adjoint|vjp|pullback")  # in the names of methods that differentiate
+BACKWARDS = re.compile(
+    r"(?i)_?(back(?!end|up|ground)|bwd|grad|bptt|adjoint|vjp|vpj|pullback)"
+)  # names of methods that differentiate
 CHOICES = {  # what each may be
     "clip": (lambda v: isinstance(v, (int, float)) and v > 0, "the limit, a positive number"),
     "mean": (lambda v: isinstance(v, bool), "True or False"),
@@ -237,8 +239,7 @@ def _check_methods(guest):
     declared = getattr(guest, "gradients", None)
     if hasattr(guest, wanted) or (isinstance(declared, tuple) and not declared):
         return
-    near = [name for name in dir(guest) if BACKWARDS.search(name) or difflib.get_close_matches(wanted, [name], 1)]
-    near = [name for name in near if callable(getattr(guest, name, None))]
+    near = [name for name in dir(guest) if BACKWARDS.match(name) and callable(inspect.getattr_static(guest, name))]
     if near or forward == "forward":
         hint = f"; rename {near[0]}, or" if near else ";"
         raise Refusal(f"{_called(guest)} has {forward} but no {wanted}{hint} declare gradients = () to verify its outputs alone")
@@ -250,7 +251,8 @@ def _check_declarations(cell, features, state):
     unknown = set(cell.spec.gradients) - set(Cell.gradients)
     own = getattr(cell.guest, "gradients", ())
     if unknown or isinstance(own, str) or not (isinstance(own, tuple) or len(own)):
-        raise Refusal(f"gradients is {own!r}; wanted a tuple out of {', '.join(Cell.gradients)}")
+        alone = ", or () to verify the outputs alone" * (not unknown and not isinstance(own, str))
+        raise Refusal(f"gradients is {own!r}; wanted a tuple out of {', '.join(Cell.gradients)}{alone}")
     if not isinstance(cell.spec.choices, dict) or set(cell.spec.choices) - set(CHOICES):
         raise Refusal(f"choices is {cell.spec.choices!r}; give a dict out of {', '.join(CHOICES)}")
     for name, value in cell.spec.choices.items():
@@ -504,7 +506,8 @@ def _blind(spec):
     if spec.detached:
         names, last = ", ".join(spec.detached), spec.output_names[-1]
         others = f"any output but {last}; those of {last} are, over some steps"
-        lines.append(f"not verified: gradients of {names}, and of {others if spec.chained else 'their new values'}")
+        new = "their new values" if len(spec.detached) > 1 else "its new value"
+        lines.append(f"not verified: gradients of {names}, and of {others if spec.chained else new}")
     blind = [y.name for y in spec.outputs if not y.differentiable and y.name.strip("'") not in spec.detached]
     if blind:
         states = tuple(name.strip("'") for name in blind if name.strip("'") in spec.state_names)

@@ -12,7 +12,11 @@ from hypothesis.errors import HypothesisException
 LIBRARIES = {"numpy", "hypothesis", "pytest", "_pytest", "pluggy", "xdist"}
 STANDARD = (sysconfig.get_path("stdlib"), "<frozen ", "<__array_function__")
 GUESTS = ("cellcheck.cells", "cellcheck.properties.mutants")  # modules of ours that are what is verified
-WRAPPERS = ("cellcheck.cells.lift", "cellcheck.cells.adapters")  # modules of ours that say what is wrong with a guest
+WRAPPERS = (
+    "cellcheck.cells.lift",
+    "cellcheck.cells.copying",
+    "cellcheck.cells.adapters",
+)  # modules of ours that say what is wrong with a guest
 
 
 def named(error, most=90):
@@ -34,8 +38,8 @@ def internal(error):
 
 def place(error, home=Path()):
     """guest.py:12, where the guest raised; "" if it has no frame. home: what the path is relative to."""
-    own = [frame for side, frame in _frames(error) if side == "guest"]
-    return _place(own[-1], home) if own else ""
+    *_, last = None, *(frame for side, frame in _frames(error) if side == "guest")
+    return _place(last, home) if last else ""
 
 
 def complaint(error, home=Path()):
@@ -45,9 +49,9 @@ def complaint(error, home=Path()):
 
 
 def source(error):
-    """(the number of the line where the guest raised, its text), or None if it has no frame."""
-    own = [frame for side, frame in _frames(error) if side == "guest" and frame.line]
-    return (own[-1].lineno, own[-1].line.strip()) if own else None
+    """(guest.py:12, the text of that line) where the guest raised, or None if it has no frame."""
+    *_, last = None, *(frame for side, frame in _frames(error) if side == "guest" and frame.line)
+    return (f"{Path(last.filename).name}:{last.lineno}", last.line.strip()) if last else None
 
 
 def last_frames(error, home=Path(), most=4):

@@ -1,4 +1,4 @@
-"""Mutants of batch, state, layout, dtype and purity: rows that know of each other, arrays that are not the cell's own."""
+"""Mutants of batch, state, layout, dtype and purity: rows that depend on each other, arrays that are not the cell's own."""
 
 from cellcheck.properties.mutants.engine import Mutant
 

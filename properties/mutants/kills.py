@@ -19,8 +19,8 @@ from cellcheck.properties.mutants.picture import kills
 
 OURS = "Cellcheck"
 REFERENCE = "it asks for a reference; the cells that it alone refuses are in tests/test_references.py"
-UNCUT = "it asks for a sequence that cannot be cut; the cells that it alone refuses are in tests/test_looking_ahead.py"
-LOSS = "it asks for a loss; the cell that it alone refuses is in tests/test_from_outside.py"
+UNCUT = "it needs a sequence that cannot be cut; the cells that only this law refuses are in tests/test_looking_ahead.py"
+LOSS = "it needs a loss; the cell that only this law refuses is in tests/test_from_outside.py"
 BECAUSE = {"reference": REFERENCE, "uncut": UNCUT, "loss": LOSS}
 STAYS = {law.name: BECAUSE[need] for law in laws().values() for need in BECAUSE if need in law.needs}  # that no mutant names
 DESCRIBED = {  # peers

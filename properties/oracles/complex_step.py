@@ -43,8 +43,7 @@ class ComplexStep:
         with np.errstate(all="ignore"):
             for step in STEPS:  # the smallest step would underflow in deep saturation
                 slopes = self._slopes(arrays, direction, step)
-                large = VISIBLE / step
-                if not sum([np.vdot(y, y) for y in slopes]) > large * large:
+                if not np.sqrt(sum([np.vdot(y, y) for y in slopes])) > VISIBLE / step:
                     break
             return float(sum([np.vdot(u, y) for u, y in zip(self.upstream, slopes)]))
 

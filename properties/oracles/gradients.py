@@ -27,6 +27,7 @@ EXTREME = 1e-200  # a claim below it, or above its inverse, gets a direction of 
 UNSHARP = 0.1  # an oracle whose own error is a larger share of the derivative than this declares no violation
 NEAR = 4  # draws of roundings that a copy in float64 is not accused of
 EVEN = 3  # gates of one array whose claims differ by at most 2^EVEN share a scale
+# Oracles, the least demanding first.
 DEMANDING = (*LADDER, Chebyshev, Differences)
 CHAIN = 3  # steps at most of a cell with states that vjp treats as constants
 FAR = 64  # below the largest number of a dtype, sums on the way may be infinite
@@ -36,7 +37,7 @@ REACH = 40  # regions whose claims differ by less than 2^REACH share a direction
 def gradients(Cell, problem, part):
     """The blocks of one part of vjp, "weights", "x" or "state", for the cell that the problem builds.
 
-    A cell with states that vjp treats as constants runs for some steps, see `Chained`. In low precision the bound is wide. So a copy
+    A cell of which some states are constants for vjp runs for some steps, see `Chained`. In low precision the bound is wide. So a copy
     that computes in float64, backward included, is judged as well; there, roundings of the cell's own unit are allowed.
     """
     cell, x, state = problem.build(Cell)
@@ -53,8 +54,9 @@ def gradients(Cell, problem, part):
 
 
 def steps_taken(spec, problem):
-    """How many steps a step cell takes in these laws: several if it has states that vjp treats as constants."""
-    return 1 + getattr(problem, "recipe", problem).seed % CHAIN if spec.chained and not spec.sequence else 1
+    """How many steps a step cell takes in these laws: several if vjp treats some of its states as constants, and not all."""
+    several = spec.chained and "state" in spec.gradients and not spec.sequence
+    return 1 + getattr(problem, "recipe", problem).seed % CHAIN if several else 1
 
 
 def judged(cell, x, state, problem, hand, parts, coarse=0.0):

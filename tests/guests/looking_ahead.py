@@ -66,6 +66,23 @@ class ByConvolution(Mixed):
         return (self.ys.copy(),)
 
 
+class Tokens(Mixed):
+    """ys = E[x], a row of E for each token, and of the next one."""
+
+    input_shape, domains, ahead = (), {"x": "tokens"}, 0.5
+
+    def apply(self, x):
+        """The outputs of all steps."""
+        self.tokens, rows = x, self.W[x]
+        return (rows + self.ahead * np.concatenate([rows[1:], 0 * rows[:1]]),)
+
+    def vjp(self, d_ys):
+        """To the rows of E."""
+        dW, back = 0 * self.W, d_ys + self.ahead * np.concatenate([0 * d_ys[:1], d_ys[:-1]])
+        np.add.at(dW, self.tokens, back)
+        return [dW], None, ()
+
+
 class TimedAhead(Mixed):
     """A step that depends on its number, and reads the one after it: its steps cannot be cut."""
 

@@ -1,4 +1,4 @@
-"""A model of one LSTM node, and one whose rows know of each other."""
+"""A model of one LSTM node, and one whose rows depend on each other."""
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper

@@ -177,7 +177,7 @@ def overflown(case):
 
 
 def undefined(case):
-    """The line of the guest that first makes a NaN, where one is compared with a number."""
+    """If a NaN broke the law: the line of the guest that first produced one."""
     block = Failure(case.error).block
     if not isinstance(case.problem, Literal) or block is None or kind(block) != "nan":
         return []
@@ -186,7 +186,9 @@ def undefined(case):
             outcome(case.problem.build(case.Cell)[0], case.problem)
     except FloatingPointError as error:
         if at := source(error):
-            return [f"`{at[1]}` (line {at[0]}) makes a NaN, of 0 / 0, inf - inf or 0 inf: {error}"]
+            return [
+                f"the first NaN arises in `{at[1]}` ({at[0]}), as of 0 / 0, inf - inf, 0 inf or the root of a negative number"
+            ]
     return []
 
 

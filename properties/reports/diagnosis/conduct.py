@@ -1,4 +1,4 @@
-"""Mistakes of conduct: a cell that is no pure function of what it is given, or whose rows know of each other."""
+"""Mistakes of conduct: a cell that is no pure function of what it is given, or whose rows depend on each other."""
 
 from dataclasses import replace
 
@@ -28,7 +28,10 @@ def first(g, *looks):
 
 
 def unwritten(g):
-    """What is made of memory that holds anything at all: NaN, once np.empty fills it with NaN."""
+    """Fill np.empty with NaN, and name the results that become NaN.
+
+    NumPy's own names are exchanged for the one run: only there can memory that was never written be told from any other.
+    """
     fresh, kept = g.ran(), {name: getattr(np, name) for name in ("empty", "empty_like")}
 
     def filled(make):
@@ -45,9 +48,10 @@ def unwritten(g):
         found = g.ran()
     finally:
         vars(np).update(kept)
-    off = [name for name, a in found.items() if np.isnan(a).any() and not np.isnan(fresh[name]).all()]
-    said = "an array of np.empty is read where nothing was written into it: filled with NaN beforehand, it makes NaN of"
-    return [f"{said} {several(off)}"] if off else []
+    off = [name for name, a in found.items() if a.shape == fresh[name].shape and (np.isnan(a) & ~np.isnan(fresh[name])).any()]
+    become = f"{several(off)} {'become' if len(off) > 1 else 'becomes'} NaN" if off else ""
+    told = "memory of np.empty is read before it is written: with np.empty filled with NaN,"
+    return [f"{told} {become}; write every entry, or use np.zeros"] if off else []
 
 
 def outputs(g):
@@ -368,7 +372,7 @@ def rows(g):
             cause, worst = _mixed(g, together, off) or _placed(g, name, off[0]), max(gap(*pairs[r]) for r in off)
             told = f"in a batch of {g.batch}, rows {off} of {name} differ from what each gives alone, by {figure(worst)}"
             meant = '; if that is on purpose, as in batch normalisation, declare choices={"batch": True}' * (not cause)
-            return [f"{cause or 'rows know of each other'}: {told}{meant}"]
+            return [f"{cause or 'rows depend on each other'}: {told}{meant}"]
     return []
 
 

@@ -248,8 +248,8 @@ def mistakes(flow):
                 {(n, i): np.eye(n.value.size) for n, i in edges},
             )
         if node.own == "part" and any((np.count_nonzero(n.slope(i), axis=0) > 1).any() for n, i in edges):
-            said = f"of equal indices in {through}, the gradient of {arg} has the last one alone: `+=` does not add them up, np.add.at does"
-            yield said, {(n, i): _of_the_last(n.slope(i)) for n, i in edges}
+            told = f"where {through} repeats an index, the gradient of {arg} keeps only the last contribution"
+            yield f"{told}: `+=` does not accumulate there, np.add.at does", {(n, i): _of_the_last(n.slope(i)) for n, i in edges}
         if node.parents[k].weight and len(edges) > 1:
             for which, kept in (("first", 0), ("last", -1)):
                 said = f"the gradient of {arg} is that of the {which} of {len(edges)} steps alone: it is assigned, not added up"
@@ -384,7 +384,7 @@ def derivatives(flow, pairs, name=None):
 
 
 def everywhere(flow):
-    """One tensor in the place of another in all gradients, as where the one that was kept has been overwritten."""
+    """One tensor in the place of another in all gradients, such as a cached tensor that was overwritten."""
     uses = {}
     for edges in flow.edges:
         for j in range(len(edges[-1][0].arrays)):

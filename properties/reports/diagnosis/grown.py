@@ -40,7 +40,7 @@ class Grown:
         """Cell: the factory; problem: a recipe or a literal problem, of full size."""
         self.Cell, self.p = Cell, problem.literal(Cell)
         self.cell, _, _ = self.p.build(Cell)
-        if self.cell.spec.chained:  # gradients of other outputs than the last are none, see `Chained`
+        if self.cell.spec.chained:  # only the gradients of the last output are derivatives, see `Chained`
             self.p = replace(self.p, given=[(*(0 * u for u in us[:-1]), us[-1]) for us in self.p.given])
         self.names, self.outputs = self.cell.spec.array_names, self.cell.spec.output_names
         self.kind, self.blocks, self.variant = self.cell.spec.kind, self.cell.spec.weight_blocks, self.cell.spec.variant

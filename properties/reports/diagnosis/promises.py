@@ -215,21 +215,22 @@ def large_loss(g):
     """What a loss is where the numbers before it are large."""
     if g.cell.spec.scalar != "loss":
         return []
-    [loss] = g.outputs
-    found = g.ran(replace(g.p, weights=[1000 * w for w in g.p.weights]))
-    if all(np.isfinite(a).all() for a in found.values()):
+    large = g.ran(replace(g.p, weights=[1000 * w for w in g.p.weights]).folded())
+    lost = [name if name in g.outputs else f"the gradient of {name}" for name, a in large.items() if not np.isfinite(a).all()]
+    if not lost:
         return []
-    said = f"with weights 1000 times as large, the loss is {float(found[loss]):g}: exp of a large number overflows, or log is taken of 0"
-    return [f"{said}. In a softmax, subtract the largest entry first, and take the log of the sum of exp"]
+    told = f"with weights 1000 times as large, {several(lost)} {'are' if len(lost) > 1 else 'is'} not finite"
+    advice = "In a softmax, subtract the largest entry first, and take the log of the sum of exp"
+    return [
+        f"{told}: exp of a large number overflows, or log is taken of 0. {advice}; or, if weights are never so large, declare domains"
+    ]
 
 
 def read_ahead(g):
     """The first step whose output changes with later ones, and with which of them."""
     seen, changed = g.ran().get("ys", ()), []
     for t in range(1, len(seen)):
-        x = g.p.x.copy()
-        x[t] += 1.0
-        other = g.ran(replace(g.p, x=x))["ys"]
+        other = g.ran(g.p.elsewhere(t))["ys"]
         changed += [(k, t) for k in range(t) if not np.allclose(other[k], seen[k], 1e-9, 1e-12, equal_nan=True)]
     if not changed:
         return []
@@ -242,7 +243,7 @@ def read_ahead(g):
 
 LOOKS = {
     "a_large_loss_is_finite": large_loss,
-    "outputs_know_no_later_step": read_ahead,
+    "outputs_do_not_depend_on_later_steps": read_ahead,
     "a_second_vjp_is_answered": answered_once,
     "an_empty_batch_adds_nothing": empty_batch,
     "outputs_are_the_callers": outputs_alias,

@@ -64,13 +64,13 @@ def unlike_steps(g):
 
 
 def beside(g, seen, states):
-    """Outputs of each step that are those of the step alone, but no state."""
+    """Whether ys[t] comes from step t alone, but is not a state."""
     if g.kind or "ys" not in seen or not all(same(seen[name], s) for name, s in zip(g.outputs, states[-1])):
         return []
     alone = [single(g, t, s)[-1] for t, s in enumerate(states[:-1])]
     if not same(seen["ys"], np.concatenate(alone)):
         return []
-    return [f"ys of a step is not {g.outputs[-2]} after it; if it is an output beside the states, declare output = 'ys'"]
+    return [f"ys[t] is not {g.outputs[-2]} after step t; if ys is an output in addition to the states, declare output = 'ys'"]
 
 
 def mistakes(g, states, ys):
