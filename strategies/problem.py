@@ -347,19 +347,16 @@ class Literal:
 
     def other(self, kept=0):
         """This problem at other inputs and states, in their domains. kept: so many of the first rows or steps of x stay as they are."""
-        x = another(self.x)
+        x = another(self.x, self.spec.inputs[0].domain)
         x[:kept] = self.x[:kept]
-        return replace(self, x=x, state=tuple(map(another, self.state))).folded()
+        return replace(self, x=x, state=tuple(another(s, a.domain) for s, a in zip(self.state, self.spec.rest))).folded()
 
     def elsewhere(self, steps):
         """This problem at other inputs, in their domains, in the place of those of some steps of a sequence. steps: an index."""
 
         def other(a, spec):
-            domain, new = spec.domain, a.copy()
-            new[steps] = another(a[steps])
-            if domain and domain.whole:  # folded, another number may be the same one
-                n = domain.high - domain.low - 1
-                new[steps] = domain.low + 1 + (a[steps] - domain.low) % n
+            new = a.copy()
+            new[steps] = another(a[steps], spec.domain)
             return new
 
         x, *further = map(other, (self.x, *self.further), self.spec.inputs)
@@ -384,8 +381,13 @@ class Literal:
         return not self.spec.bounded or all(a.domain is None or a.domain.holds(v) for a, v in zip(self.spec.arrays, arrays))
 
 
-def another(a):
-    """Other numbers: 1/4 - 3/4 a. Not -a: what is even or odd in a, such as a norm or a derivative of tanh, would be the same."""
+def another(a, domain=None):
+    """Other numbers: 1/4 - 3/4 a, or the next whole number of a domain.
+
+    Not -a: what is even or odd in a, such as a norm or a derivative of tanh, would be the same.
+    """
+    if domain and domain.whole:
+        return domain.low + 1 + (a - domain.low) % (domain.high - domain.low - 1)
     return (a.dtype.type(0.25) - a.dtype.type(0.75) * a).astype(a.dtype)
 
 
