@@ -38,7 +38,7 @@ def internal(error):
 
 def place(error, home=Path()):
     """guest.py:12, where the guest raised; "" if it has no frame. home: what the path is relative to."""
-    *_, last = None, *(frame for side, frame in _frames(error) if side == "guest")
+    last = _last(error)
     return _place(last, home) if last else ""
 
 
@@ -50,14 +50,20 @@ def complaint(error, home=Path()):
 
 def source(error):
     """(guest.py:12, the text of that line) where the guest raised, or None if it has no frame."""
-    *_, last = None, *(frame for side, frame in _frames(error) if side == "guest" and frame.line)
-    return (f"{Path(last.filename).name}:{last.lineno}", last.line.strip()) if last else None
+    last = _last(error)
+    return (f"{Path(last.filename).name}:{last.lineno}", last.line.strip()) if last and last.line else None
 
 
 def last_frames(error, home=Path(), most=4):
     """A line for each of the guest's innermost frames, the outermost first: place, function, source."""
     own = [frame for side, frame in _frames(error) if side == "guest"]
     return [line(f"{_place(frame, home)}, in {frame.name}: {frame.line or ''}") for frame in own[-most:]]
+
+
+def _last(error):
+    """The guest's innermost frame, or None."""
+    own = [frame for side, frame in _frames(error) if side == "guest"]
+    return own[-1] if own else None
 
 
 def _frames(error):
