@@ -58,6 +58,13 @@ def test_case_is_small_and_still_fails_in_the_same_way(name):
     assert Failure(error).stands_for(original)
 
 
+def test_sizes_are_those_of_the_block_that_is_told():
+    """A mask that all rows must share: found in ys, which needs two steps; told of h', which is wrong after one."""
+    law, Cell, problem = broken("MaskReducedWithAll")
+    small, error = smallest(law.check, Cell, problem)
+    assert error.blocks[0].name == "h'" and small.x.shape == (1, 2, 1)
+
+
 @pytest.mark.parametrize("calls", range(2, 14))
 def test_a_failure_that_comes_and_goes_is_told_with_its_own_problem(calls):
     """Of a law that holds again after so many calls: an error says where it was seen, and no other problem has that place."""

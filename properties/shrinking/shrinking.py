@@ -140,24 +140,43 @@ def smallest(law, Cell, problem):
     slow = min(SLOW, ENOUGH * took) if took < 1 else 0.0  # more for a cell so large that one call takes long
     if original is None:
         return problem, None
-    first = problem
-    if original.block is not None and original.block.severity >= MARGIN:
-        subject.draws = subject.few  # a margin leaves no doubt
-    if isinstance(problem, Problem):
-        subject.grant(RESEED, slow)
-        problem = reseeded(subject, problem, original)
-        subject.grant(LOWER, slow)
-        problem = lowered(subject, problem, original)
+    small, error = simplest(subject, fewest(subject, problem, original, slow), original, slow)
+    if error is None:
+        return problem, None
+    if isinstance(small, Literal) and original.block and error.blocks[0].name != original.block.name:
+        # Another block is the worst by now. It may fail at sizes at which the first one does not.
+        worst = Failure(error)
+        fewer = fewest(subject, small.recipe, worst, slow)
+        if any(getattr(fewer, name) < getattr(small.recipe, name) for name in subject.sizes):
+            smaller, again = simplest(subject, fewer, worst, slow)
+            return (smaller, again) if again else (small, error)
+    return small, error
+
+
+def fewest(subject, problem, original, slow):
+    """A recipe of fewer rows, features, units and steps that fails so, if there is one. slow: seconds more for each of two searches."""
+    sure = original.block is not None and original.block.severity >= MARGIN
+    subject.draws = subject.few if sure else subject.many  # a margin leaves no doubt
+    if not isinstance(problem, Problem):
+        return problem
+    subject.grant(RESEED, slow)
+    problem = reseeded(subject, problem, original)
+    subject.grant(LOWER, slow)
+    return lowered(subject, problem, original)
+
+
+def simplest(subject, problem, original, slow):
+    """(problem, error): the problem with literal, simple numbers, if it fails so with them. If it does not fail, error is None."""
     try:
         with quiet(Tally(), subject.draws):
-            literal = problem.literal(Cell)
+            literal = problem.literal(subject.Cell)
         problem = literal.recipe if isinstance(problem, Problem) else problem  # of declared sizes, as it has been run
     except Exception:
         literal = problem
     best = subject.failure(literal)
     if not (isinstance(literal, Literal) and best and best.stands_for(original)):
         again = subject.failure(problem)
-        return (problem, again.error) if again else (first, None)
+        return problem, again and again.error
     subject.grant(MINIMISE, slow)
     small = Minimiser(subject, literal, original).run()
     subject.draws = subject.many
