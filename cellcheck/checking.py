@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass
 from html import escape
+from math import inf
 from pathlib import Path
 
 from cellcheck.cells import lift
+from cellcheck.forks import measured
 from cellcheck.judging import Broken, power, trials
 from cellcheck.options import Options
-from cellcheck.properties.certificate import table
+from cellcheck.properties.certificate import ended, table, without
 from cellcheck.properties.intake import expected
+from cellcheck.properties.mutants.apart import ENDED, HUNG, cores, results
 from cellcheck.properties.mutants.own import Power
 from cellcheck.properties.writing.text import folded
 from cellcheck.subjects import held, subject
+
+LONG = 10  # times the limit of an example, in which a law must end that runs in a process of its own
 
 
 @dataclass(frozen=True)
@@ -96,5 +101,34 @@ def check(
         tried.Cell = lift(tried.Cell, translate=translate)
     held(tried, options, home)
     known = expected.read(expected_failures, [tried.label], home)
-    results = [trial.judge() for trial in trials(tried, options, home, known, laws)]
-    return Result(results, tried.notes, options.mutants and power(tried, results, options.mutants, strict))
+    found = list(_judged(trials(tried, options, home, known, laws)))
+    return Result(found, tried.notes, options.mutants and power(tried, found, options.mutants, strict))
+
+
+def _judged(tried):
+    """The result of each trial. Those of unusual arguments are in processes of their own, which compiled code may damage."""
+    apart = [trial for trial in tried if trial.law.unusual]
+    yield from (trial.judge() for trial in tried if trial not in apart)
+    limit, workers = LONG * max((trial.options.limit for trial in apart), default=0), 1 if measured() else cores()
+    found = {trial.law.name: result for trial, result in results(_judge, apart, workers, limit, inf)}
+    for trial in apart:
+        law, cell, result = trial.law, trial.subject.label, found[trial.law.name]
+        if result == HUNG:
+            yield without(law, cell, "incomplete", f"it took longer than {limit:g} seconds")
+        elif isinstance(result, str):
+            yield ended(
+                law,
+                cell,
+                f"the process ended{'' if result == ENDED else f' after {result}'}",
+                verdict="broken" if trial.options.strict else "hazard",
+            )
+        else:
+            yield result
+
+
+def _judge(trial):
+    """The result of a trial; if something has gone wrong beyond the law, what was raised."""
+    try:
+        return trial.judge()
+    except MemoryError as error:  # what damaged memory leads to
+        return repr(error)

@@ -21,6 +21,7 @@ from time import monotonic, sleep
 import pytest
 
 from cellcheck.journal import JOURNAL, LINGER, Journal, journal
+from cellcheck.judging import trial_of
 from cellcheck.supervisor import bind
 
 THREADS = Path("/proc/self/task")  # a folder for each, those of compiled code included
@@ -42,13 +43,17 @@ def pytest_configure(config):
         return
     journal(config).begin("starting workers")  # and no thread of its alarm any more
     few = option.keyword or option.markexpr or option.cell_profile == "quick"
-    coverage = getattr(sys.modules.get("coverage"), "Coverage", None)
-    measured = coverage and coverage.current()
-    if THREADS.is_dir() and len(list(THREADS.iterdir())) == 1 and not measured:
+    if THREADS.is_dir() and len(list(THREADS.iterdir())) == 1 and not measured():
         config.pluginmanager.register(Forks(config, len(option.tx)))
         option.tx, option.dist = [], "no"
     elif few and not chosen:
         option.tx, option.dist, option.numprocesses = [], "no", None
+
+
+def measured():
+    """Whether coverage is measured in this process."""
+    coverage = getattr(sys.modules.get("coverage"), "Coverage", None)
+    return bool(coverage and coverage.current())
 
 
 @dataclass
@@ -158,24 +163,33 @@ class Forks:
             return
         if isinstance(said, str):
             raise KeyboardInterrupt
-        reports, hung = said
-        for data in reports:
-            report = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
+        reports = [self.config.hook.pytest_report_from_serializable(config=self.config, data=data) for data in said[0]]
+        results = [value for report in reports for key, value in report.user_properties if key == "cellcheck"]
+        trial, damaged = trial_of(session.items[worker.test]), False
+        if trial and trial.law.unusual and not trial.subject.shipped:
+            damaged = not results or results[0]["verdict"] in ("broken", "hazard")
+        if damaged and not results:  # nor has the law been judged
+            del self.running[pipe]
+            worker.end()
+            self._lose(worker, session.items[worker.test])
+            return
+        for report in reports:
             self.config.hook.pytest_runtest_logreport(report=report)
         for cell in self._awake.cells:
-            cell.hung |= cell.label in hung
+            cell.hung |= cell.label in said[1]
         if not (session.shouldfail or session.shouldstop):
-            self._give(pipe)
+            self._give(pipe, last=damaged)
 
-    def _give(self, pipe):
-        """Give a process the next test, or let it end."""
+    def _give(self, pipe, last):
+        """Give a process the next test, or let it end. last: because compiled code may have damaged its memory."""
         worker, hung = self.running.pop(pipe), [cell.label for cell in self._awake.cells if cell.hung]
+        some = bool(self.waiting) and not last
         try:
-            pipe.send((self.waiting[0] if self.waiting else None, hung))
+            pipe.send((self.waiting[0] if some else None, hung))
         except OSError:  # it has ended meanwhile
             worker.end()
             return
-        if self.waiting:
+        if some:
             worker.test, self.running[pipe] = self.waiting.popleft(), worker
         else:
             self.ending.append(worker)

@@ -11,18 +11,20 @@ import execnet
 import pytest
 
 from cellcheck.journal import Words, journal
+from cellcheck.properties.certificate import ended
 
 
 class Hosts:
     """A plugin of pytest.
 
     collector: the laws that are to run, and their results; again: ids of those run once more, and why; lost: of those that will
-    not run again, and why; places: where live workers are, by id; moves: what was replaced; remote: whether a worker is elsewhere.
+    not run again, and why; places: where live workers are, by id; moves: what was replaced; remote: whether a worker is elsewhere;
+    excused: whether a cell, by its label, may break this law without failing the run.
     """
 
-    def __init__(self, config, collector):
+    def __init__(self, config, collector, excused=lambda law, cell: False):
         """config: pytest's."""
-        self.config, self.collector = config, collector
+        self.config, self.collector, self.excused = config, collector, excused
         self.again, self.lost, self.places, self.moves, self.remote = {}, {}, {}, [], False
 
     @pytest.hookimpl(optionalhook=True)
@@ -79,6 +81,9 @@ class Hosts:
         if law not in self.collector.wanted:
             return False
         words = Words(journal(self.config).folder, worker)
+        if law in self.again and not words.rang and self.excused(*self.collector.wanted[law]):
+            self._hazard(report, words)
+            return False
         if words.rang or law in self.again:
             self.lost[law] = "took too long and could not be interrupted" if words.rang else "took its worker down twice"
             report.longrepr = "\n".join([f"{law} {self.lost[law]}", *words.lines("its process ended")])
@@ -86,6 +91,13 @@ class Hosts:
         self.again[law] = f"worker {worker} was lost while running it"
         report.outcome = "rerun"
         return True
+
+    def _hazard(self, report, words):
+        """Report a law that has ended its process twice, the second time a fresh one, as a broken promise."""
+        law, cell = self.collector.wanted[report.nodeid]
+        del self.again[report.nodeid]
+        report.outcome, report.wasxfail = "skipped", "its process ended"
+        report.user_properties.append(("cellcheck", ended(law, cell, f"the process ended {words.inputs}".strip())))
 
     def pytest_report_teststatus(self, report):
         """An R for a law that is run again."""

@@ -107,7 +107,9 @@ def pytest_pycollect_makemodule(module_path, parent):
 def pytest_collection_modifyitems(session, config, items):
     """Where a cell is named and no law was collected, add all laws."""
     if (config.option.cell or not config.args) and not any(isinstance(item.parent, Laws) for item in items):
-        for path in sorted(LAWS.glob("test_*.py")):
+        from cellcheck.properties.intake.catalogue import rank
+
+        for path in sorted(LAWS.glob("test_*.py"), key=lambda path: rank(path.stem.removeprefix("test_"))):
             if pytest_ignore_collect(path, config):
                 continue
             items += session.genitems(Laws.of(session, path, nodeid=f"cellcheck/{path.name}"))

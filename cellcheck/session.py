@@ -51,13 +51,17 @@ class Session:
             self.expected = expected.read(self.options.expected_failures, labels, self.home)
         except (DatabaseError, GuestError) as error:
             raise pytest.UsageError(str(error)) from None
-        self.hosts = Hosts(config, self.collector)
+        self.hosts = Hosts(config, self.collector, self._excused)
         config.pluginmanager.register(self.hosts)
 
     @property
     def cells(self):
         """The cells that modules of laws verify: those of the command line, else the shipped ones."""
         return self.guests or shipped()
+
+    def _excused(self, law, label):
+        """Whether a guest of the command line may break this law of unusual arguments without failing the run."""
+        return law.unusual and not self.options.strict and label in [cell.label for cell in self.guests]
 
     def pytest_report_header(self):
         """What is verified and how, in one line, and what the pre-flight found out about each guest."""

@@ -88,6 +88,11 @@ class Threads(RNN):
         journal.LINGER = .5
         if threading.active_count() < 5: threading.Thread(target=time.sleep, args=[1000]).start()
 
+class Unchecked(RNN):  # as compiled code that reads beyond its arrays
+    def apply(self, x, h):
+        if x.shape[1] != len(self.W) or x.dtype == np.float32: ctypes.string_at(0)
+        return super().apply(x, h)
+
 class Untidy(RNN):
     def apply(self, x, h):
         folder = tempfile.mkdtemp(); os.chdir(folder); shutil.rmtree(folder)
@@ -157,6 +162,26 @@ def test_a_law_that_ends_its_worker_is_named(tmp_path):
     assert out.count(" RERUN ") == 1
     rnn = "cellcheck/test_gradients.py::test_weight_gradients[guest.py:RNN]"
     assert f"PASSED {rnn}" in out or f"{rnn} PASSED" in out
+
+
+def test_a_cell_that_ends_its_process_at_unusual_arguments_holds_all_the_rest(tmp_path):
+    """In workers and in a script: these laws come last, and a process that they end is a hazard, but no pass with --strict."""
+    (tmp_path / "script.py").write_text(
+        "import sys, cellcheck, guest\n"
+        "r = cellcheck.check(guest.Unchecked, 'quick', strict=len(sys.argv) > 1)\n"
+        "print(r.verdicts['wrong_features_are_refused'], r.verdicts['float32_outputs'], r.held)\n"
+    )
+    runs = [["guest.py:Unchecked", "-k", "", "--profile", "quick", *how] for how in ([], WORKER, ["--strict"])]
+    (status, forked, _), (same, remote, _), (strict, told, _) = at_once(tmp_path, *runs)
+    assert (status, same, strict) == (0, 0, 1)
+    for out in (forked, remote):
+        assert all(f"    {law}: the process ended" in out for law in ("a_refusal_changes_nothing", "dtypes_are_kept"))
+        assert "not verified: the cell ended" not in out
+        assert re.search(r"HELD: \d\d laws of Unchecked .* \d hazards", " ".join(out.split()))
+    assert "incomplete: its worker crashed" in told
+    for how, said in {(): "hazard hazard True", ("strict",): "broken broken False"}.items():
+        script = [sys.executable, "script.py", *how]
+        assert subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip() == said
 
 
 def test_what_would_end_or_skip_a_law_fails_it(tmp_path):

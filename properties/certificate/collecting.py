@@ -7,6 +7,7 @@ from cellcheck.properties.intake.catalogue import laws
 # A test of a module of laws, test_LAW[CELL], or of a function that laws_of decorates, test_it[LAW of CELL].
 TEST = re.compile(r"(?:properties|cellcheck)/test_(?P<group>\w+)\.py::test_(?P<law>\w+)\[(?P<cell>.+)\]")
 DECORATED = re.compile(r".*::\w+\[(?P<law>\w+) of (?P<cell>.+)\]")
+UNUSUAL = {"layout": "given arrays of another dtype or memory layout", "errors": "given wrong shapes"}
 NOTHING = {"examples": 0, "blocks": {}, "worst": 0.0, "power": {}, "regimes": {}, "seconds": 0.0}
 
 
@@ -52,11 +53,21 @@ class Collector:
         """The result of every law that was to run, in the order of the catalogue; none where nothing was run."""
         if not self.found and not self.lost:
             return []
-        missing = {nodeid: self._incomplete(*self.wanted[nodeid], self.lost.get(nodeid)) for nodeid in self.missing}
+        missing = {
+            nodeid: without(*self.wanted[nodeid], "incomplete", self.lost.get(nodeid) or "it did not run to its end")
+            for nodeid in self.missing
+        }
         results, order = {**dict.fromkeys(self.wanted), **missing, **self.found}.values(), list(laws())
         return sorted(results, key=lambda r: order.index(r["law"]))
 
-    @staticmethod
-    def _incomplete(law, cell, reason):
-        verdict = {"verdict": "incomplete", "reason": reason or "it did not run to its end"}
-        return {"cell": cell, "group": law.group, "law": law.name, **verdict, **NOTHING}
+
+def without(law, cell, verdict, reason):
+    """The result of a law that has not run to its end. cell: its label."""
+    return {"cell": cell, "group": law.group, "law": law.name, "verdict": verdict, "reason": reason, **NOTHING}
+
+
+def ended(law, cell, how="the process ended", verdict="hazard"):
+    """The result of a law of unusual arguments that ended its process. how: what is known of the end."""
+    cause = f"apply or vjp does not check its arguments: {UNUSUAL[law.group]}, it reads or writes beyond its arrays"
+    finding = {"sentences": [cause], "blame": how, "path": None, "page": None, "name": cell.rpartition(":")[2]}
+    return {**without(law, cell, verdict, f"{cell} breaks the law {law.name}: {how}"), "finding": finding}

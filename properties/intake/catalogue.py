@@ -22,6 +22,8 @@ GROUPS = (
     "layout",
     "errors",
 )
+# What compiled code does with such arguments may damage its process, so these come last.
+UNUSUAL = ("layout", "errors")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Law:
     equation: str
     needs: frozenset
     promise: bool
+
+    @property
+    def unusual(self):
+        """Whether the cell gets arguments of another layout, dtype or shape than it may be written for."""
+        return self.group in UNUSUAL
 
     @property
     def test(self):
