@@ -18,6 +18,7 @@ from cellcheck.properties.reports.diagnosis.gradients import where_a_size_is_one
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.tape import Untold
+from cellcheck.properties.reports.diagnosis.through_time import reached
 from cellcheck.properties.shrinking.shrinking import Subject, smallest
 from cellcheck.properties.verdicts.blocks import Block, Violation
 
@@ -163,6 +164,43 @@ def test_a_memory_beside_the_states_is_told():
         "steps depend on more than x and h, or are put together wrongly: continued after its first step, a run ends 0."
     )
     assert "only if the number of the step shall matter, declare choices = {'time': True}" in sentence
+
+
+class Leaky:
+    """ys[t] = tanh(x[t] W) + 0.5 ys[t - 1], without states. reach(s, t): the factor of the gradient from step s of ys to step t of x."""
+
+    sequence, state_names = True, ()
+
+    def __init__(self, features, state, reach=lambda s, t: 1.0):
+        self.weights, self.reach = [np.zeros((features, state))], reach
+
+    def apply(self, x):
+        self.x, self.y = x.copy(), np.tanh(x @ self.weights[0])
+        T = np.arange(len(x))
+        self.decay = np.tril(0.5 ** np.abs(np.subtract.outer(T, T)))
+        return (np.tensordot(self.decay, self.y, 1),)
+
+    def vjp(self, d):
+        factors = np.array([[self.reach(s, t) for t in range(len(d))] for s in range(len(d))]).reshape(len(d), len(d))
+        dz = np.tensordot((self.decay * factors + np.triu(factors != 1, 1)).T, d, 1) * (1 - self.y**2)
+        return [np.tensordot(self.x, dz, ((0, 1), (0, 1)))], dz @ self.weights[0].T, ()
+
+
+@pytest.mark.parametrize(
+    ("reach", "said"),
+    [
+        (lambda s, t: 1.0, None),
+        (lambda s, t: 0.9 if s == t else 1.0, None),  # no matter of time
+        (lambda s, t: float(s <= t), "no gradient flows from ys back to x of earlier steps"),
+        (lambda s, t: float(s - t < 2), "no gradient flows from ys back more than 1 step:"),
+        (lambda s, t: 0.9 ** max(s - t, 0), "the gradient that is carried back in time is wrong"),
+        (lambda s, t: 0.5 if t > s else 1.0, "the gradient of x at step 1 is not 0 with an upstream at step 0"),
+    ],
+)
+def test_how_far_back_a_gradient_flows_is_told_of_any_sequence(reach, said):
+    """Also where no single step can be redone and no operation is seen, as of a compiled cell."""
+    found = reached(grown(lambda features, state: Leaky(features, state, reach), PLAIN))
+    assert [sentence.startswith(said) for sentence in found] == [True] if said else found == []
 
 
 @pytest.mark.parametrize("guest", MISTAKES)

@@ -1,6 +1,7 @@
 """A torch module as a cell: its trainable float parameters are the weights, autograd is its backward."""
 
 import copy
+import inspect
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -210,7 +211,10 @@ def _torch_dtype(dtype):
 def _check_plain(module, kind, step):
     """Raise TypeError for a module that cannot be called without call=."""
     if step not in STATES:
-        raise TypeError(f"torch_module knows how to call RNN, GRU, LSTM and their cells, not {kind}: pass call=")
+        names = list(inspect.signature(module.forward).parameters) or ["x"]
+        known, given = f"torch_module knows how to call RNN, GRU, LSTM and their cells, not {kind}", ", ".join(names)
+        states = "" if names[1:] == ["h"] else f" and states={tuple(names[1:])}"
+        raise TypeError(f"{known}; pass a call=, such as lambda module, {given}: (module({given}),){states}")
     other = [f"{name}={getattr(module, name)}" for name, plain in PLAIN.items() if getattr(module, name, plain) != plain]
     if other:
         raise TypeError(f"torch_module does not know how to call a {kind} with {', '.join(other)}: pass call= and states=")

@@ -179,7 +179,7 @@ REFUSED = {
         lambda F, S: torch.nn.LSTM(F, S, 2)
     ),
     "dtype is 'bfloat16'; give numpy.float64, numpy.float32 or numpy.float16": torch_module(torch.nn.LSTMCell, dtype="bfloat16"),
-    "knows how to call RNN, GRU, LSTM and their cells, not Gated: pass call=": torch_module(Gated),
+    "knows how to call RNN, GRU, LSTM and their cells, not Gated; pass a call=": torch_module(Gated),
     "call returned Tensor; give a tuple of tensors, the output last": torch_module(Gated, call=lambda m, x, h: m(x, h)),
     "Gated has no parameter that is a float and takes a gradient": torch_module(
         lambda F, S: Gated(F, S).requires_grad_(False), call=call

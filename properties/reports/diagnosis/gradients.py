@@ -9,7 +9,7 @@ import numpy as np
 from cellcheck.properties.reports.diagnosis.flow import flow_faults
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, PLAIN, close, figure, gap, grown, same, several
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
-from cellcheck.properties.reports.diagnosis.through_time import cut_off, through_time
+from cellcheck.properties.reports.diagnosis.through_time import cut_off, reached, through_time
 from cellcheck.properties.reports.diagnosis.within_gates import within_gates
 from cellcheck.properties.shrinking.shrinking import VISIBLE
 
@@ -36,6 +36,7 @@ def gradient_faults(g, tried):
             (through_time(g, claims, truth) if g.plain else [])
             or tried(lambda: flow_faults(g, claims, truth))
             or cut_off(claims, truth)
+            or reached(g)
         )
     elif not told and not g.kind and any(np.any(claims[name]) for name in wrong):
         told = tried(lambda: flow_faults(g, claims, truth))

@@ -29,6 +29,43 @@ def cut_off(claims, truth):
     return [f"x gets no gradient before step {reached[0]} of {len(truth['x'])}: the reverse pass ends before it reaches step 0"]
 
 
+def reached(g):
+    """How far back the gradient of x flows from a single step of ys; of any sequence cell, whatever its states are."""
+    T, x = len(g.p.x), g.names[g.n]
+    if T < 2 or len(g.upstream[-1]) != T or x not in g.offered():
+        return []
+    right, zero = np.ones((T, T), bool), np.ones((T, T), bool)  # of step t of x, with an upstream at step s of ys alone
+    for s in range(T):
+        alone = g.masked(
+            lambda k, u, s=s: (np.arange(T) == s).reshape(-1, *[1] * (u.ndim - 1)) if k == len(g.upstream) - 1 else 0.0
+        )
+        claim, true = g.claims(alone)[x], g.truth(alone)[x]
+        right[s] = [same(a, b, g.tolerance) for a, b in zip(claim, true)]
+        zero[s] = [not np.any(a) for a in claim]
+    back = np.subtract.outer(np.arange(T), np.arange(T))
+    wrong = ~right
+    if not wrong.any() or not right[back == 0].all():
+        return []
+    where = f"with an upstream at step {T - 1} of ys alone"
+    if wrong[back < 0].any():
+        s, t = map(int, np.argwhere(wrong & (back < 0))[0])
+        return [f"the gradient of {x} at step {t} is not 0 with an upstream at step {s} of ys alone, which is earlier"]
+    least = int(back[wrong].min())
+    if zero[back >= least].all() and least == 1:
+        return [
+            f"no gradient flows from ys back to {x} of earlier steps, as where a state is detached: {where}, only {x} of that step gets one"
+        ]
+    if zero[back >= least].all():
+        return [
+            f"no gradient flows from ys back more than {least - 1} step{'s' * (least > 2)}: {where}, {x} of the first {T - least} is 0"
+        ]
+    if wrong[back == least].all() and least == 1:
+        return [
+            f"the gradient that is carried back in time is wrong: {where}, that of {x} is right at that step, and wrong at earlier ones"
+        ]
+    return []
+
+
 def mistakes(g):
     """(sentence, options of Steps.back)."""
     T, names = len(g.p.x), g.names[g.n + 1 :]
