@@ -171,17 +171,18 @@ def test_a_cell_that_ends_its_process_at_unusual_arguments_holds_all_the_rest(tm
         "r = cellcheck.check(guest.Unchecked, 'quick', strict=len(sys.argv) > 1)\n"
         "print(r.verdicts['wrong_features_are_refused'], r.verdicts['float32_outputs'], r.held)\n"
     )
-    runs = [["guest.py:Unchecked", "-k", "", "--profile", "quick", *how] for how in ([], WORKER, ["--strict"])]
+    runs = [["guest.py:Unchecked", "-k", "", "--profile", "quick", "--limit", "60", *how] for how in ([], WORKER, ["--strict"])]
     (status, forked, _), (same, remote, _), (strict, told, _) = at_once(tmp_path, *runs)
-    assert (status, same, strict) == (0, 0, 1)
+    assert (status, same, strict) == (0, 0, 1), forked + remote
     for out in (forked, remote):
         assert all(f"    {law}: the process ended" in out for law in ("a_refusal_changes_nothing", "dtypes_are_kept"))
         assert "not verified: the cell ended" not in out
         assert re.search(r"HELD: \d\d laws of Unchecked .* \d hazards", " ".join(out.split()))
     assert "incomplete: its worker crashed" in told
     for how, said in {(): "hazard hazard True", ("strict",): "broken broken False"}.items():
-        script = [sys.executable, "script.py", *how]
-        assert subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip() == said
+        script, environment = [sys.executable, "script.py", *how], {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == said
 
 
 def test_what_would_end_or_skip_a_law_fails_it(tmp_path):

@@ -32,7 +32,7 @@ def cut_off(claims, truth):
 def reached(g):
     """How far back the gradient of x flows from a single step of ys; of any sequence cell, whatever its states are."""
     T, x = len(g.p.x), g.names[g.n]
-    if T < 2 or len(g.upstream[-1]) != T or x not in g.offered():
+    if T < 2 or g.upstream[-1].shape[:1] != (T,) or x not in g.offered():
         return []
     right, zero = np.ones((T, T), bool), np.ones((T, T), bool)  # of step t of x, with an upstream at step s of ys alone
     for s in range(T):
