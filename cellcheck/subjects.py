@@ -45,7 +45,10 @@ def named(texts, directory, limit=None, begin=lambda what, seconds: None):
         begin(f"importing {text}", limit or EXAMPLE)
         with allowed(text, "importing it", limit or EXAMPLE):
             Guest = load(text, directory)
-        begin(f"checking {text} before the laws", limit or SECONDS)
+        begin(
+            f"checking {text} before the laws, with 1 to 4 features and units (if it takes only some, declare sizes)",
+            limit or SECONDS,
+        )
         place = _place(text, directory)
         if place in found:
             again = f" as {found[place].label}" if text != found[place].label else ""

@@ -276,6 +276,86 @@ def test_a_kink_is_no_fault():
     assert {b.name for b in gradients(wrong, replace(PROBLEM, seed=1), "weights") if b.verdict == "violated"} == {"b"}
 
 
+class Branching:
+    """h' = f([x, h] W + b), where f takes another branch at large numbers: one that complex arithmetic of NumPy does not continue."""
+
+    def __init__(self, features, state):
+        self.W, self.b = np.zeros((features + state, state)), np.zeros(state)
+        self.weights = [self.W, self.b]
+
+    def apply(self, x, h):
+        self.y = np.concatenate([x, h], axis=1)
+        self.z = self.y @ self.W + self.b
+        return (self.function(self.z),)
+
+    def vjp(self, d):
+        dz = self.back(self.z, d)
+        d_y, n = dz @ self.W.T, self.y.shape[1] - self.z.shape[1]
+        return Gradients([self.y.T @ dz, dz.sum(axis=0)], d_y[:, :n], (d_y[:, n:],))
+
+
+class Logarithmic(Branching):
+    """z within +-2, sign(z) (1 + log |z / 2|) beyond, by abs and sign."""
+
+    function = staticmethod(
+        lambda z: np.where(np.abs(z) <= 2, z, np.sign(z.real) * 2 * (1 + np.log(np.maximum(np.abs(z), 2) / 2)))
+    )
+    back = staticmethod(lambda z, d: d / np.maximum(np.abs(z) / 2, 1))
+
+
+class Projected(Branching):
+    """z / max(1, |z| / 5), row by row, by numpy.linalg.norm."""
+
+    function = staticmethod(lambda z: z / np.maximum(1, np.linalg.norm(z, axis=1, keepdims=True) / 5))
+
+    @staticmethod
+    def back(z, d):
+        n = np.linalg.norm(z, axis=1, keepdims=True)
+        along = np.where(n > 5, z * (z * d).sum(axis=1, keepdims=True) / np.maximum(n, 5) ** 2, 0)
+        return (d - along) / np.maximum(1, n / 5)
+
+
+class Rooted(Branching):
+    """sqrt(1 + z^2) by numpy.hypot, which takes no complex numbers, where some |z| is beyond 1e3; by its formula elsewhere."""
+
+    function = staticmethod(lambda z: np.hypot(1, z) if np.abs(z).max(initial=0) > 1e3 else np.sqrt(1 + z * z))
+    back = staticmethod(lambda z, d: d * z / np.hypot(1, z))
+
+
+class Narrow(Branching):
+    """3 + z^3 / max(z^2, 1e-9), no bias: a feature that lies between the nodes of an interpolation. It takes real numbers only."""
+
+    complex = False
+
+    def __init__(self, features, state):
+        super().__init__(features, state)
+        self.weights = [self.W]
+
+    def vjp(self, d):
+        found = super().vjp(d)
+        return Gradients(found.weights[:1], found.x, found.state)
+
+    function = staticmethod(lambda z: 3 + z**3 / np.maximum(z * z, 1e-9))
+    back = staticmethod(lambda z, d: d * np.where(z * z > 1e-9, 1, 3e9 * z * z))
+
+
+@pytest.mark.parametrize("Guest", [Logarithmic, Projected, Rooted, Narrow])
+def test_a_branch_that_the_handshake_has_not_seen_is_no_fault(Guest):
+    """Nor does it hide one: where its gradient is 0, or that of the other branch, it is refuted."""
+    flawed = {
+        "zero": lambda z, d: Guest.back(z, d) * (np.abs(z) < 2),
+        "other": lambda z, d: np.where(np.abs(z) < 2, Guest.back(z, d), d),
+    }
+    flawed = {name: type(name, (Guest,), {"back": staticmethod(back)}) for name, back in flawed.items()}
+    seen = {name: set() for name in ("right", *flawed)}
+    for seed, scale in [*((seed, 5.0) for seed in range(8)), (1, 1e4), (2, 1e6)]:
+        problem = Problem(3, 3, 4, seed=seed, scale=scale, regime="plain" if seed % 3 else "zeros")
+        for name, Tried in {"right": Guest, **flawed}.items():
+            seen[name] |= {b.verdict for part in ("weights", "x") for b in gradients(lift(Tried), problem, part)}
+    assert "violated" not in seen["right"] and "certified" in seen["right"]
+    assert "violated" in seen["zero"] and (Guest in (Narrow, Rooted) or "violated" in seen["other"])
+
+
 def opposite(cell, weights):
     """Two entries of W wrong such that the direction with the signs of the claim sees nothing."""
     W, v = weights[0].reshape(-1), PROBLEM.directions(weights)[0].reshape(-1)

@@ -27,7 +27,16 @@ class Analytic(np.ndarray):
         return out[0] if out is not None and len(out) == 1 else _wrap(result)
 
     def __array_function__(self, function, types, arguments, options):
+        if function is np.linalg.norm:
+            return _norm(*arguments, **options)
         return _wrap(super().__array_function__(function, types, arguments, options))
+
+
+def _norm(x, ord=None, axis=None, keepdims=False):
+    """The root of the sum of squares, not of squared magnitudes. Raises TypeError for another norm."""
+    if ord is not None and (ord != 2 or (np.ndim(x) > 1 and not isinstance(axis, int))):
+        raise TypeError(f"the norm {ord} is not continued")
+    return np.sqrt((x * x).sum(axis, keepdims=keepdims))
 
 
 def _wrap(result):

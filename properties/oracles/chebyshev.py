@@ -7,6 +7,7 @@ import numpy as np
 from cellcheck.properties.oracles.complex_step import length, moved, parts_of
 
 HALVINGS = 12
+NEAR = (1.0, 1e-2, 1e-4, 1e-6, 1e-8)  # times the step of a difference quotient: how narrow a feature of the function may be
 RESOLVED = 30  # the last coefficients count as noise if they are at most this many times the noise
 
 
@@ -73,7 +74,29 @@ class Chebyshev:
 
     def quotient(self, arrays, direction):
         """The plain central difference, good to a few digits for two evaluations."""
-        t = min(1e-5 / length(direction), self._reach(arrays, direction))
+        return self._quotient(arrays, direction, self._step(arrays, direction))
+
+    def near(self, arrays, direction, claim, off):
+        """Whether the difference quotient over some small step is within `off` of the claim.
+
+        Only a step counts at which neither rounding nor a quarter of the step changes the quotient by as much, and something moves at
+        all: what is rounded to float32 stays where it is.
+        """
+        center = self.function(arrays)
+        noise = self._noise(arrays, center)
+        for factor in NEAR:
+            t = factor * self._step(arrays, direction)
+            quotient = self._quotient(arrays, direction, t)
+            if not noise / t + abs(quotient - claim) < off or abs(quotient - self._quotient(arrays, direction, t / 4)) > off:
+                continue
+            if not all(map(np.array_equal, center, self.function(moved(arrays, direction, t / 4)))):
+                return True
+        return False
+
+    def _step(self, arrays, direction):
+        return min(1e-5 / length(direction), self._reach(arrays, direction))
+
+    def _quotient(self, arrays, direction, t):
         return (self._at(arrays, direction, t) - self._at(arrays, direction, -t)) / (2 * t)
 
     def rise(self, arrays, direction, t):
@@ -85,7 +108,7 @@ class Chebyshev:
 
     def moves(self, arrays, direction):
         """sum|d outputs / dt| over all outputs of all steps, by plain differences."""
-        t = min(1e-5 / length(direction), self._reach(arrays, direction))
+        t = self._step(arrays, direction)
         left, right = (self.function(moved(arrays, direction, s)) for s in (-t, t))
         with np.errstate(all="ignore"):
             return float(sum(np.abs(np.asarray(b) - a).sum() for a, b in zip(left, right))) / (2 * t)

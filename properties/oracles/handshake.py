@@ -17,6 +17,11 @@ from cellcheck.strategies import Problem
 LADDER = (ComplexStep, AnalyticStep)
 TOLERANCE = 1e-4
 SMOOTH = 1.4  # between the power 2 of a step, by which second differences of smooth numbers fall, and the 1 of those that jump
+EXACT = 1e-9  # complex step and analytic step agree to rounding, where they agree
+FARTHER = [  # large numbers, at which a cell may take another branch
+    Problem(2, 3, 2, steps=3, seed=seed, scale=scale, regime=regime)
+    for seed, scale, regime in ((2, 5.0, "plain"), (3, 30.0, "plain"), (4, 3.0, "long memory"), (5, 5.0, "large inputs"))
+]
 GREETINGS = [Problem(b, f, s, steps=3, seed=1, scale=0.5) for b, f, s in ((2, 3, 2), (1, 3, 2), (2, 1, 1), (1, 1, 1))]
 
 
@@ -76,7 +81,28 @@ def _greet(Cell, problem):
         real = (ask(arrays, {k: v}) for ask in (chebyshev.quotient, chebyshev.value))  # the second is for noisy cells
         right = (o for expected in real for o in ladder if _agrees(o, arrays, {k: v}, expected))
         oracles.append(type(next(right, chebyshev)))
+    for farther in FARTHER if not low and ComplexStep in oracles else ():
+        cell, x, state = farther.build(Cell)
+        arrays = [np.array(a, dtype=float) for a in (*cell.weights, x, *state)]
+        oracles = _farther(Function(cell, function.rebinds), upstream, arrays, farther.directions(arrays), oracles)
     return Handshake(function.rebinds, tuple(oracles), copied, wide_backward=backward)
+
+
+def _farther(function, upstream, arrays, directions, oracles):
+    """The oracles; other ones in the place of complex step if it is wrong here: in a branch with abs, for example."""
+    known = {k: v for k, v in enumerate(directions) if oracles[k] is ComplexStep}
+    found = []
+    for oracle in LADDER:
+        try:
+            found.append(oracle(function, upstream).value(arrays, known))
+        except Exception:  # of a function that takes no complex numbers
+            found.append(np.nan)
+    quotient = Chebyshev(function, upstream).quotient(arrays, known)
+    if abs(found[0] - found[1]) <= EXACT * abs(found[0]) or not np.isfinite(quotient):
+        return oracles
+    other = AnalyticStep if abs(found[1] - quotient) <= TOLERANCE * abs(quotient) else Chebyshev
+    right = abs(found[0] - quotient) <= TOLERANCE * abs(quotient)
+    return oracles if right else [other if o is ComplexStep else o for o in oracles]
 
 
 def _widens_backward(cell, x, state, upstream):
