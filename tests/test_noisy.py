@@ -72,3 +72,23 @@ def test_a_rounded_sum_spreads_as_its_terms_do():
     """The mean of n terms 1 + u U: less than u, more than u / n."""
     moves = spread(lambda noise: {"mean": noisy(np.ones(100), noise).mean() if noise else np.float64(1)}, UNIT, 0.0, draws=8)
     assert UNIT / 100 < moves["mean"] < 20 * UNIT
+
+
+@pytest.mark.parametrize("value", [1.0, 1.5, 1.99, 8192.0, 1e300, 5e-324])
+def test_every_result_may_become_its_neighbour(value):
+    """A change of less than half an ulp would be rounded away: just above a power of two, that is all of the unit."""
+    results = {float((noisy(np.array([value]), Noise(np.random.default_rng(seed), 2.0**-53)) * 1)[0]) for seed in range(64)}
+    assert {value, np.nextafter(value, np.inf), np.nextafter(value, -np.inf)} <= results
+
+
+def test_draws_that_raise_are_left_out():
+    """As where a state leaves its domain; if all of them raise, that is told."""
+
+    def run(noise, most):
+        if noise and noise.rng.random() > most:
+            raise FloatingPointError("out of its domain")
+        return {"h": np.array([float(bool(noise))])}
+
+    assert np.array_equal(spread(lambda noise: run(noise, 0.5), 2.0**-53, 0.0, 8)["h"], [1.0])
+    with pytest.raises(FloatingPointError):
+        spread(lambda noise: run(noise, 0.0), 2.0**-53, 0.0, 8)

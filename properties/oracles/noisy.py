@@ -1,7 +1,7 @@
 """Monte Carlo arithmetic: arrays whose every result is rounded at random, as a cell of lower precision rounds it.
 
 Parker, "Monte Carlo Arithmetic", UCLA CSD-970002, 1997. A computation in float64 is repeated with each result r of an operation
-replaced by r (1 + u U), U uniform in [-1, 1]. How much the final numbers spread is how much rounding at the unit u may change them.
+replaced by r (1 + u U), U uniform in [-1, 1], or by r + ulp(r) U if that is more. How much the final numbers spread is how much rounding at the unit u may change them.
 A product of matrices rounds every product and every partial sum.
 """
 
@@ -90,7 +90,10 @@ class Noisy(np.ndarray):
         """Whatever is no ufunc: products are rounded once more, all else moves numbers."""
         noise = self.noise
         result = function(*_stripped(arguments), **{name: _stripped(value) for name, value in options.items()})
-        rounds = function in (np.einsum, np.dot, np.tensordot, np.inner, np.outer, np.vdot) or "linalg" in function.__module__
+        rounds = (
+            function in (np.einsum, np.dot, np.tensordot, np.inner, np.outer, np.vdot, np.cumsum, np.cumprod)
+            or "linalg" in function.__module__
+        )
         if isinstance(result, (tuple, list)):
             return type(result)(noisy(r, noise) for r in result)
         return noisy(_rounded(result, noise, 0.0) if rounds and noise else result, noise)
@@ -109,14 +112,23 @@ def spread(run, unit, tiny, draws, absolute=False):
     """How far rounding at this unit moves what run(noise), a dict of named arrays, returns: for each name an array of its shape.
 
     run: takes a Noise, or None for none; unit, tiny, absolute: of the Noise. The largest of so many draws, and of an entry at
-    least SHARE of the largest of its array.
+    least SHARE of the largest of its array. A draw that raises, as where a state leaves its domain, is left out; if all do, the
+    last error is raised.
     """
     plain = {name: np.array(value, dtype=float) for name, value in run(None).items()}
     moves = {name: np.zeros(value.shape) for name, value in plain.items()}
+    lost = []
     for draw in range(draws):
-        for name, value in run(Noise(np.random.default_rng(draw), unit, tiny, absolute)).items():
+        try:
+            rounded = run(Noise(np.random.default_rng(draw), unit, tiny, absolute))
+        except Exception as error:
+            lost.append(error)
+            continue
+        for name, value in rounded.items():
             move = np.abs(np.array(value, dtype=float) - plain[name])
             moves[name] = np.maximum(moves[name], np.where(np.isnan(move), np.inf, move))
+    if len(lost) == draws:
+        raise lost[-1]
     return {name: np.maximum(move, SHARE * np.max(move, initial=0.0)) for name, move in moves.items()}
 
 
@@ -136,7 +148,8 @@ def _rounded(a, noise, off):
         return a
     rng, unit, tiny = noise.rng, noise.unit, noise.tiny
     with np.errstate(all="ignore"):
-        moved = a + (unit * a + tiny) * rng.uniform(-1, 1, np.shape(a)) + off
+        size = np.maximum(unit * np.abs(a), np.spacing(np.abs(a)))  # less than half an ulp would be rounded away
+        moved = a + (size + tiny) * rng.uniform(-1, 1, np.shape(a)) + off
     return np.where(np.isfinite(a), moved, a)
 
 
