@@ -46,11 +46,15 @@ HIDDEN = ("c", "h")  # an output of this name is a new state, whether or not the
 ATTEMPTS = ((2, 3), (1, 1), (2, 2), (4, 4), (8, 8), (4, 3), (1, 2))  # sizes at which a cell of unknown sizes is first built
 
 
-def declarations(options):
-    """The options of an adapter that are declarations: all of them. Raises TypeError, as Python does for unknown arguments."""
+def declarations(options, adapter=None):
+    """The options of an adapter that are declarations: all of them. Raises TypeError, as Python does for unknown arguments.
+
+    adapter: the function; what is meant may be one of its own arguments.
+    """
     for name in options:
         if name not in DECLARED:
-            near = "".join(f"; did you mean {close}?" for close in get_close_matches(name, DECLARED, 1))
+            known = [*DECLARED, *(inspect.signature(adapter).parameters if adapter else ())]
+            near = "".join(f"; did you mean {close}?" for close in get_close_matches(name, known, 1))
             raise TypeError(f"{name} is no option and no declaration{near}")
     return options
 
@@ -258,7 +262,8 @@ def describe(guest, features, state, declared):
 
     def said(name, default):
         value = declared.get(name, private.get(name, getattr(guest, name, default)))
-        return value(features, state) if name in OF_SIZES and inspect.isfunction(value) else value
+        ours = inspect.isfunction(value) if name in ("inputs", "outputs") else name in OF_SIZES  # a method may be the guest's own
+        return _of_sizes(name, value, features, state) if ours and callable(value) else value
 
     full = hasattr(guest, "apply")
     differentiates = hasattr(guest, "vjp" if full else "backward")
@@ -288,13 +293,11 @@ def describe(guest, features, state, declared):
     ]
     detached = said("no_gradient", ())
     blind = {*detached, *(f"{name}'" for name in detached), *private.get("no_upstream", ())}
-    domains = {name: Domain.declared(value, features) for name, value in said("domains", {}).items()}
+    domains = {name: Domain.declared(value, features, name) for name, value in said("domains", {}).items()}
     blind |= {name for name, domain in domains.items() if domain and domain.whole}
 
     def arrays(named):
-        return tuple(
-            ArraySpec(name, tuple(map(int, shape)), dtype, domains.get(name), name not in blind) for name, shape in named
-        )
+        return tuple(ArraySpec(name, _shape(name, shape), dtype, domains.get(name), name not in blind) for name, shape in named)
 
     found = {
         "name": type(guest).__name__,
@@ -325,6 +328,25 @@ def describe(guest, features, state, declared):
         if "float32" in found["choices"]:
             found["precision"] = found.get("precision") or 2.0**-24
     return CellSpec(**found)
+
+
+def _of_sizes(name, function, features, state):
+    """What a declaration that is a function gives at these sizes. A lambda in the body of a class has no self."""
+    plain = getattr(function, "__func__", function)
+    takes = len(inspect.signature(plain).parameters)
+    if takes not in (2, 2 + (plain is not function)):
+        raise TypeError(
+            f"{name} takes {takes} argument{'s' * (takes != 1)}; give a function of (features, state), or what it returns"
+        )
+    return plain(features, state) if takes == 2 else function(features, state)
+
+
+def _shape(name, shape):
+    """The shape as a tuple of whole numbers."""
+    try:
+        return tuple(map(int, shape))
+    except (TypeError, ValueError):
+        raise TypeError(f"the shape of {name} is {shape!r:.60}; give a tuple of whole numbers, such as (3, 4)") from None
 
 
 def _named(declared, shape):

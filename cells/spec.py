@@ -22,8 +22,8 @@ class Domain:
     closed: bool = False
 
     @classmethod
-    def declared(cls, value, features):
-        """The Domain that a declaration means; None stays.
+    def declared(cls, value, features, name="an array"):
+        """The Domain that a declaration means for the array of this name; None stays.
 
         "positive", "non-negative", "negative", "tokens" (0 to features - 1), a pair (low, high), a range.
         Raises ValueError, one line, for anything else and for a domain without numbers.
@@ -39,7 +39,9 @@ class Domain:
         pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (None, None)
         if all(isinstance(n, (int, float)) and n == n for n in pair) and pair[0] < pair[1]:
             return cls(float(pair[0]), float(pair[1]))
-        raise ValueError(f"a domain is {value!r}; give {', '.join(words)}, a pair (low, high) with low < high, or a range")
+        raise ValueError(
+            f"the domain of {name} is {value!r}; give {', '.join(words)}, a pair (low, high) with low < high, or a range"
+        )
 
     def holds(self, array):
         """Whether all numbers of the array are in the domain."""

@@ -105,8 +105,8 @@ def test_a_number_too_large_for_exp_is_told_with_the_declaration(law, lost):
     problem, error = smallest(check, Cell, failed[0])
     case = Case("a.py:Growing", law, "stability", "", check, Cell, problem, error)
     [sentence] = overflown(case)
-    assert re.match(rf"with rate = 7\d\d something overflows, such as exp, and {lost} is not finite\. ", sentence)
-    assert sentence.endswith('if rate is never so large, declare domains = {"rate": (low, high)}')
+    assert re.match(rf"something overflows, first in `.*exp.*` \(.*\), with rate = 7\d\d, and {lost} is not finite\. ", sentence)
+    assert sentence.endswith('or declare domains = {"rate": (low, high)}')
     root = replace(case, law=laws()["outputs_are_finite"].check, Cell=lift(Root))
     problem, error = smallest(root.law, root.Cell, next(p for p in drawn(law) if Subject(root.law, root.Cell).failure(p)))
     assert overflown(replace(root, problem=problem, error=error)) == []

@@ -93,10 +93,14 @@ LACKS = {
     ),
     "if x holds whole numbers, declare domains = {'x': 'tokens'}": undeclared(Tokens, "domains"),
     "wanted a tuple, one each for x, dt": type("Guest", (Times,), {"vjp": lambda self, d: (self.weights, d, (d,))}),
-    "a domain is 'odd'; give positive, non-negative, negative, tokens, a pair (low, high) with low < high, or a range": type(
+    "the domain of x is 'odd'; give positive, non-negative, negative, tokens, a pair (low, high) with low < high, or a range": type(
         "Guest", (RNN,), {"domains": {"x": "odd"}}
     ),
-    "a domain is (3, 3); give": type("Guest", (RNN,), {"domains": {"x": (3, 3)}}),
+    "the domain of x is (3, 3); give": type("Guest", (RNN,), {"domains": {"x": (3, 3)}}),
+    "the shape of h is 'h'; give a tuple of whole numbers, such as (3, 4)": type("Guest", (RNN,), {"state_shapes": "h"}),
+    "state_shapes takes 1 argument; give a function of (features, state), or what it returns": type(
+        "Guest", (RNN,), {"state_shapes": lambda self: {"h": (self.state_size,)}}
+    ),
     "domains is {'q': 'positive'}; give a dict with names out of W, b, h, x": type(
         "Guest", (RNN,), {"domains": {"q": "positive"}}
     ),
@@ -109,6 +113,14 @@ def test_a_guest_that_lacks_a_declaration_is_refused(message):
     with pytest.raises(GuestError, match=re.escape(message)) as refusal:
         cleared("guest.py:Guest", LACKS[message])
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("wrap", [staticmethod, lambda function: function], ids=["static", "in the body of the class"])
+def test_shapes_may_be_functions_of_the_sizes(wrap):
+    """With and without staticmethod; so may the names of the inputs and their shapes."""
+    shapes = {"state_shapes": wrap(lambda F, S: {"h": (S,)}), "inputs": staticmethod(lambda F, S: {"x": (F,)})}
+    spec = lift(type("Guest", (RNN,), shapes)).spec(4, 3)
+    assert [(a.name, a.shape) for a in (*spec.inputs, *spec.states)] == [("x", (4,)), ("h", (3,))]
 
 
 DOMAINS = [

@@ -104,7 +104,7 @@ class Plan:
             raise ValueError(f"{told}; add it there, or leave it out of states")
         self.outputs, self.blind = self._outputs()
         self.takes_upstream = bool(self.reverse) and (not self.scalar or f"d{self.scalar}" in self.backward.taken)
-        self.declared = declarations(options)
+        self.declared = declarations(options, adapt)
 
     def __deepcopy__(self, memo):
         """A copy with functions of its own, which may hold what changes, as bound methods do; cells are copied often."""

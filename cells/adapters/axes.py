@@ -15,7 +15,8 @@ class Axes:
         """text: the guest's axes, in order. Raises ValueError for an axis of steps or of the batch that is named twice."""
         self.names = text.split()
         if not all(name.isidentifier() or name == "1" for name in self.names) or any(self.names.count(n) > 1 for n in FIRST):
-            raise ValueError(f"axes {text!r}: wanted names and 1, with steps and batch once if there are such axes")
+            told = f"axes {text!r}: wanted names and 1, with steps and batch once if there are such axes"
+            raise ValueError(f"{told}; for an axis of length 2, name it two and pass sizes={{'two': 2}}")
         self.sequence, self.batch = "steps" in self.names, None if "batch" in self.names else 1
         kept = [name for name in self.names if name != "1"]
         places = {name: k for k, name in enumerate(FIRST)}

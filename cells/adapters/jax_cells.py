@@ -24,7 +24,7 @@ def jax_function(make, call, *, states=("h",), sequence=False, dtype=np.float64,
     behind a jax.lax.stop_gradient in no_gradient.
     """
     compiled = {}  # by features and state
-    declared = {"sequence": sequence, "sizes": sizes, **declarations(declared)}
+    declared = {"sequence": sequence, "sizes": sizes, **declarations(declared, jax_function)}
 
     def adapted(features, state):
         return Function(make, call, (features, state), compiled, states, dtype, declared)

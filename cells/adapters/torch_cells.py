@@ -26,7 +26,7 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
     Parameters that are integers or take no gradient stay as they are, as buffers do. An output that autograd does not reach
     takes no upstream: its values are verified alone. torch runs on one thread meanwhile: for small cells that is ten times faster.
     """
-    declarations(declared)
+    declarations(declared, torch_module)
     blind = []  # names of the outputs without an upstream, once they are known
 
     def adapted(features, state):

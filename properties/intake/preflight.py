@@ -412,7 +412,7 @@ def _check_live(Cell, notes):
         if k not in moved and k in claimed:
             raise Refusal(
                 f"writing into weights[{k}] ({names[k]}) changes nothing that it returns, but it has a gradient; "
-                "put the live array into weights, not a copy, and compute what is made of it anew in each call"
+                "put the live array into weights, not a copy, and compute what is made of it anew in each call; or forward never uses it"
             )
         if k not in moved:
             notes.append(f"{names[k]} has no effect on what it returns")

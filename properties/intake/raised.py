@@ -14,6 +14,7 @@ STANDARD = (sysconfig.get_path("stdlib"), "<frozen ", "<__array_function__")
 GUESTS = ("cellcheck.cells", "cellcheck.properties.mutants")  # modules of ours that are what is verified
 WRAPPERS = (
     "cellcheck.cells.lift",
+    "cellcheck.cells.spec",
     "cellcheck.cells.copying",
     "cellcheck.cells.adapters",
 )  # modules of ours that say what is wrong with a guest

@@ -87,7 +87,8 @@ def prepared(cell, x, state, problem, hand, parts):
         known = shadow(cell, x, state)
         function = Function(known) if known else Function(cell, hand.rebinds, x.dtype)
         hand = Handshake(True, (ComplexStep if known else Differences,) * len(arrays), wide=bool(known))
-    [upstream] = problem.upstreams(1, cell.apply(x, *state), cell.spec)
+    outputs = cell.apply(x, *state)
+    [upstream] = problem.upstreams(1, outputs, cell.spec)
     upstream = [u if y.differentiable else np.zeros_like(u) for u, y in zip(upstream, cell.spec.outputs)]
     given = cell.vjp(*(u.copy() for u in upstream))
     claims = claimed(cell, given, parts)
@@ -98,6 +99,8 @@ def prepared(cell, x, state, problem, hand, parts):
     values = {k: copied(claims[k][0]) for k in asked}
     judge = Judge(cell.spec, function, hand, arrays, upstream, values, x.dtype)
     judge.cell, judge.parts, judge.dtype = cell, parts, x.dtype
+    cast = [np.finfo(y.dtype).eps / 2 for y in outputs if y.dtype.kind == "f" and y.dtype.itemsize < x.dtype.itemsize]
+    judge.noise = max([judge.noise, *cast])  # of an output that is float32, though all else is float64
     judge.regions = [region for region in cell.spec.regions if region.k in asked]
     judge.directions = dict(zip(asked, problem.directions([arrays[k] for k in asked])))
     for k in asked:

@@ -11,8 +11,8 @@ from cellcheck.properties.writing.text import WIDTH, folded, line, prose
 
 FINITE = {"outputs_are_finite": 0, "gradients_are_finite": 1}
 MEASURED = re.compile(
-    r"\b(by|within|are|ends|right to) -?(\d[\d.e+-]*|nan|inf)|\([\d, ]+\)(, )?"
-)  # numbers of one case, and shapes
+    r"\b(by|within|are|ends|right to) -?(\d[\d.e+-]*|nan|inf)|\([\d, ]+\)(, )?|with \S+ = .* not finite|domains = \S+"
+)  # numbers of one case, shapes, and what overflows
 LOST = re.compile(r"\b(got|expected) -?(nan|inf)\b")
 
 
@@ -28,10 +28,11 @@ def findings(results):
 def _telling(r):
     """Broken laws before hazards, those with a diagnosis first, then by group: gradients say more than symmetries.
 
-    Wrong numbers come before NaN and infinity. Among those, the laws of finite results come first.
+    A cell that changes what it is given makes all other numbers doubtful, so that is told first. Wrong numbers come before NaN and infinity. Among those, the laws of finite results come first.
     """
     lost = bool(LOST.search(r["finding"]["blame"])) * (1 + FINITE.get(r["law"], len(FINITE)))
-    return (r["verdict"] == "hazard", not r["finding"]["sentences"], lost, rank(r["group"]), r["law"])
+    changes = r["law"] == "what_is_given_stays_as_it_is"
+    return (r["verdict"] == "hazard", not changes, not r["finding"]["sentences"], lost, rank(r["group"]), r["law"])
 
 
 def finding(case):

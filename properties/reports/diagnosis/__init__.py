@@ -11,6 +11,7 @@ from cellcheck.properties.intake.raised import internal, source
 from cellcheck.properties.reports.diagnosis.conduct import (
     again,
     cached,
+    cast,
     conduct_faults,
     crashes,
     first,
@@ -65,9 +66,14 @@ def diagnose(case, tried):
         with quiet(Tally(), draws=0):
             if told := tried(lambda: reference_faults(lift(case.Cell))):
                 return list(told), []
+
+    def promise():
+        return promise_faults(grown(case.Cell, PLAIN), case.name)
+
     if not simple(lift(case.Cell).spec()):
         with quiet(Tally(), draws=0):
-            flawed = accepted(case) or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
+            flawed = accepted(case) or (case.name in ALONE and tried(promise)) or tried(lambda: cast(grown(case.Cell, PLAIN)))
+            flawed = flawed or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
             flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
             return list(flawed or tried(lambda: overflown(case)) or tried(lambda: undefined(case))), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
@@ -89,9 +95,6 @@ def diagnose(case, tried):
             yield replace(recipe, batch=1, features=1, state=2)
         if grown(case.Cell, PLAIN).cell.spec.sequence:
             yield replace(PLAIN, steps=1)
-
-    def promise():
-        return promise_faults(grown(case.Cell, PLAIN), case.name)
 
     with quiet(Tally(), draws=0):
         if "flag" in case.name:
@@ -170,8 +173,10 @@ def overflown(case):
             if subject.failure(with_part(literal, k, smaller)) is None:
                 lost = block if block in literal.spec.output_names else f"the gradient of {block}"
                 where = "" if array.dtype == np.float64 else f" in {array.dtype}"
-                said = f"with {name} = {value:g} something overflows{where}, such as exp, and {lost} is not finite. Write it so that it cannot"
-                never = f'; or, if {name} is never so large, declare domains = {{"{name}": (low, high)}}'
+                at = raised_at(case, over="raise")
+                first = f", first in `{at[1]}` ({at[0]})" if at else ", such as exp"
+                said = f"something overflows{where}{first}, with {name} = {value:g}, and {lost} is not finite. Write it so that it cannot"
+                never = f', or declare domains = {{"{name}": (low, high)}}'
                 return [said + never * (literal.spec.arrays[k].domain is None)]
     return []
 
@@ -181,15 +186,22 @@ def undefined(case):
     block = Failure(case.error).block
     if not isinstance(case.problem, Literal) or block is None or kind(block) != "nan":
         return []
+    at = raised_at(case, invalid="raise")
+    return (
+        [f"the first NaN arises in `{at[1]}` ({at[0]}), as of 0 / 0, inf - inf, 0 inf or the root of a negative number"]
+        if at
+        else []
+    )
+
+
+def raised_at(case, **flags):
+    """(place, line) of the guest where a floating-point flag is first raised on the problem of the case, or None."""
     try:
-        with np.errstate(invalid="raise"):
+        with np.errstate(**flags):
             outcome(case.problem.build(case.Cell)[0], case.problem)
     except FloatingPointError as error:
-        if at := source(error):
-            return [
-                f"the first NaN arises in `{at[1]}` ({at[0]}), as of 0 / 0, inf - inf, 0 inf or the root of a negative number"
-            ]
-    return []
+        return source(error)
+    return None
 
 
 def accepted(case):

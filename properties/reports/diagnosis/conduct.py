@@ -14,7 +14,7 @@ def conduct_faults(g, once=False):
     once: only what may matter to a law that calls a fresh cell once.
     """
     before, after = ((), ()) if once else ((repeated, again), (cached, refilled, shared))
-    return first(g, outputs, crashes, shapes, unwritten, changed, *before, alike, *after, averaged, rows)
+    return first(g, outputs, crashes, cast, shapes, unwritten, changed, *before, alike, *after, averaged, rows)
 
 
 def impure(g):
@@ -73,6 +73,15 @@ def outputs(g):
     if np.shape(ys) == (wanted[1], wanted[0], wanted[2]):
         return [f"{said}: it is (batch, steps, state)"]
     return [f"{said}: {len(ys)} steps of {wanted[0]}"] if np.shape(ys)[1:] == wanted[1:] else [said]
+
+
+def cast(g):
+    """Outputs of fewer digits than the arrays that they are made of."""
+    cell, x, state = g.p.build(g.Cell)
+    found = dict(zip(g.outputs, map(np.asarray, cell.apply(x, *state))))
+    off = [name for name, y in found.items() if y.dtype.kind == "f" and y.dtype.itemsize < x.dtype.itemsize]
+    what = f"{several(off)} {'are' if len(off) > 1 else 'is'} {found[off[0]].dtype}" if off else ""
+    return [f"{what}, but x and the weights are {x.dtype}: a cast or a buffer rounds"] if off else []
 
 
 def crashes(g):

@@ -161,11 +161,13 @@ class Flow:
 
     def like(self, arrays, text):
         """(text, values) of the tensors that may stand for these arrays, which are called `text`."""
-        if len(arrays) > 1 and len({a.shape for a in arrays}) == 1:  # not so where a mask has chosen entries
+        alike = len(arrays) > 1 and len({a.shape for a in arrays}) == 1  # not so where a mask has chosen entries
+        if alike and not all(same(arrays[0], a) for a in arrays):  # a weight is that of every step
             yield f"`{shown(text)}` of the step before", [np.zeros_like(arrays[0]), *arrays[:-1]]
         for other, at, values in self.tensors:
             for words, here, beside in (("before", values[1:], values[:-1]), ("after", values[:-1], values[1:])):
-                if len(here) == len(arrays) > 1 and all(map(same, here, arrays)):  # a first or last step has no such edge
+                fits = len(here) == len(arrays) > 1 and all(v.shape == a.shape for v, a in zip(beside, arrays))
+                if fits and all(map(same, here, arrays)):  # a first or last step has no such edge
                     yield f"`{shown(text)}` of the step {words}", beside
             if len(values) != len(arrays) or any(v.shape != a.shape for v, a in zip(values, arrays)):
                 continue

@@ -98,7 +98,9 @@ def mistakes(g):
     for n in (1, 2, 3, 8, 5, 10):
         if n < T:
             yield f"only the last {n} steps are differentiated", {"order": range(T - 1, T - 1 - n, -1)}
-            yield f"no gradient is carried over the borders of chunks of {n} steps", {"cut": lambda t, n=n: t % n == 0}
+            said = f"no gradient is carried over the borders of chunks of {n} steps"
+            yield said, {"cut": lambda t, n=n: t % n == 0}
+            yield f"{said}, counted from the last", {"cut": lambda t, n=n: (T - t) % n == 0}
     yield "the initial state gets no gradient", {"initial": lambda k: 0.0}
     for j, name in enumerate(names):
         yield f"the initial {name} gets no gradient", {"initial": lambda k, j=j: float(k != j)}

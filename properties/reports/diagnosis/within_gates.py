@@ -122,6 +122,9 @@ def _gates(rows, names):
             told.setdefault((key[1], sentence), []).append(key[0])
     merged = {}
     for (gate, sentence), sources in told.items():
+        if len(sources) == 1 and sum(key[1] == gate for key in rows[0].true) > 1:  # of several
+            where = "bias" if sources[0].startswith("bias") else f"weights of {sources[0]}"
+            sentence = sentence.replace("no gradient flows through it", f"no gradient reaches its {where}")
         merged.setdefault(sentence, []).append((gate, sources))
     return [f"{several(the(gate) for gate, _ in found)}: {sentence}{names}" for sentence, found in merged.items()]
 
