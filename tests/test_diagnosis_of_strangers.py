@@ -140,6 +140,31 @@ def test_a_cell_with_a_domain_is_followed():
     assert sentence.startswith("no gradient flows back to `z` through `0.5 * z` in `s(b)`")
 
 
+class Cast(Positive):
+    """Returns float32, whatever it is given."""
+
+    def apply(self, x, h):
+        return tuple(y.astype(np.float32) for y in super().apply(x, h))
+
+
+def test_an_output_that_is_cast_is_told_before_what_follows_from_it():
+    """Of a cell of any shapes and domains; a hazard has a cause of its own."""
+    said = "h' is float32, but x and the weights are float64: a cast or a buffer rounds"
+    assert told(lift(Cast), "a_second_vjp_is_answered", "purity") == [said]
+    assert told(lift(Cast), "weight_gradients", "gradients") == [said]
+    [own] = told(lift(Kept), "inputs_are_the_callers", "purity")
+    assert own.startswith("the cell keeps x itself, not a copy")
+
+
+class Kept(Positive):
+    """Keeps what it is given."""
+
+    def apply(self, x, h):
+        found = super().apply(x, h)
+        self.kept = x, h, *self.kept[2:]
+        return found
+
+
 class Delayed:
     """h' = tanh(x[t] V + x[t - 1] W) + h / 2: the x before is no state."""
 

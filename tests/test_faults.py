@@ -225,6 +225,9 @@ NAMED = {
     ),
     "no gradient flows back more than 2 steps": type("Truncated", (Unroll(LSTM),), {"_vjp": truncated}),
     "no gradient is carried over the borders of chunks of 2 steps": carrying("[d * (t % 2 > 0 or t == 0) for d in d_state]"),
+    "no gradient is carried over the borders of chunks of 3 steps, counted from the last": carrying(
+        "[d * ((4 - t) % 3 > 0) for d in d_state]"
+    ),
     "the gradient carried back in time is clipped at 0.1 at every step": carrying("[np.clip(d, -0.1, 0.1) for d in d_state]"),
     "the gradient of the initial state is that of the state after step 0": carrying("d_state if t else d_new"),
     "all gradients are clipped to a common norm of 1": broken(

@@ -130,8 +130,22 @@ def test_causes_that_differ_in_measured_numbers_are_one():
     rows = [row(f"law_{k}", text) for k, text in enumerate(measured)]
     said = list(overview.lines(rows))
     assert sum("random" in text for text in said) == 1 and "  h' moves by 0.125: random" in said
+    large = ["something overflows, first in `e = np.exp(z)` (a.py:3), with b = 720, and h' is not finite. Mend it"]
+    large.append(large[0].replace("b = 720, and h'", "W = -3e+02, and the gradient of W"))
+    assert sum("overflows" in text for text in overview.lines([row(f"law_{k}", text) for k, text in enumerate(large)])) == 1
     factors = [row("law_1", "W is scaled by 0.5x"), row("law_2", "W is clipped at 0.1"), row("law_3", "W is clipped at 0.5")]
     assert sum(" is " in text for text in overview.lines(factors)) == 3
+
+
+def test_a_cell_that_changes_what_it_is_given_is_told_by_that():
+    """All its other numbers are doubtful, those of gradients, too."""
+
+    def row(law, group):
+        finding = {"sentences": ["apply writes into h"], "blame": law, "path": None, "page": None, "name": "Cell"}
+        return {"cell": "a.py:Cell", "law": law, "group": group, "verdict": "broken", "reason": "", "finding": finding}
+
+    rows = [row("input_gradients", "gradients"), row("what_is_given_stays_as_it_is", "purity")]
+    assert overview.findings(rows)["a.py:Cell"][0]["law"] == "what_is_given_stays_as_it_is"
 
 
 def test_a_gradient_that_is_always_zero_is_in_the_verdict():
