@@ -340,10 +340,13 @@ class Literal:
 
     def mapped(self, change):
         """This problem with change(array) in the place of each array."""
-        given = [tuple(map(change, u)) for u in self.given]
-        return replace(
-            self, weights=[*map(change, self.weights)], x=change(self.x), state=tuple(map(change, self.state)), given=given
-        )
+
+        def changed(a):
+            return np.asanyarray(change(a))  # NumPy makes a number of an array without axes
+
+        given = [tuple(map(changed, u)) for u in self.given]
+        state, weights = tuple(map(changed, self.state)), [*map(changed, self.weights)]
+        return replace(self, weights=weights, x=changed(self.x), state=state, given=given)
 
     def other(self, kept=0):
         """This problem at other inputs and states, in their domains. kept: so many of the first rows or steps of x stay as they are."""
@@ -388,7 +391,7 @@ def another(a, domain=None):
     """
     if domain and domain.whole:
         return domain.low + 1 + (a - domain.low) % (domain.high - domain.low - 1)
-    return (a.dtype.type(0.25) - a.dtype.type(0.75) * a).astype(a.dtype)
+    return np.asarray(a.dtype.type(0.25) - a.dtype.type(0.75) * a, a.dtype)
 
 
 @cache

@@ -30,7 +30,7 @@ def test_what_is_kept_for_an_array_or_a_row_is_found(Guest, how):
     assert told(Guest, USED)[0].startswith(f"a second call with {how} gives another h' than a fresh cell")
 
 
-@pytest.mark.parametrize("Guest", [in_use.Plain, in_use.Shrinking, in_use.Ragged, in_use.Repeating])
+@pytest.mark.parametrize("Guest", [in_use.Plain, in_use.Gained, in_use.Shrinking, in_use.Ragged, in_use.Repeating])
 def test_a_right_cell_holds(Guest):
     """Also one whose state underflows between two halves of a sequence, and one whose ys of padding is 0 for zeros alone."""
     Cell = cleared("in_use.py:Guest", Guest).Cell

@@ -79,6 +79,7 @@ def test_every_result_may_become_its_neighbour(value):
     """A change of less than half an ulp would be rounded away: just above a power of two, that is all of the unit."""
     results = {float((noisy(np.array([value]), Noise(np.random.default_rng(seed), 2.0**-53)) * 1)[0]) for seed in range(64)}
     assert {value, np.nextafter(value, np.inf), np.nextafter(value, -np.inf)} <= results
+    assert not np.any(noisy(np.zeros(99), Noise(np.random.default_rng(0), 2.0**-53)) * 1)
 
 
 def test_draws_that_raise_are_left_out():

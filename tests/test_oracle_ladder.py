@@ -356,6 +356,22 @@ def test_a_branch_that_the_handshake_has_not_seen_is_no_fault(Guest):
     assert "violated" in seen["zero"] and (Guest in (Narrow, Rooted) or "violated" in seen["other"])
 
 
+class Tied(Narrow):
+    """max(z, 0) + min(z, 0), which is z: each of the two is given the slope 0 at z = 0."""
+
+    complex = True
+    function = staticmethod(lambda z: np.maximum(z, 0) + np.minimum(z, 0))
+    back = staticmethod(lambda z, d: d * (z != 0))
+
+
+def test_a_tie_without_a_kink_is_no_fault():
+    """In complex numbers the slope at z = 0 is 2, and 1 on both sides. Half of it is violated elsewhere."""
+    blocks = gradients(lift(Tied), Problem(2, 3, 4, regime="zeros"), "x")
+    assert {(b.verdict, b.note) for b in blocks} == {("inconclusive", "a kink, and so no derivative")}
+    half = type("Half", (Tied,), {"back": staticmethod(lambda z, d: d * (z != 0) / 2)})
+    assert {b.verdict for b in gradients(lift(half), Problem(2, 3, 4, scale=1.0), "x")} == {"violated"}
+
+
 def opposite(cell, weights):
     """Two entries of W wrong such that the direction with the signs of the claim sees nothing."""
     W, v = weights[0].reshape(-1), PROBLEM.directions(weights)[0].reshape(-1)

@@ -381,6 +381,8 @@ class Judge:
     def _kinked(self, oracle, direction, error):
         """Whether the slopes to the left and to the right differ, and still do from nearer: at a tie of relu there is no derivative.
 
+        Nor is there one in complex numbers where the slope differs from those on both sides: relu(z) - relu(-z) at z = 0.
+
         What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink. At a jump,
         the difference quotient over 1/16 of the distance is 16 times as large, from however near, and beyond any derivative.
         """
@@ -388,6 +390,10 @@ class Judge:
         rises = [(real.rise(self.arrays, direction, t), real.rise(self.arrays, direction, t / 16)) for t in real.beside]
         if all(near > 8 * far > 0 for far, near in rises) and rises[-1][1] > abs(oracle.value(self.arrays, direction)):
             return True
+        for t in oracle.beside if isinstance(oracle, ComplexStep) else ():
+            far = oracle.gap(self.arrays, direction, t)
+            if far > error / 10 and abs(oracle.gap(self.arrays, direction, t / 16) - far) < far / 10:
+                return True
         for judge in (oracle, real):
             for t in judge.beside:
                 far = judge.bend(self.arrays, direction, t)

@@ -148,7 +148,8 @@ def _rounded(a, noise, off):
         return a
     rng, unit, tiny = noise.rng, noise.unit, noise.tiny
     with np.errstate(all="ignore"):
-        size = np.maximum(unit * np.abs(a), np.spacing(np.abs(a)))  # less than half an ulp would be rounded away
+        # Less than half an ulp would be rounded away. What is exactly 0 stays so.
+        size = np.maximum(unit * np.abs(a), np.spacing(np.abs(a)) * (a != 0))
         moved = a + (size + tiny) * rng.uniform(-1, 1, np.shape(a)) + off
     return np.where(np.isfinite(a), moved, a)
 

@@ -117,6 +117,23 @@ class Eighth:
         return [x.T @ dk, x.T @ dg], dk @ self.W.T + dg @ self.G.T, (D * a[..., None],)
 
 
+class Gained(Plain):
+    """Its output is multiplied by a weight without axes."""
+
+    def __init__(self, features, state):
+        super().__init__(features, state)
+        self.gain = np.array(0.5)
+        self.weights = [*self.weights, self.gain]
+
+    def apply(self, x, h):
+        [self.y] = super().apply(x, h)
+        return (self.gain * self.y,)
+
+    def vjp(self, d):
+        weights, x, state = super().vjp(self.gain * d)
+        return [*weights, np.sum(d * self.y)], x, state
+
+
 class Twice(Plain):
     """Right when vjp is called once; a second vjp doubles W's gradient; and U's is wrong from the start."""
 
