@@ -55,6 +55,7 @@ class Flow:
     def __init__(self, g):
         """g: a Grown of a cell that is written in NumPy; Untold if it is not."""
         self.g, self.tape, self.constant, self.upstream = g, Tape(g), {}, g.upstream
+        self.known_for, self.grads = None, []  # an upstream, and the right gradients for it
         self.known, self.others = [], mistakes(self)  # (sentence, edits) of what has been tried, and the rest
         needed = set(map(id, self.tape.outputs.values()))
         for node in reversed(self.tape.nodes):
@@ -86,30 +87,55 @@ class Flow:
     def back(self, edits):
         """Gradients by name; edits: (node, position) -> another slope, or a factor of the right one; node -> factor of its gradient,
         or (head, slope of the node by this array).
+
+        The right gradients are known. So only what the edits change of them is carried on.
         """
-        edits, grads = {**self.constant, **edits}, [np.zeros(node.value.size) for node in self.order]
-        edited = {key[0] if isinstance(key, tuple) else key for key in edits}
-        for name, u in zip(self.g.outputs, self.upstream):
-            grads[self.numbers[self.tape.outputs[name]]] += np.ravel(u)
-        for node, grad, edges in zip(reversed(self.order), reversed(grads), self.slopes):
-            if node not in edited:
-                for _, slope, parent in edges:
-                    grads[parent] += grad @ slope
+        edits, right = {**self.constant, **edits}, self.right
+        edited = {self.numbers[key[0] if isinstance(key, tuple) else key] for key in edits}
+        changes = [None] * len(right)
+
+        def add(number, change):
+            changes[number] = change if changes[number] is None else changes[number] + change
+
+        for number in range(max(edited, default=-1), -1, -1):
+            change, edges = changes[number], self.slopes[-1 - number]
+            if number not in edited:
+                for _, slope, parent in edges if change is not None else ():
+                    add(parent, change @ slope)
                 continue
-            change = edits.get(node, 1.0)
-            if isinstance(change, tuple):
-                grads[self.numbers[change[0]]] += grad * np.ravel(change[1])
+            node, old = self.order[number], right[number]
+            grad, factor = old if change is None else old + change, edits.get(self.order[number], 1.0)
+            for _, slope, parent in edges:
+                add(parent, -(old @ slope))
+            if isinstance(factor, tuple):
+                add(self.numbers[factor[0]], grad * np.ravel(factor[1]))
                 continue
             if node in edits:
-                grad *= np.ravel(change)
-            for k, right, parent in edges:
+                grad = grad * np.ravel(factor)
+            for k, true, parent in edges:
                 slope = edits.get((node, k), 1.0)
-                grads[parent] += slope * (grad @ right) if np.ndim(slope) == 0 else grad @ slope
-        found = {name: self.numbers.get(leaf) for name, leaf in self.tape.leaves.items()}
-        return {
-            name: np.zeros(leaf.value.shape) if found[name] is None else grads[found[name]].reshape(leaf.value.shape)
-            for name, leaf in self.tape.leaves.items()
-        }
+                add(parent, slope * (grad @ true) if np.ndim(slope) == 0 else grad @ slope)
+        found = {}
+        for name, leaf in self.tape.leaves.items():
+            number = self.numbers.get(leaf)
+            whole = np.zeros(leaf.value.size) if number is None else right[number]
+            found[name] = (whole if number is None or changes[number] is None else whole + changes[number]).reshape(
+                leaf.value.shape
+            )
+        return found
+
+    @property
+    def right(self):
+        """The right gradient of each operation, for the present upstream."""
+        if self.known_for is not self.upstream:
+            grads = [np.zeros(node.value.size) for node in self.order]
+            for name, u in zip(self.g.outputs, self.upstream):
+                grads[self.numbers[self.tape.outputs[name]]] += np.ravel(u)
+            for grad, edges in zip(reversed(grads), self.slopes):
+                for _, slope, parent in edges:
+                    grads[parent] += grad @ slope
+            self.known_for, self.grads = self.upstream, grads
+        return self.grads
 
     @cached_property
     def numbers(self):
