@@ -357,19 +357,40 @@ def test_a_branch_that_the_handshake_has_not_seen_is_no_fault(Guest):
 
 
 class Tied(Narrow):
-    """max(z, 0) + min(z, 0), which is z: each of the two is given the slope 0 at z = 0."""
+    """3 + max(z, 0) + min(z, 0), which is 3 + z: each of the two is given the slope 0 at z = 0."""
 
     complex = True
-    function = staticmethod(lambda z: np.maximum(z, 0) + np.minimum(z, 0))
+    function = staticmethod(lambda z: 3 + np.maximum(z, 0) + np.minimum(z, 0))
     back = staticmethod(lambda z, d: d * (z != 0))
 
 
-def test_a_tie_without_a_kink_is_no_fault():
-    """In complex numbers the slope at z = 0 is 2, and 1 on both sides. Half of it is violated elsewhere."""
-    blocks = gradients(lift(Tied), Problem(2, 3, 4, regime="zeros"), "x")
-    assert {(b.verdict, b.note) for b in blocks} == {("inconclusive", "a kink, and so no derivative")}
-    half = type("Half", (Tied,), {"back": staticmethod(lambda z, d: d * (z != 0) / 2)})
+@pytest.mark.parametrize("complex_", [True, False])
+def test_a_tie_without_a_kink_is_no_fault(complex_):
+    """The slope at z = 0 is 1, as on both sides, and the claim is 0. Half of it is violated elsewhere."""
+    Guest = type("Guest", (Tied,), {"complex": complex_})
+    blocks = gradients(lift(Guest), Problem(2, 3, 4, regime="zeros"), "x")
+    assert {(b.verdict, b.note) for b in blocks} == {("inconclusive", "a tie, and so no derivative")}
+    half = type("Half", (Guest,), {"back": staticmethod(lambda z, d: d * (z != 0) / 2)})
     assert {b.verdict for b in gradients(lift(half), Problem(2, 3, 4, scale=1.0), "x")} == {"violated"}
+
+
+@pytest.mark.parametrize("kept", [0, 1], ids=["x", "h"])
+@pytest.mark.parametrize("complex_", [True, False])
+def test_a_gradient_that_is_wrong_wherever_an_array_is_zero_is_no_tie(kept, complex_):
+    """That of x is 0 where x is, or where h is: a shortcut, not a coincidence."""
+
+    class Shortcut(Tied):
+        complex = complex_
+        function = staticmethod(lambda z: 3 + np.tanh(z))
+        back = staticmethod(lambda z, d: d * (1 - np.tanh(z) ** 2))
+
+        def vjp(self, d):
+            weights, x, state = super().vjp(d)
+            given = np.split(self.y, [x.shape[1]], axis=1)[kept]
+            return weights, x * np.any(given, axis=1, keepdims=True), state
+
+    blocks = gradients(lift(Shortcut), Problem(2, 3, 4, scale=1.0, regime="zeros"), "x")
+    assert {b.verdict for b in blocks} == {"violated"}
 
 
 def opposite(cell, weights):

@@ -48,17 +48,22 @@ def _wrap(result):
     return result
 
 
+def _chosen(a, b, first):
+    """The first or the second; their mean at a tie, so that relu(z) - relu(-z) has the slope 1 at z = 0."""
+    return np.where(first, a, np.where(a.real == b.real, (a + b) / 2, b))
+
+
 def _compared(ufunc):
     return lambda a, b: ufunc(a.real, b.real)
 
 
 _RULES = {
-    np.absolute: lambda z: np.where(z.real < 0, -z, z),
-    np.fabs: lambda z: np.where(z.real < 0, -z, z),
+    np.absolute: lambda z: np.sign(z.real) * z,
+    np.fabs: lambda z: np.sign(z.real) * z,
     np.sign: lambda z: np.sign(z.real),
     np.conjugate: lambda z: z,
-    np.maximum: lambda a, b: np.where(a.real >= b.real, a, b),
-    np.minimum: lambda a, b: np.where(a.real <= b.real, a, b),
+    np.maximum: lambda a, b: _chosen(a, b, a.real > b.real),
+    np.minimum: lambda a, b: _chosen(a, b, a.real < b.real),
     np.greater: _compared(np.greater),
     np.greater_equal: _compared(np.greater_equal),
     np.less: _compared(np.less),

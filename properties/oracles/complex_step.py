@@ -54,13 +54,6 @@ class ComplexStep:
         with np.errstate(all="ignore"):
             return float(sum(np.abs(u * (b - a)).sum() for u, a, b in zip(self.upstream, left, right)))
 
-    def gap(self, arrays, direction, t):
-        """sum|u| |slope here - slope beside|, for the slope at t for the largest entry to either side: the smaller of the two."""
-        t /= length(direction)
-        here, *beside = (self._slopes(moved(arrays, direction, s), direction, STEPS[0]) for s in (0.0, -t, t))
-        with np.errstate(all="ignore"):
-            return min(float(sum(np.abs(u * (b - a)).sum() for u, a, b in zip(self.upstream, here, side))) for side in beside)
-
     def blur(self, arrays, direction, t):
         """How much of such a bend rounding may have made: next to nothing, since nothing is subtracted from what is near it."""
         return 0.0

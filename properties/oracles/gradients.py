@@ -32,6 +32,7 @@ EVEN = 3  # gates of one array whose claims differ by at most 2^EVEN share a sca
 DEMANDING = (*LADDER, Chebyshev, Differences)
 CHAIN = 3  # steps at most of a cell with states that vjp treats as constants
 FAR = 64  # below the largest number of a dtype, sums on the way may be infinite
+NEARBY = 1e-3  # by so much numbers are moved away from a tie: relatively, or from 0
 REACH = 40  # regions whose claims differ by less than 2^REACH share a direction
 
 
@@ -260,6 +261,8 @@ class Judge:
                 note = f"{oracle.name}, contradicted by real numbers"
             elif self._kinked(oracle, direction, block.error):
                 note = "a kink, and so no derivative"
+            elif self._tied(oracle, block, direction):
+                note = "a tie, and so no derivative"
             return replace(block, verdict="inconclusive", bound=np.inf, note=note) if note else replace(block, verdict="violated")
         return replace(block, verdict="certified" if block.error <= close * abs(value) else "inconclusive")
 
@@ -381,8 +384,6 @@ class Judge:
     def _kinked(self, oracle, direction, error):
         """Whether the slopes to the left and to the right differ, and still do from nearer: at a tie of relu there is no derivative.
 
-        Nor is there one in complex numbers where the slope differs from those on both sides: relu(z) - relu(-z) at z = 0.
-
         What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink. At a jump,
         the difference quotient over 1/16 of the distance is 16 times as large, from however near, and beyond any derivative.
         """
@@ -390,10 +391,6 @@ class Judge:
         rises = [(real.rise(self.arrays, direction, t), real.rise(self.arrays, direction, t / 16)) for t in real.beside]
         if all(near > 8 * far > 0 for far, near in rises) and rises[-1][1] > abs(oracle.value(self.arrays, direction)):
             return True
-        for t in oracle.beside if isinstance(oracle, ComplexStep) else ():
-            far = oracle.gap(self.arrays, direction, t)
-            if far > error / 10 and abs(oracle.gap(self.arrays, direction, t / 16) - far) < far / 10:
-                return True
         for judge in (oracle, real):
             for t in judge.beside:
                 far = judge.bend(self.arrays, direction, t)
@@ -402,6 +399,30 @@ class Judge:
                     if abs(near - far) < far / 10 and near > 100 * judge.blur(self.arrays, direction, t / 16):
                         return True
         return False
+
+    def _tied(self, oracle, block, direction):
+        """Whether the claim is wrong at this very point alone, where numbers of several arrays meet: relu(z) - relu(-z) at z = 0.
+
+        Then it is right once all numbers are moved a little, and also if any one of the arrays stays as it is. A cell that treats
+        x = 0 in a way of its own is wrong wherever x stays 0.
+        """
+        if not self.hand.rebinds:
+            return False
+        rng, most = np.random.default_rng(0), block.error / 10
+        moves = [rng.choice((-1, 1), a.shape) * rng.uniform(1, 3, a.shape) * np.where(a == 0, 1.0, a) for a in self.arrays]
+        near = [a + NEARBY * move for a, move in zip(self.arrays, moves)]
+        near = self.spec.folded(near) if self.spec.bounded else near
+        for kept in (None, *range(len(near))):
+            point = [a if k == kept else b for k, (a, b) in enumerate(zip(self.arrays, near))]
+            claims = self._claims_at([np.asarray(a, self.dtype) for a in point])
+            got = sum(scale * _inner(claims[k][index], v) for k, index, v, scale in parts_of(direction))
+            if isinstance(oracle, ComplexStep):
+                right = abs(got - oracle.value(point, direction)) < most
+            else:
+                right = Chebyshev(self.function, self.upstream, self.noise).near(point, direction, got, most)
+            if not right:
+                return False
+        return True
 
     def _oracle(self, direction):
         """The oracle for this direction: of those that its arrays need, the least demanding one."""

@@ -58,9 +58,13 @@ def shapes(Cell, problem):
 
 
 def claimed(cell, gradients, parts):
-    """For each of [*weights, x, *rest]: (the claimed gradient or None, whether it is offered and its part is among `parts`)."""
+    """For each of [*weights, x, *rest]: (the claimed gradient or None, whether it is offered and its part is among `parts`).
+
+    What a cell returns and does not offer, such as zeros in the place of a gradient, is left out.
+    """
     weights, x, rest = gradients
     spec, found = cell.spec, []
+    parts = [part for part in parts if part in spec.gradients]
     for given, n in ((weights, len(spec.weights)), ([x], 1), (rest, len(spec.rest))):
         given = list(given) if given is not None else []
         found += given[:n] + [None] * (n - len(given))
