@@ -356,22 +356,40 @@ def test_a_branch_that_the_handshake_has_not_seen_is_no_fault(Guest):
     assert "violated" in seen["zero"] and (Guest in (Narrow, Rooted) or "violated" in seen["other"])
 
 
-class Tied(Narrow):
-    """3 + max(z, 0) + min(z, 0), which is 3 + z: each of the two is given the slope 0 at z = 0."""
+class Tied(Branching):
+    """3 + max(z, 0) - max(b - z, 0), with z = [x, h] W: each of the two is given the slope 0 at its tie."""
 
     complex = True
-    function = staticmethod(lambda z: 3 + np.maximum(z, 0) + np.minimum(z, 0))
-    back = staticmethod(lambda z, d: d * (z != 0))
+
+    def apply(self, x, h):
+        self.y = np.concatenate([x, h], axis=1)
+        self.z = self.y @ self.W
+        return (3 + np.maximum(self.z, 0) - np.maximum(self.b - self.z, 0),)
+
+    def vjp(self, d):
+        below = d * (self.b - self.z > 0)
+        dz, n = d * (self.z > 0) + below, self.y.shape[1] - self.z.shape[1]
+        d_y = dz @ self.W.T
+        return Gradients([self.y.T @ dz, -below.sum(axis=0)], d_y[:, :n], (d_y[:, n:],))
 
 
 @pytest.mark.parametrize("complex_", [True, False])
 def test_a_tie_without_a_kink_is_no_fault(complex_):
-    """The slope at z = 0 is 1, as on both sides, and the claim is 0. Half of it is violated elsewhere."""
-    Guest = type("Guest", (Tied,), {"complex": complex_})
-    blocks = gradients(lift(Guest), Problem(2, 3, 4, regime="zeros"), "x")
+    """At b = z = 0 the slope is 1, as on both sides, and the claim is 0. Half of the claim is violated elsewhere."""
+    Guest = lift(type("Guest", (Tied,), {"complex": complex_}))
+    problem = Problem(2, 3, 4, scale=1.0, regime="zeros").literal(Guest)
+    problem = replace(problem, weights=[problem.weights[0], np.zeros(4)])
+    blocks = gradients(Guest, problem, "x")
     assert {(b.verdict, b.note) for b in blocks} == {("inconclusive", "a tie, and so no derivative")}
-    half = type("Half", (Guest,), {"back": staticmethod(lambda z, d: d * (z != 0) / 2)})
-    assert {b.verdict for b in gradients(lift(half), Problem(2, 3, 4, scale=1.0), "x")} == {"violated"}
+
+    class Half(Tied):
+        complex = complex_
+
+        def vjp(self, d):
+            weights, x, state = super().vjp(d)
+            return weights, x / 2, state
+
+    assert {b.verdict for b in gradients(lift(Half), Problem(2, 3, 4, scale=1.0), "x")} == {"violated"}
 
 
 @pytest.mark.parametrize("kept", [0, 1], ids=["x", "h"])
@@ -379,7 +397,7 @@ def test_a_tie_without_a_kink_is_no_fault(complex_):
 def test_a_gradient_that_is_wrong_wherever_an_array_is_zero_is_no_tie(kept, complex_):
     """That of x is 0 where x is, or where h is: a shortcut, not a coincidence."""
 
-    class Shortcut(Tied):
+    class Shortcut(Branching):
         complex = complex_
         function = staticmethod(lambda z: 3 + np.tanh(z))
         back = staticmethod(lambda z, d: d * (1 - np.tanh(z) ** 2))

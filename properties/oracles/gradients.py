@@ -33,6 +33,7 @@ DEMANDING = (*LADDER, Chebyshev, Differences)
 CHAIN = 3  # steps at most of a cell with states that vjp treats as constants
 FAR = 64  # below the largest number of a dtype, sums on the way may be infinite
 NEARBY = 1e-3  # by so much numbers are moved away from a tie: relatively, or from 0
+TINY = 1e-6  # of an error: the least kink beside a tie
 REACH = 40  # regions whose claims differ by less than 2^REACH share a direction
 
 
@@ -384,19 +385,26 @@ class Judge:
     def _kinked(self, oracle, direction, error):
         """Whether the slopes to the left and to the right differ, and still do from nearer: at a tie of relu there is no derivative.
 
-        What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink. At a jump,
-        the difference quotient over 1/16 of the distance is 16 times as large, from however near, and beyond any derivative.
+        At a jump, the difference quotient over 1/16 of the distance is 16 times as large, from however near, and beyond any derivative.
         """
         real = Chebyshev(self.function, self.upstream, self.noise)
         rises = [(real.rise(self.arrays, direction, t), real.rise(self.arrays, direction, t / 16)) for t in real.beside]
         if all(near > 8 * far > 0 for far, near in rises) and rises[-1][1] > abs(oracle.value(self.arrays, direction)):
             return True
-        for judge in (oracle, real):
+        return self._bent(oracle, self.arrays, direction, error / 10, self.upstream)
+
+    def _bent(self, oracle, arrays, direction, least, upstream):
+        """Whether there is a kink of at least this size at these arrays, for this upstream.
+
+        What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink.
+        """
+        real = Chebyshev(self.function, upstream, self.noise)
+        for judge in (type(oracle)(self.function, upstream) if isinstance(oracle, ComplexStep) else real, real):
             for t in judge.beside:
-                far = judge.bend(self.arrays, direction, t)
-                if far > error / 10:
-                    near = judge.bend(self.arrays, direction, t / 16)
-                    if abs(near - far) < far / 10 and near > 100 * judge.blur(self.arrays, direction, t / 16):
+                far = judge.bend(arrays, direction, t)
+                if far > least:
+                    near = judge.bend(arrays, direction, t / 16)
+                    if abs(near - far) < far / 10 and near > 100 * judge.blur(arrays, direction, t / 16):
                         return True
         return False
 
@@ -404,7 +412,8 @@ class Judge:
         """Whether the claim is wrong at this very point alone, where numbers of several arrays meet: relu(z) - relu(-z) at z = 0.
 
         Then it is right once all numbers are moved a little, and also if any one of the arrays stays as it is. A cell that treats
-        x = 0 in a way of its own is wrong wherever x stays 0.
+        x = 0 in a way of its own is wrong wherever x stays 0. And there is a kink once some array alone is moved: a cell that treats
+        z = 0 in a way of its own has none, if its function is smooth.
         """
         if not self.hand.rebinds:
             return False
@@ -412,7 +421,8 @@ class Judge:
         moves = [rng.choice((-1, 1), a.shape) * rng.uniform(1, 3, a.shape) * np.where(a == 0, 1.0, a) for a in self.arrays]
         near = [a + NEARBY * move for a, move in zip(self.arrays, moves)]
         near = self.spec.folded(near) if self.spec.bounded else near
-        for kept in (None, *range(len(near))):
+        every = range(len(near))
+        for kept in (None, *every):
             point = [a if k == kept else b for k, (a, b) in enumerate(zip(self.arrays, near))]
             claims = self._claims_at([np.asarray(a, self.dtype) for a in point])
             got = sum(scale * _inner(claims[k][index], v) for k, index, v, scale in parts_of(direction))
@@ -422,7 +432,9 @@ class Judge:
                 right = Chebyshev(self.function, self.upstream, self.noise).near(point, direction, got, most)
             if not right:
                 return False
-        return True
+        alone = ([b if k == one else a for k, (a, b) in enumerate(zip(self.arrays, near))] for one in every)
+        ones = [np.ones(u.shape) for u in self.upstream]
+        return any(self._bent(oracle, point, direction, TINY * block.error, ones) for point in alone)
 
     def _oracle(self, direction):
         """The oracle for this direction: of those that its arrays need, the least demanding one."""
