@@ -399,7 +399,7 @@ class Judge:
         What bends smoothly differs by 1/16 of that from 1/16 of the distance; what rounding may have made is no kink.
         """
         real = Chebyshev(self.function, upstream, self.noise)
-        for judge in (type(oracle)(self.function, upstream) if isinstance(oracle, ComplexStep) else real, real):
+        for judge in (type(oracle)(oracle.function, upstream) if isinstance(oracle, ComplexStep) else real, real):
             for t in judge.beside:
                 far = judge.bend(arrays, direction, t)
                 if far > least:
