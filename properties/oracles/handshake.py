@@ -78,9 +78,10 @@ def _greet(Cell, problem):
     ladder = [o(function, upstream) for o in LADDER if function.rebinds and cell.spec.complex is not False]
     oracles = []
     for k, v in enumerate(problem.directions(arrays)):
-        real = (ask(arrays, {k: v}) for ask in (chebyshev.quotient, chebyshev.value))  # the second is for noisy cells
-        right = (o for expected in real for o in ladder if _agrees(o, arrays, {k: v}, expected))
-        oracles.append(type(next(right, chebyshev)))
+        found = {type(o): value for o in ladder if (value := _asked(o, arrays, {k: v})) is not None}
+        real = (ask(arrays, {k: v}) for ask in (chebyshev.quotient, chebyshev.value) if found)  # the second is for noisy cells
+        right = (o for expected in real for o, value in found.items() if abs(value - expected) <= TOLERANCE * abs(expected))
+        oracles.append(next(right, Chebyshev))
     for farther in FARTHER if not low and ComplexStep in oracles else ():
         cell, x, state = farther.build(Cell)
         arrays = [np.array(a, dtype=float) for a in (*cell.weights, x, *state)]
@@ -169,11 +170,11 @@ def _rebinds(cell, x, state):
         return False
 
 
-def _agrees(oracle, arrays, direction, expected):
+def _asked(oracle, arrays, direction):
+    """The derivative, or None for a cell that does not take these numbers."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         try:
-            value = oracle.value(arrays, direction)
+            return oracle.value(arrays, direction)
         except Exception:
-            return False
-    return bool(abs(value - expected) <= TOLERANCE * abs(expected))
+            return None
