@@ -354,12 +354,18 @@ class Judge:
         return max(moves) if np.isfinite(moves).all() else np.inf
 
     def _continued(self, oracle, block, direction):
-        """The analytic step if complex step is wrong here, in a branch that the handshake has not seen; else None."""
+        """The analytic step if complex step is wrong here, in a branch that the handshake has not seen; else None.
+
+        A difference quotient must confirm it: what does not continue a function at all returns 0, as a wrong claim may be.
+        """
         if type(oracle) is not ComplexStep:
             return None
-        other = AnalyticStep(self.function, self.upstream)
+        other = AnalyticStep(oracle.function, self.upstream)
         with suppress(Exception):  # of a function that takes no such arrays
-            return other if abs(other.value(self.arrays, direction) - block.expected) > block.bound else None
+            value = other.value(self.arrays, direction)
+            apart = abs(value - block.expected)
+            quotient = Chebyshev(self.function, self.upstream, self.noise).quotient(self.arrays, direction)
+            return other if apart > block.bound and abs(quotient - value) < apart / 10 else None
         return None
 
     def _refuted(self, oracle, block, direction):
