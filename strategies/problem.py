@@ -342,7 +342,7 @@ class Literal:
         """This problem with change(array) in the place of each array."""
 
         def changed(a):
-            return np.asanyarray(change(a))  # NumPy makes a number of an array without axes
+            return np.asanyarray(change(a))  # of an array without axes, a number
 
         given = [tuple(map(changed, u)) for u in self.given]
         state, weights = tuple(map(changed, self.state)), [*map(changed, self.weights)]
@@ -444,6 +444,7 @@ def _pool(bits):
 
 def with_weights(cell, weights):
     """The cell with other weights: written in place, or, where dtype or class differ, a copy that holds the new arrays."""
+    weights = [np.asanyarray(w) for w in weights]  # NumPy makes a number of an array without axes
     if all(w.dtype == new.dtype and type(new) is np.ndarray for w, new in zip(cell.weights, weights)):
         for w, new in zip(cell.weights, weights):
             w[...] = new

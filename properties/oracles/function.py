@@ -39,7 +39,7 @@ class Function:
 
 def rebound(cell, weights):
     """A copy of the cell that holds these arrays in place of its weights, wherever it kept them."""
-    return deepcopied(cell, {id(old): new for old, new in zip(cell.weights, weights)})
+    return deepcopied(cell, {id(old): np.asanyarray(new) for old, new in zip(cell.weights, weights)})
 
 
 def differentiated(cell, weights, given, upstream):
