@@ -24,6 +24,7 @@ from cellcheck.journal import JOURNAL, LINGER, Journal, journal
 from cellcheck.judging import trial_of
 from cellcheck.supervisor import bind
 
+RESTARTS = 999  # of workers of pytest-xdist: no limit, since a law that ends its worker runs at most twice
 THREADS = Path("/proc/self/task")  # a folder for each, those of compiled code included
 
 
@@ -39,6 +40,8 @@ def pytest_configure(config):
     if not chosen:
         option.numprocesses, option.dist = config.hook.pytest_xdist_auto_num_workers(config=config), "load"
         option.tx = ["popen"] * option.numprocesses
+    if option.maxworkerrestart is None:
+        option.maxworkerrestart = str(RESTARTS)
     if option.dist != "load" or set(option.tx) != {"popen"}:
         return
     journal(config).begin("starting workers")  # and no thread of its alarm any more

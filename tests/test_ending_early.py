@@ -173,7 +173,7 @@ def test_a_cell_that_ends_its_process_at_unusual_arguments_holds_all_the_rest(tm
     )
     runs = [
         ["guest.py:Unchecked", "-k", "", "--profile", "quick", "--limit", "60", *how]
-        for how in (["-n2"], WORKER, ["-n2", "--strict"])
+        for how in (["-n2"], ["-n1"], ["-n2", "--strict"])
     ]
     (status, forked, _), (same, remote, _), (strict, told, _) = at_once(tmp_path, *runs)
     assert (status, same, strict) == (0, 0, 1), forked + remote

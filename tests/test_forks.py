@@ -28,7 +28,7 @@ class Config(SimpleNamespace):
     def __init__(self, **option):
         """option: what differs from a run without options."""
         plain = {"tx": [], "dist": "no", "numprocesses": None, "keyword": "", "markexpr": "", "cell_profile": "default"}
-        plain |= {"collectonly": False, "usepdb": False, "trace": False, "capture": "fd"}
+        plain |= {"collectonly": False, "usepdb": False, "trace": False, "capture": "fd", "maxworkerrestart": None}
         workers = SimpleNamespace(pytest_xdist_auto_num_workers=lambda config: 3)
         super().__init__(option=SimpleNamespace(**plain | option), stash={}, hook=workers, registered=[])
         self.pluginmanager = SimpleNamespace(register=self.registered.append, has_plugin=lambda name: True)
