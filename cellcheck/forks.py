@@ -168,10 +168,8 @@ class Forks:
             raise KeyboardInterrupt
         reports = [self.config.hook.pytest_report_from_serializable(config=self.config, data=data) for data in said[0]]
         results = [value for report in reports for key, value in report.user_properties if key == "cellcheck"]
-        trial, damaged = trial_of(session.items[worker.test]), False
-        if trial and trial.law.unusual and not trial.subject.shipped:
-            damaged = not results or results[0]["verdict"] in ("broken", "hazard")
-        if damaged and not results:  # nor has the law been judged
+        trial = trial_of(session.items[worker.test])
+        if trial and trial.law.unusual and not results:  # compiled code has damaged its memory, and the law was not judged
             del self.running[pipe]
             worker.end()
             self._lose(worker, session.items[worker.test])
@@ -181,18 +179,17 @@ class Forks:
         for cell in self._awake.cells:
             cell.hung |= cell.label in said[1]
         if not (session.shouldfail or session.shouldstop):
-            self._give(pipe, last=damaged)
+            self._give(pipe)
 
-    def _give(self, pipe, last):
-        """Give a process the next test, or let it end. last: because compiled code may have damaged its memory."""
+    def _give(self, pipe):
+        """Give a process the next test, or let it end."""
         worker, hung = self.running.pop(pipe), [cell.label for cell in self._awake.cells if cell.hung]
-        some = bool(self.waiting) and not last
         try:
-            pipe.send((self.waiting[0] if some else None, hung))
+            pipe.send((self.waiting[0] if self.waiting else None, hung))
         except OSError:  # it has ended meanwhile
             worker.end()
             return
-        if some:
+        if self.waiting:
             worker.test, self.running[pipe] = self.waiting.popleft(), worker
         else:
             self.ending.append(worker)
