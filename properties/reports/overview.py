@@ -28,7 +28,8 @@ def findings(results):
 def _telling(r):
     """Broken laws before hazards, those with a diagnosis first, then by group: gradients say more than symmetries.
 
-    A cell that changes what it is given makes all other numbers doubtful, so that is told first. Wrong numbers come before NaN and infinity. Among those, the laws of finite results come first.
+    A cell that changes what it is given makes all other numbers doubtful, so that is told first. Wrong numbers come before NaN and
+    infinity. Among those, the laws of finite results come first.
     """
     lost = bool(LOST.search(r["finding"]["blame"])) * (1 + FINITE.get(r["law"], len(FINITE)))
     changes = r["law"] == "what_is_given_stays_as_it_is"

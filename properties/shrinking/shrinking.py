@@ -143,9 +143,9 @@ def smallest(law, Cell, problem):
     small, error = simplest(subject, fewest(subject, problem, original, slow), original, slow)
     if error is None:
         return problem, None
-    if isinstance(small, Literal) and original.block and error.blocks[0].name != original.block.name:
+    worst = Failure(error)
+    if isinstance(small, Literal) and original.block and worst.block and worst.block.name != original.block.name:
         # Another block is the worst by now. It may fail at sizes at which the first one does not.
-        worst = Failure(error)
         fewer = fewest(subject, small.recipe, worst, slow)
         if any(getattr(fewer, name) < getattr(small.recipe, name) for name in subject.sizes):
             smaller, again = simplest(subject, fewer, worst, slow)
