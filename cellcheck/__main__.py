@@ -16,7 +16,18 @@ import pytest
 from cellcheck import __version__
 from cellcheck.options import Options, add
 
-PLUGINS = ("-p", "cellcheck.plugin", "-p", "cellcheck.__main__", "-p", "cellcheck.forks", "-p", "no:cacheprovider")
+PLUGINS = (
+    "-p",
+    "cellcheck.plugin",
+    "-p",
+    "cellcheck.__main__",
+    "-p",
+    "cellcheck.forks",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:benchmark",
+)
 PLAIN = ("-c", os.devnull, "--noconftest", "--tb=native", "--assert=plain")  # asserts are rewritten at import; ours is over
 
 

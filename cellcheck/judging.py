@@ -14,7 +14,7 @@ from cellcheck.properties.certificate import table
 from cellcheck.properties.intake import expected
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import GROUPS, Law, laws
-from cellcheck.properties.intake.raised import internal
+from cellcheck.properties.intake.raised import complaint, internal
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.reports import Case, reported
 from cellcheck.properties.reports.diagnosis.conduct import unwritten
@@ -86,12 +86,14 @@ class Trial:
             return "not verified", "the cell hung in an earlier law"
         if self.subject.deadly:
             return "not verified", "the cell ended its process in an earlier law"
+        if self.subject.damaged:
+            return "not verified", "it raises at every problem of this process since an earlier law"
         if reason := missing(Cell, law.needs):
             return "not verified", reason
         chosen = profiles.profile(self.options.profile, TOGETHER)
         how = {"shrink": not self.expected, "step": self.journal.step, "examples": self.options.examples}
         self.run = run = observed(law.check, Cell, label, chosen, self.options.limit, **how)
-        self.subject.hung = isinstance(run.error, Hang)
+        self.subject.hung, self.subject.damaged = isinstance(run.error, Hang), run.damaged
         if self.expected and run.error:
             return "expected", f"expected failure: {self.expected}"
         if self.expected:
@@ -118,8 +120,12 @@ class Trial:
             with suppress(Exception, Hang), restored(), limited(self.options.limit):  # of a wild guest
                 told = next(iter(unwritten(Grown(Cell, run.failure))), told)
             return "broken", f"{label} breaks the law {law.name} at {run.failure}, {again}; {told}"
-        promise = law.promise and not (self.subject.shipped or self.options.strict)
-        return "hazard" if promise else "broken", self._report()
+        verdict = "hazard" if law.promise and not (self.subject.shipped or self.options.strict) else "broken"
+        if run.damaged:
+            raised = f"{label} breaks the law {law.name}: it raised {complaint(run.error, self.home)}, with {run.failure}"
+            since = "it has raised at every problem of this process since then"
+            return verdict, f"{raised}; {since}, so this case is as it was drawn; after a CUDA error, try compute-sanitizer"
+        return verdict, self._report()
 
     def _held(self):
         """The options by which the command holds the cell to the same reference and convention."""

@@ -20,9 +20,11 @@ from cellcheck import profiles
 from cellcheck.cells import lift
 from cellcheck.properties.intake.surroundings import Replaced, restored, returned
 from cellcheck.properties.shrinking import shrinking
+from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.limits import Hang, limited
+from cellcheck.properties.verdicts.run import both
 from cellcheck.properties.verdicts.tally import Tally, counting
-from cellcheck.strategies import TOGETHER, problems, regimes
+from cellcheck.strategies import TOGETHER, Problem, problems, regimes
 
 ENDINGS = (SkipTest, pytest.skip.Exception, pytest.exit.Exception)
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
@@ -40,7 +42,7 @@ class Run:
     tally: of all examples up to the first that fails; problems: how many of them had which properties (see `regimes`);
     seconds: of the whole law; error: what the law raised, or None; failure: the problem of the last call that failed;
     smallest: (problem, error) of the smallest case known to fail; case: what was reported of it; flaky: whether it fails there
-    no more.
+    no more; damaged: whether the cell now raises at every problem.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -51,6 +53,7 @@ class Run:
     smallest: tuple | None = None
     case: object = None
     flaky: bool = False
+    damaged: bool = False
 
     def vacuous(self):
         """Why the run proves nothing, or None: blocks certified in fewer than CERTIFIED examples, or one in ten of few."""
@@ -153,7 +156,8 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
                     as_test(watched, check, label, chosen)(Cell=Cell)
             except (Exception, Hang) as error:
                 run.error = error
-                if shrink and run.failure is not None and isinstance(error, Exception):
+                run.damaged = run.failure is not None and isinstance(error, Exception) and damaged(Cell, error)
+                if shrink and run.failure is not None and isinstance(error, Exception) and not run.damaged:
                     problem, smaller = shrinking.smallest(guarded, Cell, run.failure)
                     run.smallest, run.flaky = (problem, smaller or error), smaller is None
     except Stopped as stopped:
@@ -162,6 +166,16 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
         run.error = replaced
     run.seconds = perf_counter() - began
     return run
+
+
+def damaged(Cell, error):
+    """Whether the cell raises this even at the problem of the pre-flight: after an illegal memory access, CUDA refuses all calls."""
+    try:
+        if not isinstance(error, Violation):
+            both(Cell, Problem(1, 1, 1, steps=2, seed=1, scale=0.5))
+    except Exception as again:
+        return type(again) is type(error)
+    return False
 
 
 def as_test(function, check, label, chosen):

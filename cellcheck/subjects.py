@@ -18,7 +18,7 @@ class Subject:
 
     label: what it is called in this run; Cell: its factory (features, state) -> cell; notes: lines of the pre-flight; shipped:
     whether it comes with Cellcheck, and so must keep all promises; hung: whether a law has exceeded its limit on it; deadly: whether it has ended two
-    workers of this run.
+    workers of this run; damaged: whether it raises at every problem since a law in this process.
     """
 
     label: str
@@ -27,6 +27,7 @@ class Subject:
     shipped: bool = False
     hung: bool = False
     deadly: bool = False
+    damaged: bool = False
 
 
 def shipped():

@@ -131,6 +131,12 @@ def pytest_sessionstart(session):
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """They are collected; each law that runs in this process says so itself."""
+    journal(session.config).begin("running the laws")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session):
     """The laws are over."""
     journal(session.config).begin("summing up")

@@ -1,5 +1,6 @@
 """Mistakes are named in guests that strangers write: of no declared kind, without states, with nothing but a loss."""
 
+import math
 import re
 from dataclasses import replace
 from functools import partial
@@ -154,6 +155,69 @@ def test_an_output_that_is_cast_is_told_before_what_follows_from_it():
     assert told(lift(Cast), "weight_gradients", "gradients") == [said]
     [own] = told(lift(Kept), "inputs_are_the_callers", "purity")
     assert own.startswith("the cell keeps x itself, not a copy")
+
+
+class Coarse:
+    """tanh(x W + h) in float32, whose product is of fewer bits; a number of its bias is wrong."""
+
+    dtypes, bits, to = (np.float32,), 11, staticmethod(np.rint)
+
+    def __init__(self, features, state):
+        self.weights = [np.zeros((features, state), np.float32)]
+
+    def fewer(self, a):
+        part, power = np.frexp(a)
+        return np.ldexp(self.to(part * 2.0**self.bits), power - self.bits).astype(a.dtype) if a.dtype == np.float32 else a
+
+    def apply(self, x, h):
+        self.x, self.y = x, np.tanh(self.fewer(x) @ self.fewer(self.weights[0]) + h)
+        return (self.y,)
+
+    def vjp(self, d):
+        d = d * (1 - self.y**2)
+        return [self.fewer(self.x).T @ self.fewer(d)], self.fewer(d) @ self.fewer(self.weights[0]).T, [d]
+
+
+@pytest.mark.parametrize(("bits", "to"), [(11, np.rint), (11, np.trunc), (8, np.rint)])
+def test_products_of_fewer_bits_are_told_unless_they_are_declared(bits, to):
+    """As those of a GPU in TF32 are."""
+    Cell = type("Cell", (Coarse,), {"bits": bits, "to": staticmethod(to)})
+    formats = {8: "bfloat16 has", 11: "float16 and TF32 have"}[bits]
+    said = f"weights[0] and x are rounded to {bits} bits, as {formats}; if that is on purpose, declare precision = 2.0**-{bits}"
+    assert told(lift(Cell), "weight_gradients", "gradients") == [said]
+    assert told(lift(Cell, precision=2.0**-bits), "weight_gradients", "gradients") == []
+    assert told(lift(type("Cell", (Coarse,), {"fewer": lambda self, a: a})), "weight_gradients", "gradients") == []
+
+
+class Unseen:
+    """tanh(z1) sigmoid(z2) + h, computed number by number, where no array is seen; the gradient of z2 has the wrong sign."""
+
+    def __init__(self, features, state):
+        self.weights = [np.zeros((features, 2 * state)), np.zeros(2 * state)]
+
+    def apply(self, x, h):
+        z, s = x @ self.weights[0] + self.weights[1], h.shape[1]
+        self.x = x
+        self.t, self.s = (
+            [[f(float(v)) for v in row] for row in part] for f, part in ((math.tanh, z[:, :s]), (_logistic, z[:, s:]))
+        )
+        return (np.array([[a * b for a, b in zip(*rows)] for rows in zip(self.t, self.s)]).reshape(h.shape) + h,)
+
+    def vjp(self, d):
+        t, s = np.reshape(self.t, d.shape), np.reshape(self.s, d.shape)
+        dz = np.concatenate([d * s * (1 - t * t), -d * t * s * (1 - s)], axis=1)
+        return [self.x.T @ dz, dz.sum(axis=0)], dz @ self.weights[0].T, [d]
+
+
+def _logistic(v):
+    return 1 / (1 + math.exp(-v))
+
+
+def test_a_factor_in_one_gate_is_told_where_the_way_of_the_gradient_is_not_seen():
+    """As in compiled code of an unknown kind."""
+    first, second = told(lift(Unseen), "weight_gradients", "gradients")
+    said = "is negated: its sign is wrong (factor -1) in gate 1 of its gates 0 to 1, and right in the others"
+    assert first.startswith(f"the gradient of weights[0] {said}") and second.startswith(f"the gradient of weights[1] {said}")
 
 
 class Kept(Positive):

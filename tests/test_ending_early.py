@@ -164,6 +164,13 @@ def test_a_law_that_ends_its_worker_is_named(tmp_path):
     assert f"PASSED {rnn}" in out or f"{rnn} PASSED" in out
 
 
+def test_a_run_that_is_ended_from_outside_says_that_it_ran_the_laws(tmp_path):
+    """The process that waits for its workers, too."""
+    kills = GUEST.replace("os._exit(0)", "os.kill(os.getppid(), signal.SIGTERM), time.sleep(9)")
+    [(status, _, error)] = at_once(tmp_path, ["guest.py:Exits", "--dist=loadfile", *WORKER], source=kills)
+    assert status == 128 + signal.SIGTERM and "it was running the laws\n    when SIGTERM ended it" in error
+
+
 def test_a_cell_that_ends_its_process_at_unusual_arguments_holds_all_the_rest(tmp_path):
     """In workers and in a script: these laws come last, and a process that they end is a hazard, but no pass with --strict."""
     (tmp_path / "script.py").write_text(

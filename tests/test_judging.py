@@ -129,6 +129,31 @@ def test_a_cell_that_hung_is_not_run_again(judged):
     assert new.judge()["reason"] == "the cell hung in an earlier law"
 
 
+class Sticky(LSTM):
+    """From some row of a large batch on every call raises, as of CUDA after an illegal memory access."""
+
+    dead = False
+
+    def apply(self, x, c, h):
+        """The new state, unless it is dead."""
+        Sticky.dead |= len(x) > 3
+        if Sticky.dead:
+            raise RuntimeError("an illegal memory access was encountered")
+        return super().apply(x, c, h)
+
+
+@pytest.mark.parametrize(("law", "verdict"), [("vjp_is_linear", "broken"), ("a_refusal_changes_nothing", "hazard")])
+def test_a_cell_that_raises_ever_after_is_told_once(law, verdict):
+    """With the case as it was drawn: of a smaller one nobody can say whether it raises by itself."""
+    Sticky.dead = False
+    first = trial(Sticky, law, shipped=False)
+    result = first.judge()
+    assert result["verdict"] == verdict and "an illegal memory access was encountered" in result["reason"]
+    assert "with Problem(batch=" in result["reason"] and "since then, so this case is as it was drawn" in result["reason"]
+    later = Trial(laws()["vjp_scales"], first.subject, Options(reports=None), Path()).judge()
+    assert later["verdict"] == "not verified" and later["reason"].startswith("it raises at every problem of this process")
+
+
 @pytest.mark.parametrize("wild", [SystemExit("bye"), Hang("took more than 1 s"), ZeroDivisionError("by zero")])
 def test_a_guest_that_spoils_its_report_is_reported_all_the_same(wild, judged, monkeypatch):
     """In one line that says what it did."""

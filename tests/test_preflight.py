@@ -76,6 +76,10 @@ BAD = {
         edit(GIST, "[self.W, self.b]", "{'W': self.W}"),
     ),
     "weights[1] is a float; wanted a numpy array": ("guest.py:Guest", edit(GIST, "[self.W, self.b]", "[self.W, 0.0]")),
+    "weights[1] is a cupy.ndarray; wanted a numpy array; keep NumPy arrays there, and copy them in each call": (
+        "guest.py:Guest",
+        edit(GIST, "[self.W, self.b]", "[self.W, type('ndarray', (), {'shape': (1,), '__module__': 'cupy'})()]"),
+    ),
     "weights is empty; wanted the list of its arrays": ("guest.py:Guest", edit(GIST, "[self.W, self.b]", "[]")),
     "weights[1] is read-only; wanted an array that can be written in place": (
         "guest.py:Guest",

@@ -1,9 +1,11 @@
 """torch modules as cells: what is right passes, what is wrong is refused, what cannot be called is said in one line."""
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="a framework, and optional")
 
+from cellcheck.cells.adapters import torch_module  # noqa: E402
 from cellcheck.properties.intake.loading import GuestError  # noqa: E402
 from cellcheck.properties.intake.preflight import cleared  # noqa: E402
 
@@ -50,23 +52,31 @@ def test_an_output_without_a_gradient_takes_no_upstream():
     assert [y.differentiable for y in found.Cell.spec().outputs] == [False, True]
 
 
-def test_one_thread_is_used_and_the_number_restored():
-    """Threads cost more than they save in small cells."""
-    before, seen = torch.get_num_threads(), []
+def test_one_thread_is_used_and_no_tf32_and_both_are_restored():
+    """Threads cost more than they save in small cells; TF32 has 11 bits."""
+    before, seen, cudnn = torch.get_num_threads(), [], torch.backends.cudnn
 
     def noted(module, x, h):
-        seen.append(torch.get_num_threads())
+        seen.append((torch.get_num_threads(), cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
         return (module(x, h),)
-
-    from cellcheck.cells.adapters import torch_module
 
     torch.set_num_threads(2)
     try:
         cell = torch_module(torch.nn.RNNCell, call=noted)(2, 3)
         cell.apply(*(torch.zeros(1, n).numpy() for n in (2, 3)))
-        assert set(seen) == {1} and torch.get_num_threads() == 2
+        assert set(seen) == {(1, False, False)}
+        assert torch.get_num_threads() == 2 and cudnn.allow_tf32
     finally:
         torch.set_num_threads(before)
+
+
+def test_weights_are_copied_into_the_memory_that_a_device_has_for_them():
+    """cuDNN wants those of one module side by side."""
+    cell = torch_module(torch.nn.GRU, device="cpu")(2, 3)
+    places = [p.data_ptr() for p in cell.module.parameters()]
+    cell.weights[0][...] = 7
+    cell.apply(np.zeros((1, 1, 2)), np.zeros((1, 3)))
+    assert (cell.module.weight_ih_l0 == 7).all() and [p.data_ptr() for p in cell.module.parameters()] == places
 
 
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])

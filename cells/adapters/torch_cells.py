@@ -25,12 +25,13 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
 
     Parameters that are integers or take no gradient stay as they are, as buffers do. An output that autograd does not reach
     takes no upstream: its values are verified alone. torch runs on one thread meanwhile: for small cells that is ten times faster.
+    Products of float32 are computed in float32 meanwhile, not in TF32 (11 bits), which GPUs use for some of them.
     """
     declarations(declared, torch_module)
     blind = []  # names of the outputs without an upstream, once they are known
 
     def adapted(features, state):
-        with _one_thread():
+        with _plainly():
             cell = Module(make(features, state), call, states, sequence, dtype, device, declared)
             if not blind:
                 blind.extend(copy.deepcopy(cell).unreached(features, state))
@@ -77,7 +78,7 @@ class Module:
         elif self.device:
             _fill(module, self.weights, self.device)
         inputs = [_tensor(a, dtype, self.device) for a in (x, *state)]
-        with _one_thread(), self._widened(dtype):
+        with _plainly(), self._widened(dtype):
             outputs = self.call(module, *inputs)
         _hand_on(inputs, (x, *state))
         if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, torch.Tensor) for y in outputs):
@@ -102,7 +103,7 @@ class Module:
         live, found = [w for w in wanted if w.requires_grad], [None] * len(wanted)
         if reached:
             outputs, upstream, _ = zip(*reached)
-            with _one_thread(), self._widened(self.weights[0].dtype):
+            with _plainly(), self._widened(self.weights[0].dtype):
                 given = iter(torch.autograd.grad(outputs, live, upstream, retain_graph=True, allow_unused=True))
             _hand_on([u for _, u, _ in reached], [d for _, _, d in reached])
             found = [next(given) if w.requires_grad else None for w in wanted]
@@ -190,9 +191,15 @@ def _holding(module, arrays, device):
 
 
 def _fill(module, arrays, device):
-    """Give the trainable parameters the memory of the arrays, or a copy of it on the device."""
+    """Give the trainable parameters the memory of the arrays; on a device, copy them into the parameters' own, which cuDNN has laid out."""
     for p, w in zip(_trainable(module), arrays):
-        p.data = torch.from_numpy(w).to(device, copy=True) if device else torch.from_numpy(w)
+        given = torch.from_numpy(w)
+        if not device:
+            p.data = given
+        elif p.dtype == given.dtype:
+            p.data.copy_(given)
+        else:
+            p.data = given.to(device)
 
 
 def _torch_dtype(dtype):
@@ -235,14 +242,19 @@ def _check_registered(module, kind):
 
 
 @contextmanager
-def _one_thread():
-    """Run torch on one thread meanwhile."""
-    before = torch.get_num_threads()
+def _plainly():
+    """Run torch on one thread meanwhile, and without TF32, in which a GPU rounds float32 to 11 bits."""
+    threads, backends = torch.get_num_threads(), (torch.backends.cudnn, torch.backends.cuda.matmul)
+    rounds = [backend.allow_tf32 for backend in backends]
     torch.set_num_threads(1)
+    for backend in backends:
+        backend.allow_tf32 = False
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        for backend, before in zip(backends, rounds):
+            backend.allow_tf32 = before
 
 
 def _cell(module, x, h):

@@ -221,7 +221,9 @@ def _check_weights(guest):
         raise Refusal("weights is empty; wanted the list of its arrays")
     for k, w in enumerate(weights):
         if not isinstance(w, np.ndarray):
-            raise Refusal(f"weights[{k}] is a {type(w).__name__}; wanted a numpy array")
+            kind = type(w).__qualname__ if type(w).__module__ == "builtins" else f"{type(w).__module__}.{type(w).__qualname__}"
+            device = "; keep NumPy arrays there, and copy them in each call" * hasattr(w, "shape")
+            raise Refusal(f"weights[{k}] is a {kind}; wanted a numpy array{device}")
         if w.dtype.kind != "f":
             parts = "; keep the real and the imaginary parts as two arrays" * (w.dtype.kind == "c")
             raise Refusal(f"weights[{k}] has dtype {w.dtype}; wanted floats, since weights are written in place{parts}")

@@ -323,7 +323,7 @@ def shared(g):
 def single(g):
     """Outputs that are float32 numbers, although the cell takes float64, or arrays of which it reads no more than that."""
     if g.single:
-        return []
+        return [] if g.cell.spec.precision else coarse(g)
     found = {name: y for name, y in g.ran().items() if name in g.outputs and y.dtype == np.float64 and np.any(y % 1)}
     found = {name: y for name, y in found.items() if np.array_equal(y, y.astype(np.float32))}
     if not found:
@@ -337,20 +337,42 @@ def rounded(g):
 
     if (g.p.recipe.scale, g.p.recipe.regime) != (PLAIN.scale, PLAIN.regime):  # a saturated unit stays, and then leaps
         return []
-
-    def outputs(k, factor):
-        arrays = [a * factor if j == k else a for j, a in enumerate((*g.p.weights, g.p.x, *g.p.state))]
-        found = g.ran(replace(g.p, weights=arrays[: g.n], x=arrays[g.n], state=tuple(arrays[g.n + 1 :])))
-        return [found[name] for name in g.outputs]
-
-    def moved(k, share):
-        return max(map(gap, outputs(k, 1 + share), outputs(k, 1.0)), default=0.0)
-
-    names = [name for k, name in enumerate(g.names) if not moved(k, 2.0**-36) and moved(k, 2.0**-10) > 2.0**-16]
+    names = [
+        name
+        for k, name in enumerate(g.names)
+        if not moved(g, k, lambda a: a * (1 + 2.0**-36)) and moved(g, k, lambda a: a * (1 + 2.0**-10)) > 2.0**-16
+    ]
     if not names:
         return []
     said = f"{several(names)} {'is' if len(names) == 1 else 'are'} rounded to float32 or less: a change by 1e-11 of the size changes no output"
     return [f'{said}; if that is on purpose, declare choices={{"float32": True}}']
+
+
+def coarse(g):
+    """Arrays in float32 of which the outputs depend on fewer bits: rounded or cut off beforehand, they are the same."""
+    for bits, formats in ((8, "bfloat16 has"), (11, "float16 and TF32 have")):
+        for to in (np.rint, np.trunc):
+
+            def fewer(a, bits=bits, to=to):
+                part, power = np.frexp(a)
+                return np.ldexp(to(part * 2.0**bits), power - bits).astype(a.dtype)
+
+            names = [
+                name
+                for k, (name, a) in enumerate(zip(g.names, (*g.p.weights, g.p.x, *g.p.state)))
+                if np.any(fewer(a) != a) and not moved(g, k, fewer) and moved(g, k, lambda a: a * 1.25) > 2.0**-8
+            ]
+            if names:
+                said = f"{several(names)} {'is' if len(names) == 1 else 'are'} rounded to {bits} bits, as {formats}"
+                return [f"{said}; if that is on purpose, declare precision = 2.0**-{bits}"]
+    return []
+
+
+def moved(g, k, change):
+    """How far the outputs move, as a share of the largest, if array k is changed."""
+    arrays = [change(a) if j == k else a for j, a in enumerate((*g.p.weights, g.p.x, *g.p.state))]
+    there = g.ran(replace(g.p, weights=arrays[: g.n], x=arrays[g.n], state=tuple(arrays[g.n + 1 :])))
+    return max((gap(there[name], g.as_given[name]) for name in g.outputs), default=0.0)
 
 
 def averaged(g):

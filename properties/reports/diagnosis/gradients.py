@@ -242,7 +242,7 @@ def one_array(g, name, claim, truth):
     if differ.sum() == 1 and differ.size > 4 and close(claim[~differ], true[~differ], CLOSE / 10):
         at = tuple(map(int, np.argwhere(differ)[0]))
         return [f"only {name}{list(at)} is wrong: {figure(claim[at])}, {claim[at] / (true[at] or 1):.10g} times what is right"]
-    return by_blocks(g, name, claim, true)
+    return by_blocks(g, name, claim, true) or by_gates(g, name, claim, true)
 
 
 def of_one(g, name, claim, truth):
@@ -289,6 +289,22 @@ def by_blocks(g, name, claim, true):
             if other != key and close(claim[blocks[key]], true[where]):
                 told.append(f"block {' '.join(key)} of the gradient of {name} is that of {' '.join(other)}")
     return told if len(told) == len(off) else []
+
+
+def by_gates(g, name, claim, true):
+    """Parts of one weight, as long as a state, that are a constant times what is right, while the others are right."""
+    for axis, length in enumerate(true.shape if name in g.names[: g.n] else ()):
+        gates, rest = divmod(length, g.p.recipe.state)
+        if rest or gates < 2:
+            continue
+        parts = list(zip(np.split(claim, gates, axis), np.split(true, gates, axis)))
+        off = [k for k, (own, right) in enumerate(parts) if not same(own, right)]
+        factors = [ratio(*parts[k]) for k in off]
+        if 0 < len(off) < gates and None not in factors and np.ptp(factors) < 1e-9:
+            said = f"the gradient of {name} is {factor(g, factors[0], parts[off[0]][0])}"
+            which = f"gate{'s' * (len(off) > 1)} {several(map(str, off))} of its gates 0 to {gates - 1}"
+            return [f"{said} in {which}, and right in the others"]
+    return []
 
 
 def factor(g, k, claim):

@@ -75,6 +75,11 @@ class Grown:
         return {name: np.asarray(found[name], dtype=float) for name in self.offered() if name in found}
 
     @cached_property
+    def as_given(self):
+        """What it runs to on the problem itself."""
+        return self.ran()
+
+    @cached_property
     def jacobian(self):
         """d outputs / d array for each array: (number of outputs in all, size of the array)."""
         return jacobian(self.Cell, self.p)
