@@ -282,6 +282,14 @@ class Leaky:
         (lambda s, t: 0.9 if s == t else 1.0, None),  # no matter of time
         (lambda s, t: float(s <= t), "no gradient flows from ys back to x of earlier steps"),
         (lambda s, t: float(s - t < 2), "no gradient flows from ys back more than 1 step:"),
+        (
+            lambda s, t: float(s // 3 <= t // 3),
+            "no gradient flows from ys back to x over the borders of chunks of 3 steps, counted from the first",
+        ),
+        (
+            lambda s, t: float(s < 1 or t > 0),
+            "no gradient flows from ys back to x over the borders of chunks of 3 steps, counted from the last",
+        ),
         (lambda s, t: 0.9 ** max(s - t, 0), "the gradient that is carried back in time is wrong"),
         (lambda s, t: 0.5 if t > s else 1.0, "the gradient of x at step 1 is not 0 with an upstream at step 0"),
     ],
@@ -290,6 +298,40 @@ def test_how_far_back_a_gradient_flows_is_told_of_any_sequence(reach, said):
     """Also where no single step can be redone and no operation is seen, as of a compiled cell."""
     found = reached(grown(lambda features, state: Leaky(features, state, reach), PLAIN))
     assert [sentence.startswith(said) for sentence in found] == [True] if said else found == []
+
+
+class Decay:
+    """h[t] = a h[t - 1] + x[t] W in chunks of 64 steps, which the gradient does not cross."""
+
+    sequence, chunk, domains = True, 64, {"A": (-3, 1)}
+
+    def __init__(self, features, state):
+        self.W, self.A = np.zeros((features, state)), np.zeros(state)
+        self.weights = [self.W, self.A]
+
+    def apply(self, x, h):
+        self.x, self.hs, a = x.copy(), [h.copy()], np.exp(-np.exp(self.A))
+        for step in x @ self.W:
+            self.hs.append(a * self.hs[-1] + step)
+        return self.hs[-1].copy(), np.reshape(self.hs[1:], (len(x), *h.shape))
+
+    def vjp(self, dh, dys):
+        a, da, dv = np.exp(-np.exp(self.A)), 0 * self.A, np.zeros_like(dys)
+        for left, t in zip(range(1, len(dys) + 1), reversed(range(len(dys)))):
+            dv[t] = dh + dys[t]
+            da = da + (dv[t] * self.hs[t]).sum(axis=0)
+            dh = a * dv[t] if left % 64 or not t else 0 * dh
+        return [np.einsum("tbf,tbs->fs", self.x, dv), -da * a * np.exp(self.A)], dv @ self.W.T, (dh,)
+
+
+def test_a_border_that_no_gradient_crosses_is_told_at_the_fewest_steps():
+    """Where the numbers of the case let a gradient arrive; in a long sequence half of the steps are left out at a time."""
+    law, Cell = laws()["state_gradients"].check, lift(Decay)
+    literal, error = smallest(law, Cell, replace(PLAIN, steps=36, seed=2))
+    assert literal.steps == 65
+    case = Case("a.py:Decay", "state_gradients", "gradients", "", law, Cell, literal, error)
+    sentences, _ = diagnose(case, Attempts())
+    assert sentences == ["no gradient flows from ys back to x over the borders of chunks of 64 steps, counted from the last"]
 
 
 @pytest.mark.parametrize("guest", MISTAKES)

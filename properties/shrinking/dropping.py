@@ -12,6 +12,14 @@ def sizes(literal):
     return {"steps": literal.steps, "batch": literal.batch, "features": recipe.features, "state": recipe.state}
 
 
+def kept(literal, Cell, size, which):
+    """[The literal problem with these of its rows or steps alone], or [] if the cell takes no problem of that size."""
+    recipe = replace(literal.recipe, **{size: len(which)})
+    if getattr(recipe.fitted(Cell), size) != len(which):
+        return []
+    return [replace(literal.rows(which) if size == "batch" else literal.span(which), recipe=recipe)]
+
+
 def without(literal, Cell, size, j):
     """The literal problem without row, step, feature or unit j; size: the field of the recipe that becomes one less.
 
@@ -20,13 +28,11 @@ def without(literal, Cell, size, j):
     [x, h] and [h, x]: so there are two.
     """
     n = sizes(literal)[size]
-    recipe = replace(literal.recipe, **{size: n - 1})
-    fitted = recipe.fitted(Cell)
+    if size in ("batch", "steps"):
+        return kept(literal, Cell, size, np.delete(np.arange(n), j))
+    fitted = replace(literal.recipe, **{size: n - 1}).fitted(Cell)
     if getattr(fitted, size) != n - 1:
         return []
-    if size in ("batch", "steps"):
-        rest = np.delete(np.arange(n), j)
-        return [replace(literal.rows(rest) if size == "batch" else literal.span(rest), recipe=recipe)]
     old, new = literal.spec, lift(Cell).spec(fitted.features, fitted.state)
     return [_smaller(literal, old, new, n, j, last, fitted) for last in (size == "state", size != "state")]
 

@@ -8,12 +8,12 @@ import time
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.cells.spec import declared
-from cellcheck.properties.shrinking.dropping import sizes, without
+from cellcheck.properties.shrinking.dropping import kept, sizes, without
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.bound import DRAWS, drawing
 from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
@@ -329,7 +329,19 @@ class Minimiser:
     def _smaller(self):
         """Leave out what can be left out of each size."""
         for size in ("steps", "batch", "state", "features"):
+            if size in ("steps", "batch"):
+                self._halve(size)
             self._drop(size)
+
+    def _halve(self, size):
+        """Leave out half of very many rows or steps, the last ones or the first, or a quarter, and so on."""
+        part = (n := sizes(self.literal)[size]) // 2
+        while n > MANY and part > 1:
+            some = (kept(self.literal, self.subject.Cell, size, which) for which in (np.arange(n - part), np.arange(part, n)))
+            if any(map(self._take, chain.from_iterable(some))):
+                n -= part
+            else:
+                part //= 2
 
     def _drop(self, size):
         """Leave out each row, step, feature or unit, the last first; of very many, as long as that succeeds."""

@@ -24,12 +24,13 @@ from cellcheck.properties.reports.diagnosis.conduct import (
 )
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, where_a_size_is_one, with_large_numbers
-from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, grown
+from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, Grown, grown
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
 from cellcheck.properties.reports.diagnosis.reference import reference_faults
 from cellcheck.properties.reports.diagnosis.sequence import CONTINUED, continued, ragged_gradients, sequence_faults
+from cellcheck.properties.reports.diagnosis.through_time import reached
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.shrinking.shrinking import LARGE, VISIBLE, Failure, Subject, entry, kind, parts, quiet, with_part
 from cellcheck.properties.verdicts.blocks import Violation
@@ -75,7 +76,9 @@ def diagnose(case, tried):
             flawed = accepted(case) or (case.name in ALONE and tried(promise)) or tried(lambda: cast(grown(case.Cell, PLAIN)))
             flawed = flawed or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
             flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
-            return list(flawed or tried(lambda: overflown(case)) or tried(lambda: undefined(case))), []
+            return list(
+                flawed or tried(lambda: far(case)) or tried(lambda: overflown(case)) or tried(lambda: undefined(case))
+            ), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
     own = replace(recipe, **SIZES, upstream="every")  # of a single entry, everything is a multiple
 
@@ -108,6 +111,7 @@ def diagnose(case, tried):
                 or look(PLAIN)
                 or next(filter(None, map(look, others())), ())
                 or tried(promise)
+                or tried(lambda: far(case))
                 or tried(lambda: beyond(case))
                 or tried(lambda: overflown(case))
                 or tried(lambda: undefined(case))
@@ -143,6 +147,15 @@ def simple(spec):
     """Whether any of the known mistakes can be tried: x is the only input, no array has two axes, and numbers may be any."""
     arrays = (*spec.inputs, *spec.states, *spec.outputs)
     return len(spec.inputs) == len(spec.inputs[0].shape) == 1 and all(len(a.shape) < 2 for a in arrays) and not spec.bounded
+
+
+def far(case):
+    """Of a long sequence: the steps over which no gradient flows, where the numbers of the case still let one arrive."""
+    g = Grown(case.Cell, case.problem) if of_gradients(case) else None
+    if not g or not g.cell.spec.sequence or len(g.p.x) <= SIZES["steps"]:
+        return []
+    live = replace(g.p, weights=[w if np.any(w) else w + 1 for w in g.p.weights])  # what was made 0 may be on the way
+    return reached(g) or reached(Grown(case.Cell, live))
 
 
 def beyond(case):

@@ -36,9 +36,8 @@ def reached(g):
         return []
     right, zero = np.ones((T, T), bool), np.ones((T, T), bool)  # of step t of x, with an upstream at step s of ys alone
     for s in range(T):
-        alone = g.masked(
-            lambda k, u, s=s: (np.arange(T) == s).reshape(-1, *[1] * (u.ndim - 1)) if k == len(g.upstream) - 1 else 0.0
-        )
+        alone = [0.0 * u for u in g.upstream]
+        alone[-1][s] = np.where(g.upstream[-1][s], g.upstream[-1][s], 1.0)
         claim, true = g.claims(alone)[x], g.truth(alone)[x]
         right[s] = [same(a, b, g.tolerance) for a, b in zip(claim, true)]
         zero[s] = [not np.any(a) for a in claim]
@@ -46,6 +45,8 @@ def reached(g):
     wrong = ~right
     if not wrong.any() or not right[back == 0].all():
         return []
+    if told := borders(wrong, zero, x):
+        return told
     where = f"with an upstream at step {T - 1} of ys alone"
     if wrong[back < 0].any():
         s, t = map(int, np.argwhere(wrong & (back < 0))[0])
@@ -64,6 +65,18 @@ def reached(g):
             f"the gradient that is carried back in time is wrong: {where}, that of {x} is right at that step, and wrong at earlier ones"
         ]
     return []
+
+
+def borders(wrong, zero, x):
+    """What is said where no gradient crosses some steps, and all is right between them. wrong, zero: of [upstream at step, x at step]."""
+    T = len(wrong)
+    at = [t for t in range(1, T) if wrong[t, t - 1] and zero[t, t - 1]]
+    chunk = np.searchsorted(at, np.arange(T), side="right")
+    across = np.subtract.outer(chunk, chunk) > 0
+    if not 0 < len(at) < T - 1 or not zero[across].all() or wrong[~across].any():
+        return []
+    size, side = max((at[0], "first"), (T - at[-1], "last"))
+    return [f"no gradient flows from ys back to {x} over the borders of chunks of {size} steps, counted from the {side}"]
 
 
 def mistakes(g):
