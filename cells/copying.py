@@ -2,18 +2,19 @@
 
 import copy
 import copyreg
+from collections import OrderedDict
 from functools import lru_cache
 from operator import is_
 
 import numpy as np
 
-HOOKS = ("__setstate__", "__getnewargs__", "__getnewargs_ex__", "__getattr__")
-INHERITED = ("__new__", "__reduce__", "__reduce_ex__", "__getstate__", "__getattribute__")
+HOOKS = ("__getnewargs__", "__getnewargs_ex__")
+INHERITED = ("__new__", "__reduce__", "__reduce_ex__", "__getattribute__")
 ATOMS = frozenset((int, float, complex, bool, str, bytes, type(None), type, type(len), type(lambda: 0)))
 
 
 def deepcopied(value, memo):
-    """What `copy.deepcopy(value, memo)` returns. Lists, dicts, arrays and instances of plain classes are copied here."""
+    """What `copy.deepcopy(value, memo)` returns. Lists, dicts, sets, arrays and instances of plain classes are copied here."""
     kind = type(value)
     if kind in ATOMS:
         return memo.get(id(value), value)
@@ -24,20 +25,32 @@ def deepcopied(value, memo):
     elif kind is list:
         new = memo[id(value)] = []
         new += [deepcopied(item, memo) for item in value]
-    elif kind is dict:
-        new = memo[id(value)] = {}
-        new.update([(deepcopied(key, memo), deepcopied(item, memo)) for key, item in value.items()])
+    elif kind is dict or (kind is OrderedDict and not vars(value)):
+        new = memo[id(value)] = kind()
+        if value:
+            new.update([(deepcopied(key, memo), deepcopied(item, memo)) for key, item in value.items()])
     elif kind is tuple and value:
         items = [deepcopied(item, memo) for item in value]
         new = value if all(map(is_, items, value)) else tuple(items)
+    elif kind is set:
+        new = {deepcopied(item, memo) for item in value}
     elif hook := getattr(kind, "__deepcopy__", None):
         new = hook(value, memo)
-    elif _plain(kind) and "__deepcopy__" not in vars(value):
+    elif _plain(kind) and getattr(value, "__deepcopy__", None) is None and type(state := _state(value)) is dict:
         new = memo[id(value)] = object.__new__(kind)
-        vars(new).update([(name, deepcopied(item, memo)) for name, item in vars(value).items()])
+        state = {name: deepcopied(item, memo) for name, item in state.items()}
+        if restore := getattr(kind, "__setstate__", None):
+            restore(new, state)
+        else:
+            vars(new).update(state)
     else:
         return copy.deepcopy(value, memo)
     return memo.setdefault(id(value), new)
+
+
+def _state(value):
+    """What of an instance is copied."""
+    return vars(value) if type(value).__getstate__ is object.__getstate__ else value.__getstate__()
 
 
 @lru_cache(maxsize=512)

@@ -9,26 +9,32 @@ import numpy as np
 SIZES = ("features", "state", "batch", "steps")
 PARTS = ("weights", "x", "state")
 SCALARS = ("sum", "loss")
+NEAR_ZERO = 2.0**-10  # squares of such numbers do not underflow, in float32 either
 ROUNDED = 2.0**-10  # a whole number in float32 is off by less where it is moved by ulps
 
 
 @dataclass(frozen=True)
 class Domain:
-    """The numbers between low and high, both excluded; whole: the whole numbers among them; closed: low is one of them."""
+    """The numbers between low and high, both excluded.
+
+    whole: the whole numbers among them; closed: low is one of them; hole: those of at most this magnitude are left out.
+    """
 
     low: float = -np.inf
     high: float = np.inf
     whole: bool = False
     closed: bool = False
+    hole: float | None = None
 
     @classmethod
     def declared(cls, value, features, name="an array"):
         """The Domain that a declaration means for the array of this name; None stays.
 
-        "positive", "non-negative", "negative", "tokens" (0 to features - 1), a pair (low, high), a range.
-        Raises ValueError, one line, for anything else and for a domain without numbers.
+        "positive", "non-negative", "negative", "non-zero" (at least NEAR_ZERO from it), "tokens" (0 to features - 1), a pair
+        (low, high), a range. Raises ValueError, one line, for anything else and for a domain without numbers.
         """
         words = {"positive": cls(low=0.0), "non-negative": cls(low=0.0, closed=True), "negative": cls(high=0.0)}
+        words["non-zero"] = cls(hole=NEAR_ZERO)
         words["tokens"] = cls(-1.0, float(features), True)
         if value is None or isinstance(value, cls):
             return value
@@ -63,6 +69,8 @@ class Domain:
         elif np.isfinite(width):
             a = np.mod(a - self.low, 2 * width)
             a = self.low + np.minimum(a, 2 * width - a)
+        elif self.hole is not None:
+            a = np.where(a < 0, -1.0, 1.0) * (2 * self.hole - np.abs(a))
         elif np.isfinite(self.low):
             a = self.low + np.abs(a - self.low)
         else:
@@ -72,10 +80,14 @@ class Domain:
 
     def room(self, array):
         """For each number, how far it lies from the nearer end of the domain."""
+        if self.hole is not None:
+            return np.abs(array) - self.hole
         return np.minimum(array - self.low, self.high - array)
 
     def _inside(self, array):
         inside = ((array >= self.low) if self.closed else (array > self.low)) & (array < self.high)
+        if self.hole is not None:
+            return np.abs(array) > self.hole
         return inside & (array == np.rint(array)) if self.whole else inside
 
     def _middle(self):

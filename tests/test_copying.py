@@ -40,6 +40,13 @@ class Stateful(Plain):
         return {"a": self.a}
 
 
+class Restored(Plain):
+    """Says how a copy takes what was copied, as modules of torch do."""
+
+    def __setstate__(self, state):
+        vars(self).update(state, restored=True)
+
+
 class Everything(Plain):
     """Answers to every name, as proxies do."""
 
@@ -117,6 +124,7 @@ VALUES = {
     "a hook": [Hooked(a=A), A],
     "a state of its own": Stateful(a=A, b=1),
     "every name": Everything(a=A),
+    "restored from a state": Restored(a=A, b={A.shape, "word"}, c=OrderedDict(a=A)),
     "a frozen dataclass": Frozen(A),
     "cycles": cyclic(),
     "keys": {(1, 2): A, Colour.RED: [A]},

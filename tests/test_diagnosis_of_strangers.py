@@ -220,6 +220,80 @@ def test_a_factor_in_one_gate_is_told_where_the_way_of_the_gradient_is_not_seen(
     assert first.startswith(f"the gradient of weights[0] {said}") and second.startswith(f"the gradient of weights[1] {said}")
 
 
+class Normalised:
+    """h' = tanh(x W / |W| + h); W / |W| has no value at W = 0."""
+
+    state_names = ("h",)
+
+    def __init__(self, features, state):
+        self.W = np.zeros((features, state))
+        self.weights = [self.W]
+
+    def apply(self, x, h):
+        self.x, self.size = x, np.sqrt((self.W**2).sum())
+        self.y = np.tanh(x @ (self.W / self.size) + h)
+        return (self.y,)
+
+    def vjp(self, d):
+        d = d * (1 - self.y**2)
+        unit, dV = self.W / self.size, self.x.T @ d
+        return [(dV - unit * (unit * dV).sum()) / self.size], d @ unit.T, [d]
+
+
+def test_an_array_that_is_zero_and_makes_nan_is_told():
+    """With the declaration that excludes it, under which the laws hold."""
+    law, Cell = laws()["outputs_are_finite"].check, lift(Normalised)
+    with pytest.raises(Violation) as broken:
+        law(Cell=Cell, problem=(zero := replace(PLAIN, scale=0.0).literal(Cell)))
+    case = Case("a.py:B", "outputs_are_finite", "stability", "", law, Cell, zero, broken.value)
+    [sentence] = diagnose(case, Attempts())[0]
+    assert sentence.startswith("W = 0 makes NaN, as of 0 / 0") and sentence.endswith('{"W": "non-zero"}')
+    law(Cell=lift(Normalised, domains={"W": "non-zero"}), problem=replace(PLAIN, scale=0.0))
+
+
+class Layers(Unseen):
+    """Two states, a and b, of which b gets no gradient of a."""
+
+    state_names = ("a", "b")
+
+    def apply(self, x, a, b):
+        """a' and b' = tanh(a' + b)."""
+        (a,) = super().apply(x, a)
+        self.b = np.array([[math.tanh(float(v)) for v in row] for row in a + b]).reshape(a.shape)
+        return a, self.b
+
+    def vjp(self, da, db):
+        """That of a' alone reaches x and a."""
+        t, s = np.reshape(self.t, da.shape), np.reshape(self.s, da.shape)
+        dz = np.concatenate([da * s * (1 - t * t), da * t * s * (1 - s)], axis=1)
+        return [self.x.T @ dz, dz.sum(axis=0)], dz @ self.weights[0].T, [da, db * (1 - self.b**2)]
+
+
+def test_outputs_from_which_no_gradient_flows_are_told():
+    """As where a layer is detached from the one below; of code whose operations are not seen."""
+    [sentence] = told(lift(Layers), "weight_gradients", "gradients")
+    assert sentence.startswith(
+        "no gradient flows from b' to a, x, weights[1] and weights[0], as where a state is detached (4 of 5"
+    )
+
+
+class Dropped(Normalised):
+    """With dropout that nobody has switched off."""
+
+    random = np.random.default_rng(0)
+
+    def apply(self, x, h):
+        """Half of h'."""
+        (y,) = super().apply(x, h)
+        return (y * Dropped.random.integers(0, 2, y.shape),)
+
+
+def test_dropout_is_no_dependence_of_rows():
+    """What differs from run to run is told as that."""
+    (sentence, *_) = told(lift(Dropped), "vjp_scales", "linearity")
+    assert sentence.startswith("h' of two fresh cells at the same numbers differs, by 1: random numbers are drawn")
+
+
 class Kept(Positive):
     """Keeps what it is given."""
 

@@ -93,7 +93,7 @@ LACKS = {
     ),
     "if x holds whole numbers, declare domains = {'x': 'tokens'}": undeclared(Tokens, "domains"),
     "wanted a tuple, one each for x, dt": type("Guest", (Times,), {"vjp": lambda self, d: (self.weights, d, (d,))}),
-    "the domain of x is 'odd'; give positive, non-negative, negative, tokens, a pair (low, high) with low < high, or a range": type(
+    "the domain of x is 'odd'; give positive, non-negative, negative, non-zero, tokens, a pair (low, high) with low < high, or a range": type(
         "Guest", (RNN,), {"domains": {"x": "odd"}}
     ),
     "the domain of x is (3, 3); give": type("Guest", (RNN,), {"domains": {"x": (3, 3)}}),
@@ -130,6 +130,7 @@ DOMAINS = [
     Domain(-3.0, 3.0),
     Domain(0.0, 1e-3),
     Domain(5.0, 6.0),
+    Domain(hole=2.0**-10),
     Domain(-1.0, 4.0, True),
 ]
 

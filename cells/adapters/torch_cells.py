@@ -2,11 +2,13 @@
 
 import copy
 import inspect
+import sys
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
 from cellcheck.cells.adapters import Gradients
+from cellcheck.cells.copying import deepcopied
 from cellcheck.cells.lift import declarations
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -23,7 +25,7 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
     that the module is given, but for whole numbers. device: where it runs, such as "cuda"; the weights then stay NumPy arrays of
     the host, which each call copies to the device. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
 
-    Parameters that are integers or take no gradient stay as they are, as buffers do. An output that autograd does not reach
+    Parameters that are integers or take no gradient stay as they are, as buffers do; all cells have the same random ones. An output that autograd does not reach
     takes no upstream: its values are verified alone. torch runs on one thread meanwhile: for small cells that is ten times faster.
     Products of float32 are computed in float32 meanwhile, not in TF32 (11 bits), which GPUs use for some of them.
     """
@@ -32,7 +34,10 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
 
     def adapted(features, state):
         with _plainly():
-            cell = Module(make(features, state), call, states, sequence, dtype, device, declared)
+            with torch.random.fork_rng():  # so that buffers which are drawn are those of every other cell
+                torch.manual_seed(0)
+                module = make(features, state)
+            cell = Module(module, call, states, sequence, dtype, device, declared)
             if not blind:
                 blind.extend(copy.deepcopy(cell).unreached(features, state))
         cell.lifted_as = {"no_upstream": blind[0] if blind else ()}
@@ -183,9 +188,13 @@ def _holding(module, arrays, device):
 
     The parameters share memory with the arrays, unless there is a device.
     """
-    module = copy.deepcopy(module)
-    if arrays[0].dtype.kind == "f":
-        module.to(_torch_dtype(arrays[0].dtype))
+    given = list(zip(_trainable(module), arrays))
+    memo = {} if device else {id(p): torch.nn.Parameter(torch.from_numpy(w)) for p, w in given if type(p) is torch.nn.Parameter}
+    dtype = _torch_dtype(arrays[0].dtype) if arrays[0].dtype.kind == "f" else None
+    cast = device or any(p.dtype != dtype for p, _ in given)
+    module = deepcopied(module, memo)
+    if dtype and cast:
+        module.to(dtype)
     _fill(module, arrays, device)
     return module
 
@@ -243,14 +252,16 @@ def _check_registered(module, kind):
 
 @contextmanager
 def _plainly():
-    """Run torch on one thread meanwhile, and without TF32, in which a GPU rounds float32 to 11 bits."""
+    """Run torch on one thread meanwhile, without TF32, in which a GPU rounds float32 to 11 bits, and able to go back twice."""
+    kept = sys.modules.get("torch._functorch.config")  # of what torch.compile makes
     threads, backends = torch.get_num_threads(), (torch.backends.cudnn, torch.backends.cuda.matmul)
     rounds = [backend.allow_tf32 for backend in backends]
     torch.set_num_threads(1)
     for backend in backends:
         backend.allow_tf32 = False
     try:
-        yield
+        with kept.patch(donated_buffer=False) if kept else nullcontext():
+            yield
     finally:
         torch.set_num_threads(threads)
         for backend, before in zip(backends, rounds):

@@ -152,7 +152,22 @@ def layers(m, x, c1, h1, c2, h2):
     return c[0], h[0], c[1], h[1], ys
 
 
+class Echo(torch.nn.Module):
+    """A reservoir: its recurrent weights are drawn once, and not trained."""
+
+    def __init__(self, F, S):
+        super().__init__()
+        self.W = torch.nn.Parameter(torch.randn(F, S))
+        self.register_buffer("U", torch.randn(S, S))
+
+    def forward(self, x, h):
+        """h'."""
+        return torch.tanh(x @ self.W + h @ self.U)
+
+
 RIGHT = {
+    "a buffer that is drawn": torch_module(Echo, call=call),
+    "what torch.compile makes": torch_module(lambda F, S: torch.compile(Mixed(F, S), backend="aot_eager"), call=call),
     "a fused kernel": torch_module(Gated, call=call),
     "two layers": torch_module(lambda F, S: torch.nn.LSTM(F, S, 2), call=layers, states=("c1", "h1", "c2", "h2"), sequence=True),
     "no states": torch_module(lambda F, S: torch.nn.RNN(F, S), call=lambda m, x: (m(x)[0],), states=(), sequence=True),

@@ -114,6 +114,7 @@ def diagnose(case, tried):
                 or tried(lambda: far(case))
                 or tried(lambda: beyond(case))
                 or tried(lambda: overflown(case))
+                or tried(lambda: emptied(case))
                 or tried(lambda: undefined(case))
                 or (
                     tried(lambda: where_a_size_is_one(case.Cell) or with_large_numbers(case.Cell))
@@ -191,6 +192,19 @@ def overflown(case):
                 said = f"something overflows{where}{first}, with {name} = {value:g}, and {lost} is not finite. Write it so that it cannot"
                 never = f', or declare domains = {{"{name}": (low, high)}}'
                 return [said + never * (literal.spec.arrays[k].domain is None)]
+    return []
+
+
+def emptied(case):
+    """If a NaN broke the law: the array that is 0, without which the law holds."""
+    literal, subject, block = case.problem, Subject(case.law, case.Cell), Failure(case.error).block
+    if not isinstance(literal, Literal) or block is None or kind(block) != "nan":
+        return []
+    for k, name in enumerate(literal.spec.array_names):
+        array = np.asarray(parts(literal)[k])
+        if array.size and not np.any(array) and subject.failure(with_part(literal, k, array + 1)) is None:
+            said = f"{name} = 0 makes NaN, as of 0 / 0 where something is normalised"
+            return [f'{said}; if it is never 0, declare domains = {{"{name}": "non-zero"}}']
     return []
 
 

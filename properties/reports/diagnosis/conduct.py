@@ -188,7 +188,11 @@ def repeated(g):
         if not np.array_equal(a, b, equal_nan=True):
             other = g.p.build(g.Cell)[0]
             fresh = np.array(other.apply(x, *state)[g.outputs.index(name)])
-            why = "something is kept from the call before" if np.array_equal(fresh, a) else "it is not deterministic"
+            why = (
+                "something is kept from the call before"
+                if np.array_equal(fresh, a)
+                else "it is not deterministic, as with dropout"
+            )
             return [f"a second identical apply returns another {name}, by {figure(np.max(np.abs(a - b)))}: {why}"]
     return []
 
@@ -400,6 +404,11 @@ def rows(g):
         near = 1e-4 if single else 1e-10
         pairs = [(together[name][..., r, :], alone[r][name][..., 0, :]) for r in range(g.batch)]
         if off := [r for r, (a, b) in enumerate(pairs) if not close(a, b, near) and (np.any(a) or np.any(b))]:
+            if not same(again := g.ran()[name], together[name], near):
+                by = figure(gap(again, together[name]))
+                return [
+                    f"{name} of two fresh cells at the same numbers differs, by {by}: random numbers are drawn, as in dropout"
+                ]
             cause, worst = _mixed(g, together, off) or _placed(g, name, off[0]), max(gap(*pairs[r]) for r in off)
             told = f"in a batch of {g.batch}, rows {off} of {name} differ from what each gives alone, by {figure(worst)}"
             meant = '; if that is on purpose, as in batch normalisation, declare choices={"batch": True}' * (not cause)

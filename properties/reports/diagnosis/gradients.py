@@ -37,16 +37,17 @@ def gradient_faults(g, tried):
             or tried(lambda: flow_faults(g, claims, truth))
             or cut_off(claims, truth)
             or reached(g)
+            or severed(g)
         )
     elif not told and not g.kind and any(np.any(claims[name]) for name in wrong):
-        told = tried(lambda: flow_faults(g, claims, truth))
+        told = tried(lambda: flow_faults(g, claims, truth)) or severed(g)
     if told:
         return told, False
     singly = {name: lasting(g, name, one_array(g, name, claims[name], truth)) for name in wrong}
     told = [s for said in singly.values() for s in said if len(wrong) == 1 or not s.startswith("only ")]
     if not all(singly.values()) and g.plain and g.kind and g.blocks and not g.gist:
         told = within_gates(g) or told
-    told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind))
+    told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind)) or severed(g)
     right = [name for name in claims if name not in wrong]
     if told and right:
         told[0] += f" ({several(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong, {several(right)} right)"
@@ -201,6 +202,25 @@ def upstreams(g):
     for r in range(g.batch if g.by_rows else 0):
         yield f"only row {r} of the batch is differentiated", g.of_row(r)
         yield f"row {r} of the batch is left out", tuple(u - v for u, v in zip(full, g.of_row(r)))
+
+
+def severed(g):
+    """Outputs from which no gradient flows to arrays on which they depend; of a single output, other sentences say so."""
+    lost = {}
+    for k, output in enumerate(g.outputs if len(g.outputs) > 1 else ()):
+        alone = g.masked(lambda j, u, k=k: float(j == k))
+        claims, truth = g.claims(alone), g.truth(alone)
+        seen = VISIBLE * max((np.max(np.abs(t), initial=0.0) for t in truth.values()), default=0.0)
+        off = tuple(
+            name for name, claim in claims.items() if not np.any(claim) and np.max(np.abs(truth[name]), initial=0.0) > seen
+        )
+        if 0 < len(off) < len(claims):
+            lost.setdefault((*off[::-1],), []).append(output)
+    for names, outputs in lost.items():
+        to = several(names if len(names) < 5 else [*names[:3], "others"])
+        count = f"{len(names)} of {len(g.offered())} arrays get none"
+        return [f"no gradient flows from {several(outputs)} to {to}, as where a state is detached ({count})"]
+    return []
 
 
 def lasting(g, name, told):
