@@ -263,7 +263,7 @@ def describe(guest, features, state, declared):
     def said(name, default):
         value = declared.get(name, private.get(name, getattr(guest, name, default)))
         ours = inspect.isfunction(value) if name in ("inputs", "outputs") else name in OF_SIZES  # a method may be the guest's own
-        return _of_sizes(name, value, features, state) if ours and callable(value) else value
+        return of_sizes(name, value, features, state) if ours or isinstance(value, dict) else value
 
     full = hasattr(guest, "apply")
     differentiates = hasattr(guest, "vjp" if full else "backward")
@@ -330,8 +330,15 @@ def describe(guest, features, state, declared):
     return CellSpec(**found)
 
 
-def _of_sizes(name, function, features, state):
-    """What a declaration that is a function gives at these sizes. A lambda in the body of a class has no self."""
+def of_sizes(name, value, features, state):
+    """What a declaration gives at these sizes, if it is a function, or a dict of shapes some of which are functions."""
+    if isinstance(value, dict) and any(map(inspect.isroutine, value.values())):
+        return {key: _given(f"the shape of {key}", one, features, state) if callable(one) else one for key, one in value.items()}
+    return _given(name, value, features, state) if callable(value) else value
+
+
+def _given(name, function, features, state):
+    """What the function gives. A lambda in the body of a class has no self."""
     plain = getattr(function, "__func__", function)
     takes = len(inspect.signature(plain).parameters)
     if takes not in (2, 2 + (plain is not function)):

@@ -9,7 +9,7 @@ from cellcheck.properties.verdicts.blocks import Block
 from cellcheck.properties.verdicts.run import both, differentiated, outcome
 from cellcheck.properties.verdicts.tally import require
 from cellcheck.strategies import problems
-from hypothesis import given
+from hypothesis import assume, given
 
 
 @pytest.mark.promise
@@ -71,7 +71,7 @@ def test_wrong_upstreams_are_refused(Cell, problem):
         ]
         return [*sizes, u[:-1], (*u, u[-1])]
 
-    problem = problem.literal(Cell)
+    problem = _with_steps(problem.literal(Cell))
     cell = problem.build(Cell)[0]
     before = outcome(cell, problem)
     require([*(_refusal("vjp", cell.vjp, u) for u in wrong(problem)), *unchanged(Cell, problem, outcome(cell, problem), before)])
@@ -81,7 +81,7 @@ def test_wrong_upstreams_are_refused(Cell, problem):
 @given(problem=problems())
 def test_a_refusal_changes_nothing(Cell, problem):
     """apply(x, s); apply(x of one feature or one row more, s) raises; vjp(u) = apply(x, s); vjp(u)."""
-    problem = problem.literal(Cell)
+    problem = _with_steps(problem.literal(Cell))
     cell = problem.build(Cell)[0]
     before = outcome(cell, problem)
     wrong = (_wider(problem.x), problem.rows([*range(problem.batch)] * 2).x)[: 2 if problem.state else 1]
@@ -117,13 +117,19 @@ def test_wrong_lengths_are_refused(Cell, problem):
 
 def _refused(Cell, problem, wrong):
     """The blocks of applying each of the problems wrong(problem), and of a run after that."""
-    problem = problem.literal(Cell)
+    problem = _with_steps(problem.literal(Cell))
     cell = problem.build(Cell)[0]
     before = outcome(cell, problem)
     return [
         *(_refusal("apply", cell.apply, (p.x, *p.state)) for p in wrong(problem)),
         *unchanged(Cell, problem, outcome(cell, problem), before),
     ]
+
+
+def _with_steps(problem):
+    """The problem, which is rejected if it is a sequence of no steps: there is nothing that would be computed."""
+    assume(problem.steps or not problem.spec.sequence)
+    return problem
 
 
 def _refusal(name, call, arguments):

@@ -155,7 +155,8 @@ class Problem:
         leading = ((steps,) if spec.sequence else ()) + (batch,)
         inputs = [_times(regime.x, _entries(rng, regime.entries, leading + a.shape)) for a in spec.inputs]
         state = [_state(rng, regime.entries, (batch, *s.shape)) for s in spec.states]
-        state = [_times(regime.memory, s) for s in state[:-1]] + state[-1:]
+        memory = max(regime.memory, 2 * spec.variant.get("clip", 0.0)) if self.regime == "long memory" else regime.memory
+        state = [_times(memory, s) for s in state[:-1]] + state[-1:]  # some beyond the limit at which a known cell clips them
         arrays = [*weights, *(a.astype(dtype, copy=False) for a in inputs + state)]
         if spec.bounded:
             arrays = spec.folded(arrays)

@@ -258,7 +258,7 @@ def test_a_product_that_needs_as_many_rows_as_units_is_noted_and_refused():
 
 def test_a_weight_without_effect_is_noted():
     """In the head of the run."""
-    assert "b has no effect on what it returns" in seen(field.IgnoredBias).notes
+    assert "b has no effect on what it returns, and no gradient" in seen(field.IgnoredBias).notes
 
 
 DECLARED = {

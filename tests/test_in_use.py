@@ -72,7 +72,7 @@ def test_a_weight_without_gradient_is_named():
     with pytest.raises(GuestError, match=r"no gradient of Wy; if there is none, declare no_gradient = \('Wy',\)"):
         cleared("in_use.py:Cell", in_use.with_readout())
     found = cleared("in_use.py:Cell", in_use.with_readout(no_gradient=("Wy",)))
-    assert "Wy has no effect on what it returns" in found.notes
+    assert "Wy has no effect on what it returns, and no gradient" in found.notes
     assert broken(found.Cell, n=8) == set()
 
 

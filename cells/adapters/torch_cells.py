@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from cellcheck.cells.adapters import Gradients
 from cellcheck.cells.copying import deepcopied
-from cellcheck.cells.lift import declarations
+from cellcheck.cells.lift import declarations, of_sizes
 from torch.utils._python_dispatch import TorchDispatchMode
 
 STATES = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("c", "h")}
@@ -37,7 +37,8 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
             with torch.random.fork_rng():  # so that buffers which are drawn are those of every other cell
                 torch.manual_seed(0)
                 module = make(features, state)
-            cell = Module(module, call, states, sequence, dtype, device, declared)
+            said = {name: of_sizes(name, value, features, state) for name, value in declared.items() if name in ("inputs", "state_shapes")}
+            cell = Module(module, call, states, sequence, dtype, device, declared | said)
             if not blind:
                 blind.extend(copy.deepcopy(cell).unreached(features, state))
         cell.lifted_as = {"no_upstream": blind[0] if blind else ()}

@@ -253,7 +253,7 @@ def held_to(Cell, name):
     runs = [run for run in (_run(Cell, problem) for problem in PROBES) if run]
     rows = [row[1:] for row in FRAMEWORKS if row[0] == NAMES[name]]
     found = []
-    for layout in layouts(cell.weights):
+    for layout in layouts(cell):
         for kind, order, words, biases, variants in rows:
             if (kind, words) == (layout.kind, layout.words) and biases in (layout.biases, None):
                 orders = [order_ for order_ in permutations(GATES[kind]) if letters(kind, order_) == order]
@@ -275,7 +275,7 @@ def _agrees(convention, runs):
 def _matching(runs, kinds):
     """All conventions of these kinds that agree with the runs, and the nearest one."""
     found, nearest = [], None
-    known = [layout for layout in layouts(runs[0].cell.weights) if layout.kind in kinds]
+    known = [layout for layout in layouts(runs[0].cell) if layout.kind in kinds]
     for layout in known:
         for candidate in _candidates(layout, [(o, o, o) for o in permutations(GATES[layout.kind])], runs[0].cell.spec):
             nearest = _nearer(nearest, candidate, runs, found)
@@ -351,13 +351,20 @@ class Layout:
         return Convention(self.kind, orders, self.words, self.biases, parts, variant or {}, swapped)
 
 
-def layouts(weights):
-    """The layouts that the shapes of these weights admit, at FEATURES and STATE."""
+def layouts(cell):
+    """The layouts that the shapes of its weights admit, at FEATURES and STATE; if there are none, of those that have a gradient."""
+    yield from (every := [*_admitted(cell.weights, [True] * len(cell.weights))])
+    if not every:
+        yield from _admitted(cell.weights, [w.differentiable for w in cell.spec.weights])
+
+
+def _admitted(weights, read):
     for words, joint in product(("row", "column"), JOINTS):
         counts, slots = {"x": 0, "h": 0, "bias": 0}, []
-        for w in weights:
+        for w, counts_in in zip(weights, read):
             slots.append([])
-            for source, fan_in, k, lead, trail in _roles(w.shape, words == "column", joint) or [(None,) * 5]:
+            roles = (_roles(w.shape, words == "column", joint) or [(None,) * 5]) if counts_in else []
+            for source, fan_in, k, lead, trail in roles:
                 slots[-1].append((source, fan_in, counts.get(source), k, lead, trail))
                 counts[source] = counts.get(source, 0) + 1
         mixed = any(fan_in and fan_in[0] == joint for weight in slots for _, fan_in, *_ in weight)

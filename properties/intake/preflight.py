@@ -36,6 +36,7 @@ KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 SECONDS = 30.0  # for the whole pre-flight, unless --limit is given
 TRIED = {"features": (1, 2, 3, 4), "state": (1, 2, 3, 4, 8)}  # sizes of a guest that raises at some of SIZES
+ROUNDED = 64  # units, in which sums of a few numbers of any order agree
 CLIPPED = 0.02  # a share of the largest gradient of an array: float16 rounds by less, and a clip that acts changes more
 BELOW = 1 / 2  # the share of a declared clip to which upstreams and gradients are scaled; nothing should be clipped there
 UNSTEADY = 2.0**10  # two runs that differ by more units do so by more than rounding
@@ -72,7 +73,11 @@ def cleared(text, Guest, limit=SECONDS):
         declared, fewest = _sizes(Guest, notes)
         if declared:
             Guest = lift(Guest, **declared)
-        _check_live(lift(Guest), notes)
+        if idle := _check_live(lift(Guest), notes):
+            spec = lift(Guest).spec()
+            silent = [a.name for a in (*spec.arrays, *spec.outputs) if not a.differentiable]
+            declared["no_gradient"] = (*silent, *idle)
+            Guest = lift(Guest, no_gradient=declared["no_gradient"])
         _check_clip(lift(Guest), notes)
         declared |= {"fewest_steps": fewest} if fewest else {}
         notes += ["takes no empty sequence"] * bool(fewest)
@@ -377,9 +382,9 @@ def _check_gradients(cell, called, gradients, inputs):
 
 
 def _check_live(Cell, notes):
-    """Writing into each of `weights` must move the outputs; one that has no effect and a zero gradient is noted.
+    """Writing into each of `weights` must move the outputs. Returns the names of those that have no effect, and no gradient.
 
-    So is a state without an effect.
+    Both may be roundings, as of a bias that is added to all scores of a softmax. They are noted, as is a state without an effect.
     """
     probed, moved, claimed, states = 0, set(), set(), set()
     for problem in PROBES:
@@ -388,12 +393,13 @@ def _check_live(Cell, notes):
             outputs = [np.array(y) for y in cell.apply(x, *s)]
             if "weights" in cell.spec.gradients:
                 [upstream] = problem.upstreams(1, outputs, cell.spec)
-                claimed |= {k for k, g in enumerate(cell.vjp(*upstream)[0]) if g is not None and np.any(np.array(g, dtype=float))}
+                sizes = [0.0 if g is None else np.max(np.abs(np.array(g, dtype=float)), initial=0.0) for g in cell.vjp(*upstream)[0]]
+                claimed |= {k for k, size in enumerate(sizes) if not size <= ROUNDED * max(sizes) * cell.spec.unit(x.dtype)}
             for k, (w, v) in enumerate(zip(cell.weights, problem.directions(cell.weights))):
                 before = w.copy()
                 w += 0.25 * v
                 after = cell.apply(x, *s)
-                moved |= {k} if not all(np.array_equal(a, b) for a, b in zip(outputs, after)) else set()
+                moved |= {k} if not all(_alike(a, b, cell.spec) for a, b in zip(outputs, after)) else set()
                 w[...] = before
             n = len(s) - len(cell.spec.states)
             for k, name in enumerate(cell.spec.state_names, n):
@@ -410,18 +416,24 @@ def _check_live(Cell, notes):
         raise Refusal(
             "writing into weights changes nothing that it returns; wanted the live arrays, not copies, and no kept results"
         )
-    for k in range(len(cell.weights) if probed else 0):
-        if k not in moved and k in claimed:
+    idle = [k for k in range(len(cell.weights)) if k not in moved] if probed else []
+    for k in idle:
+        if k in claimed and cell.spec.weights[k].differentiable:
             raise Refusal(
                 f"writing into weights[{k}] ({names[k]}) changes nothing that it returns, but it has a gradient; "
                 "put the live array into weights, not a copy, and compute what is made of it anew in each call; or forward never uses it"
             )
-        if k not in moved:
-            notes.append(f"{names[k]} has no effect on what it returns")
+        notes.append(f"{names[k]} has no effect on what it returns, and no gradient")
     for name in cell.spec.state_names if probed else ():
         if name not in states:
             advice = f"it is ignored, or it is an output and no state: then do not take it, and declare output = {name!r}"
             notes.append(f"{name} has no effect on what it returns: {advice}")
+    return [names[k] for k in idle if cell.spec.weights[k].differentiable]
+
+
+def _alike(a, b, spec):
+    """Whether outputs are the same but for their last digits."""
+    return np.shape(a) == np.shape(b) and np.allclose(a, b, ROUNDED * spec.unit(a.dtype), ROUNDED * spec.unit(a.dtype))
 
 
 def _check_clip(Cell, notes):

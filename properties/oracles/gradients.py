@@ -425,7 +425,7 @@ class Judge:
             return False
         rng, most = np.random.default_rng(0), block.error / 10
         moves = [rng.choice((-1, 1), a.shape) * rng.uniform(1, 3, a.shape) * np.where(a == 0, 1.0, a) for a in self.arrays]
-        near = [a + NEARBY * move for a, move in zip(self.arrays, moves)]
+        near = [np.asarray(a + NEARBY * move) for a, move in zip(self.arrays, moves)]
         near = self.spec.folded(near) if self.spec.bounded else near
         every = range(len(near))
         for kept in (None, *every):
