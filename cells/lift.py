@@ -269,7 +269,7 @@ def describe(guest, features, state, declared):
     differentiates = hasattr(guest, "vjp" if full else "backward")
     [*alone] = _named(said("outputs", ()), ())
     scalar = private.get("scalar", alone[0] if alone in [["sum"], ["loss"]] else None if full else "sum")
-    sequence, dtype = bool(said("sequence", False)), np.asarray(guest.weights[0]).dtype.type
+    sequence, dtype = bool(said("sequence", False)), _own_dtype(guest)
     inputs = _named(said("inputs", ()), (features,)) or {"x": (features,)}
     first = said("input_shape", None)
     if _is_shape(first):
@@ -313,7 +313,7 @@ def describe(guest, features, state, declared):
         "own_output": own and not scalar and bool(names or outputs[-1][0].strip("'") not in HIDDEN),
         "full": full,
         "scalar": scalar,
-        "gradients": tuple(said("gradients", (PARTS if full else PARTS[:1]) if differentiates else ())),
+        "gradients": tuple(said("gradients", _parts(guest, full) if differentiates else ())),
         "sequence": sequence,
         "dtypes": tuple(said("dtypes", None) or _dtypes(guest)),
         "weight_blocks": getattr(guest, "weight_blocks", None),
@@ -371,8 +371,18 @@ def _is_shape(value):
 
 def _dtypes(guest):
     """Those of a cell that declares none: float32 or float16 if its weights are, else both of a shipped cell."""
-    own = np.asarray(guest.weights[0]).dtype.type if len(guest.weights) else np.float64
+    own = _own_dtype(guest)
     return Cell.dtypes if own == np.float64 else (own,)
+
+
+def _own_dtype(guest):
+    """That of its first weight; float64 of an operator without weights."""
+    return np.asarray(guest.weights[0]).dtype.type if len(guest.weights) else np.float64
+
+
+def _parts(guest, full):
+    """Of what it offers gradients, if it does not say."""
+    return (PARTS if len(guest.weights) else PARTS[1:]) if full else PARTS[:1]
 
 
 def _tuples(sizes):

@@ -183,7 +183,7 @@ class CellSpec:
     @property
     def dtype(self):
         """The dtype of its weights."""
-        return self.weights[0].dtype
+        return (self.weights or self.inputs)[0].dtype
 
     @cached_property
     def state_names(self):

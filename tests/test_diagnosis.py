@@ -252,8 +252,13 @@ def test_an_accepted_mistake_is_told_by_its_law():
     block = Block("apply", "a result for (2, 1), (1, 1)", "an exception", float("inf"), 0.0, "violated")
     Cell = MUTANTS["BatchesBroadcast"].cls
     tried = Attempts()
-    told, _ = diagnose(Case("a.py:B", "wrong_batches_are_refused", "errors", "", None, Cell, PLAIN, Violation([block])), tried)
-    assert not tried.faults and told == ["apply refuses nothing: it gives a result for (2, 1), (1, 1)"]
+    law = laws()["wrong_batches_are_refused"].check
+    for Guest, said in ((Cell, "takes sizes of 1 for any other"), (lambda *sizes: Cell(*sizes), "does not check shapes")):
+        checked = law if Guest is Cell else None
+        told, _ = diagnose(
+            Case("a.py:B", "wrong_batches_are_refused", "errors", "", checked, Guest, PLAIN, Violation([block])), tried
+        )
+        assert not tried.faults and told == [f"apply {said}: it gives a result for (2, 1), (1, 1)"]
 
 
 def test_the_diagnosis_is_the_same_on_every_run():

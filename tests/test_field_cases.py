@@ -261,6 +261,118 @@ def test_a_weight_without_effect_is_noted():
     assert "b has no effect on what it returns, and no gradient" in seen(field.IgnoredBias).notes
 
 
+def test_a_weight_without_effect_costs_no_law():
+    """Its gradient is a rounding, or zero; the others are verified, and the known equations are found."""
+    found = seen(field.ScoreBias)
+    assert "b has no effect on what it returns, and no gradient" in found.notes
+    assert broken(found.Cell, n=20) == set()
+    assert next(iter(seen(field.Unread).notes)).startswith("computes the RNN equations")
+    assert seen(field.Unread).Cell.spec().kind == "RNN"
+
+
+class Attention:
+    """M' = M + k v^T and o = M' q over a sequence: an operator without weights, as kernels of linear attention are."""
+
+    sequence, factor, output = True, 1, "o"
+
+    def __init__(self, F, S):
+        self.weights, self.inputs, self.output_shape = [], {"q": (F,), "k": (F,), "v": (S,)}, (S,)
+        self.state_shapes = {"M": (F, S)}
+
+    def apply(self, q, k, v, M):
+        """(M', o)."""
+        self.given, self.memory, o = (q.copy(), k.copy(), v.copy()), [M.copy()], np.zeros(v.shape, np.result_type(q, v, M))
+        for t in range(len(q)):
+            self.memory.append(self.memory[-1] + k[t][:, :, None] * v[t][:, None, :])
+            o[t] = np.einsum("bf,bfs->bs", q[t], self.memory[-1])
+        return self.memory[-1].copy(), o
+
+    def vjp(self, dM, do):
+        """Of q, k, v and M."""
+        q, k, v = self.given
+        dq, dk, dv = (np.zeros(a.shape) for a in (q, k, v))
+        for t in reversed(range(len(q))):
+            dq[t], dM = np.einsum("bs,bfs->bf", do[t], self.memory[t + 1]), dM + q[t][:, :, None] * do[t][:, None, :]
+            dk[t], dv[t] = np.einsum("bfs,bs->bf", dM, v[t]), self.factor * np.einsum("bfs,bf->bs", dM, k[t])
+        return [], (dq, dk, dv), (dM.copy(),)
+
+
+def test_an_operator_without_weights_is_verified():
+    """By the gradients of its inputs and states."""
+    found = seen(Attention)
+    assert broken(found.Cell, n=20) == set()
+    assert missing(found.Cell, ("weights",)) == "no weight gradients"
+    assert broken(seen(type("Guest", (Attention,), {"factor": 2})).Cell, ["input_gradients"]) == {"input_gradients"}
+
+
+class Scalar:
+    """h' = tanh(a x + h) with a scalar weight, in real numbers alone; its gradient is twice what it should be."""
+
+    complex = False
+
+    def __init__(self, F, S):
+        self.a = np.array(0.0)
+        self.weights = [self.a]
+
+    def apply(self, x, h):
+        """h'."""
+        self.s, self.y = x.sum(axis=1, keepdims=True), np.tanh(self.a * x.sum(axis=1, keepdims=True) + h)
+        return (self.y,)
+
+    def vjp(self, d):
+        """Of a, x and h."""
+        d = d * (1 - self.y**2)
+        s, own = self.s, d.sum(axis=1, keepdims=True)
+        return [np.array(2 * (own * s).sum())], self.a * own * np.ones((1, self.features(s))), (d,)
+
+    def features(self, s):
+        """How many there are."""
+        return self.n
+
+
+def test_a_wrong_gradient_of_a_weight_without_axes_is_found():
+    """By interpolation, too, which moves every array."""
+    Cell = lift(lambda F, S: vars(guest := Scalar(F, S)).update(n=F) or guest)
+    assert broken(Cell, ["weight_gradients", "input_gradients"]) == {"weight_gradients"}
+
+
+class Logarithmic:
+    """h of no steps is exp(log h): off by the rounding of both; `more` is added to it."""
+
+    sequence, more = True, 0.0
+
+    def __init__(self, F, S):
+        self.weights = [np.zeros((F, S))]
+
+    def apply(self, x, h):
+        """h' = h, without ys."""
+        return (np.sign(h) * np.exp(np.log(np.abs(h), where=h != 0, out=np.zeros_like(h))) * (1 + self.more),)
+
+    def vjp(self, d):
+        """That of h, and zeros."""
+        return [np.zeros(self.weights[0].shape)], None, (d,)
+
+
+@pytest.mark.parametrize(("more", "expected"), [(0.0, set()), (1e-13, {"no_steps_leave_the_state"})])
+def test_states_may_be_kept_as_logarithms(more, expected):
+    """Which moves them by as many units as the logarithm has; a little more is refused."""
+    Cell = lift(type("Guest", (Logarithmic,), {"more": more, "gradients": ("weights", "state")}), output="h")
+    assert broken(Cell, ["no_steps_leave_the_state"], n=40) == expected
+
+
+def test_a_sequence_of_no_steps_need_not_be_refused():
+    """Nothing of it would be computed."""
+    law = laws()["wrong_features_are_refused"]
+    with pytest.raises(UnsatisfiedAssumption):
+        law.check(Cell=lift(Attention), problem=Problem(2, 2, 3, steps=0))
+
+
+def test_states_beyond_a_known_clip_are_drawn():
+    """Else a clip that its gradient ignores would be of no consequence."""
+    Cell = lift(LSTM, variant={"clip": 50.0})
+    assert max(np.abs(Problem(3, 2, 4, seed=s, regime="long memory").build(Cell)[2][0]).max() for s in range(5)) > 60
+
+
 DECLARED = {
     "variant is {'clpi': 3}; give a dict out of forget, clip, clip_pre for kind LSTM": {"kind": "LSTM", "variant": {"clpi": 3}},
     "variant is {'clip': 3}; give a dict out of clip_pre, reset, update for kind GRU": {"kind": "GRU", "variant": {"clip": 3}},

@@ -5,7 +5,7 @@ import copy
 import jax
 import numpy as np
 from cellcheck.cells.adapters import Gradients
-from cellcheck.cells.lift import declarations
+from cellcheck.cells.lift import declarations, of_sizes
 from jax.tree_util import keystr, tree_flatten_with_path, tree_unflatten
 
 SIZES = {"features": (1, 4), "state": (1, 3), "batch": (1, 3), "steps": (0, 1, 2, 8)}  # each combination is compiled once
@@ -18,16 +18,17 @@ def jax_function(make, call, *, states=("h",), sequence=False, dtype=np.float64,
     make: (features, state) -> the weights: a pytree such as a dict, a list or an equinox module. call: (weights, x, *state) ->
     (*new state, and ys for a sequence), arrays of our shapes, the output last. states: names, output last. dtype: of the weights
     and of all that the function is given, but for whole numbers; 64 bits are enabled for its calls alone. sizes: the only ones
-    that are drawn, since jax compiles once for each. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
+    that are drawn, since jax compiles once for each; those of SIZES where it names none. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
 
     Leaves that are no floating arrays stay as the first cell of a size has them. Each floating array needs a gradient: name those
     behind a jax.lax.stop_gradient in no_gradient.
     """
     compiled = {}  # by features and state
-    declared = {"sequence": sequence, "sizes": sizes, **declarations(declared, jax_function)}
+    declared = {"sequence": sequence, "sizes": {**SIZES, **sizes}, **declarations(declared, jax_function)}
 
     def adapted(features, state):
-        return Function(make, call, (features, state), compiled, states, dtype, declared)
+        said = {name: of_sizes(name, declared[name], features, state) for name in ("inputs", "state_shapes") if name in declared}
+        return Function(make, call, (features, state), compiled, states, dtype, declared | said)
 
     adapted.__doc__ = getattr(call, "__doc__", None)
     return adapted
@@ -41,7 +42,7 @@ class Function:
             paths, tree = tree_flatten_with_path(make(*size))
             kept = [None if _is_weight(leaf) else leaf for _, leaf in paths]
             self.weights = [np.array(leaf, dtype) for _, leaf in paths if _is_weight(leaf)]
-        if not self.weights:
+        if paths and not self.weights:
             raise ValueError("make returned no floating array; give a pytree of jax or NumPy arrays")
         self.weight_names = [keystr(path, simple=True, separator=".") for path, leaf in paths if _is_weight(leaf)]
         self.state_names, self.dtypes = tuple(states), (np.dtype(dtype).type,)
@@ -55,14 +56,14 @@ class Function:
 
     def apply(self, x, *state):
         """The new state, the output last; computed in the dtype of the weights, complex if anything is."""
-        dtype = np.result_type(*self.weights)
+        dtype = np.result_type(*(self.weights or self.dtypes))
         if any(np.asarray(a).dtype.kind == "c" for a in (x, *state)):
             dtype = np.result_type(dtype, np.complex64)
         weights = [np.array(w, dtype) for w in self.weights]
         inputs = [np.array(a, None if np.asarray(a).dtype.kind == "i" else dtype) for a in (x, *state)]
         with _wide(dtype):
             outputs = self._forward(weights, inputs)
-        self._given = weights, inputs, outputs  # only now: a refusal changes nothing
+        self._given, self._dtype = (weights, inputs, outputs), dtype  # only now: a refusal changes nothing
         return tuple(np.array(y) for y in outputs)
 
     def vjp(self, *d_outputs):
@@ -76,7 +77,7 @@ class Function:
         upstream = [
             np.asarray(d, y.dtype) if y.dtype.kind in "fc" else np.zeros(y.shape, NONE) for d, y in zip(d_outputs, outputs)
         ]
-        with _wide(weights[0].dtype):
+        with _wide(self._dtype):
             d_weights, d_inputs = self._backward(weights, inputs, tuple(upstream))
         d_inputs = [np.zeros(d.shape) if d.dtype == NONE else np.array(d) for d in d_inputs]
         n = len(getattr(self, "inputs", "x"))

@@ -37,7 +37,11 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
             with torch.random.fork_rng():  # so that buffers which are drawn are those of every other cell
                 torch.manual_seed(0)
                 module = make(features, state)
-            said = {name: of_sizes(name, value, features, state) for name, value in declared.items() if name in ("inputs", "state_shapes")}
+            said = {
+                name: of_sizes(name, value, features, state)
+                for name, value in declared.items()
+                if name in ("inputs", "state_shapes")
+            }
             cell = Module(module, call, states, sequence, dtype, device, declared | said)
             if not blind:
                 blind.extend(copy.deepcopy(cell).unreached(features, state))
@@ -65,7 +69,7 @@ class Module:
         names = {id(p): name for name, p in module.named_parameters()}
         self.weight_names = [names[id(p)] for p in _trainable(self.module)]
         self.weights = [p.detach().cpu().numpy() for p in _trainable(self.module)]
-        if not self.weights:
+        if names and not self.weights:
             raise ValueError(f"{kind} has no parameter that is a float and takes a gradient; nothing can be verified")
         if not isinstance(declared.get("output", ""), str):
             raise TypeError(f"output is {declared['output']}; give its name, such as 'ys', and its shape as output_shape")
@@ -75,7 +79,7 @@ class Module:
 
     def apply(self, x, *state):
         """The new state, the output last; computed in the dtype of the weights, complex if anything is."""
-        dtype = np.result_type(*self.weights)
+        dtype = np.result_type(*(self.weights or self.dtypes))
         if any(np.asarray(a).dtype.kind == "c" for a in (x, *state)):
             dtype = np.result_type(dtype, np.complex64)
         module = self.module
@@ -90,7 +94,7 @@ class Module:
         if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, torch.Tensor) for y in outputs):
             what = ", ".join(type(y).__name__ for y in (outputs if isinstance(outputs, (tuple, list)) else [outputs]))
             raise TypeError(f"call returned {what}; give a tuple of tensors, the output last")
-        self._inputs, self._outputs = inputs, tuple(outputs)  # only now: a refusal changes nothing
+        self._inputs, self._outputs, self._dtype = inputs, tuple(outputs), dtype  # only now: a refusal changes nothing
         return tuple(y.detach().cpu().resolve_neg().resolve_conj().numpy().copy() for y in self._outputs)
 
     def vjp(self, *d_outputs):
@@ -109,11 +113,11 @@ class Module:
         live, found = [w for w in wanted if w.requires_grad], [None] * len(wanted)
         if reached:
             outputs, upstream, _ = zip(*reached)
-            with _plainly(), self._widened(self.weights[0].dtype):
+            with _plainly(), self._widened(self._dtype):
                 given = iter(torch.autograd.grad(outputs, live, upstream, retain_graph=True, allow_unused=True))
             _hand_on([u for _, u, _ in reached], [d for _, _, d in reached])
             found = [next(given) if w.requires_grad else None for w in wanted]
-        found = [np.zeros(w.shape, self.weights[0].dtype) if g is None else g.cpu().numpy().copy() for g, w in zip(found, wanted)]
+        found = [np.zeros(w.shape, self._dtype) if g is None else g.cpu().numpy().copy() for g, w in zip(found, wanted)]
         n = len(parameters)
         k = n + len(getattr(self, "inputs", "x"))
         return Gradients(found[:n], found[n] if k == n + 1 else tuple(found[n:k]), tuple(found[k:]))
@@ -189,6 +193,8 @@ def _holding(module, arrays, device):
 
     The parameters share memory with the arrays, unless there is a device.
     """
+    if not arrays:
+        return deepcopied(module, {})
     given = list(zip(_trainable(module), arrays))
     memo = {} if device else {id(p): torch.nn.Parameter(torch.from_numpy(w)) for p, w in given if type(p) is torch.nn.Parameter}
     dtype = _torch_dtype(arrays[0].dtype) if arrays[0].dtype.kind == "f" else None

@@ -222,8 +222,8 @@ def _check_weights(guest):
             f"weights is a {type(weights).__name__}; wanted a list of arrays"
             + ", as list(weights.values())" * isinstance(weights, dict)
         )
-    if not weights:
-        raise Refusal("weights is empty; wanted the list of its arrays")
+    if not weights and not hasattr(guest, "vjp"):
+        raise Refusal("weights is empty; wanted the list of its arrays, or, of an operator without weights, apply and vjp")
     for k, w in enumerate(weights):
         if not isinstance(w, np.ndarray):
             kind = type(w).__qualname__ if type(w).__module__ == "builtins" else f"{type(w).__module__}.{type(w).__qualname__}"
@@ -393,7 +393,9 @@ def _check_live(Cell, notes):
             outputs = [np.array(y) for y in cell.apply(x, *s)]
             if "weights" in cell.spec.gradients:
                 [upstream] = problem.upstreams(1, outputs, cell.spec)
-                sizes = [0.0 if g is None else np.max(np.abs(np.array(g, dtype=float)), initial=0.0) for g in cell.vjp(*upstream)[0]]
+                sizes = [
+                    0.0 if g is None else np.max(np.abs(np.array(g, dtype=float)), initial=0.0) for g in cell.vjp(*upstream)[0]
+                ]
                 claimed |= {k for k, size in enumerate(sizes) if not size <= ROUNDED * max(sizes) * cell.spec.unit(x.dtype)}
             for k, (w, v) in enumerate(zip(cell.weights, problem.directions(cell.weights))):
                 before = w.copy()
@@ -412,7 +414,7 @@ def _check_live(Cell, notes):
             continue
         probed += 1
     names = cell.spec.array_names
-    if probed and not moved:
+    if probed and names[: len(cell.weights)] and not moved:
         raise Refusal(
             "writing into weights changes nothing that it returns; wanted the live arrays, not copies, and no kept results"
         )

@@ -7,7 +7,16 @@ import numpy as np
 from cellcheck.properties.oracles.complex_step import length, moved, parts_of
 
 HALVINGS = 12
-NEAR = (1.0, 1e-2, 1e-4, 1e-6, 1e-8)  # times the step of a difference quotient: how narrow a feature of the function may be
+NEAR = (
+    1.0,
+    1e-2,
+    1e-4,
+    1e-6,
+    1e-8,
+    10.0,
+    100.0,
+)  # times the step of a difference quotient: how narrow a feature may be, or how wide a step
+PARTS = (1.0, 1 / 16)  # of the first radius
 RESOLVED = 30  # the last coefficients count as noise if they are at most this many times the noise
 
 
@@ -66,6 +75,21 @@ class Chebyshev:
                 return float(weights @ samples) / radius
             radius /= 2
         return np.nan
+
+    def ripple(self, arrays, direction):
+        """The noise of <u, f> along the direction, as a share of sum|u f|.
+
+        1 + tanh near 0 stays for many ulps of what it is given, and then leaps: moving that by ulps does not show it. Over a part of
+        the radius a smooth function has no last coefficients; what is left of them is noise.
+        """
+        center, (t, to_coefficients, _) = self.function(arrays), nodes(self.points)
+        size, radius = (
+            sum(float(np.abs(u * y).sum()) for u, y in zip(self.upstream, center)),
+            self._radius(arrays, direction, center),
+        )
+        runs = [[self._at(arrays, direction, part * radius * t_k) for t_k in t] for part in PARTS]
+        last = max(float(np.abs(to_coefficients @ np.array(samples))[-self.last :].max()) for samples in runs)
+        return last * (self.points / 2) ** 0.5 / (size or 1.0)
 
     @staticmethod
     def _amplified(weights):

@@ -25,6 +25,7 @@ AGREES = 1e-3  # a share of what certifies: so close, a claim is certified witho
 HOPELESS = 1e3  # an error of so many bounds is violated whatever more draws would show
 ENTRIES = 64  # arrays up to this size are shown entry by entry when they are wrong
 EXTREME = 1e-200  # a claim below it, or above its inverse, gets a direction of its own
+SLIGHT = 1e-6  # an error of a smaller share may be noise of what the cell computes that does not move with ulps
 UNSHARP = 0.1  # an oracle whose own error is a larger share of the derivative than this declares no violation
 NEAR = 4  # draws of roundings that a copy in float64 is not accused of
 EVEN = 3  # gates of one array whose claims differ by at most 2^EVEN share a scale
@@ -252,6 +253,8 @@ class Judge:
             block.bound += bound.FACTOR * self.unit * self._of_steps(direction)
         if block.error > block.bound and (self.coarse or (self.spec.kind is None and self.spec.deterministic)):
             block.bound += bound.FACTOR * self._of_roundings(direction)
+            if block.bound < block.error < SLIGHT * (size := self._magnitude(direction)):
+                block.bound += bound.FACTOR * Chebyshev(self.function, self.upstream).ripple(self.arrays, direction) * size
         if block.error > block.bound and oracle.error() > UNSHARP * max(abs(got), abs(value)):
             return replace(block, verdict="inconclusive", bound=np.inf, note=f"{oracle.name}, lost in noise")
         if block.error > block.bound and (other := self._continued(oracle, block, direction)):
@@ -328,6 +331,11 @@ class Judge:
         copied.apply(*arrays[n:])
         claims = claimed(copied, copied.vjp(*(u.astype(self.dtype) for u in self.upstream)), self.parts)
         return {k: np.array(claims[k][0], dtype=float) for k in self.claims}
+
+    def _claim_along(self, direction, arrays):
+        """<claim, v> of a copy of the cell at these arrays."""
+        claims = self._claims_at([np.asarray(a, self.dtype) for a in arrays])
+        return sum(scale * _inner(claims[k][index], v) for k, index, v, scale in parts_of(direction))
 
     def _of_steps(self, direction):
         """F of all steps of a sequence, or matrices behind another.
@@ -430,8 +438,7 @@ class Judge:
         every = range(len(near))
         for kept in (None, *every):
             point = [a if k == kept else b for k, (a, b) in enumerate(zip(self.arrays, near))]
-            claims = self._claims_at([np.asarray(a, self.dtype) for a in point])
-            got = sum(scale * _inner(claims[k][index], v) for k, index, v, scale in parts_of(direction))
+            got = self._claim_along(direction, point)
             if isinstance(oracle, ComplexStep):
                 right = abs(got - oracle.value(point, direction)) < most
             else:

@@ -54,7 +54,7 @@ def size(spec, weights, x, state, upstream, carried=0.0):
         by_width[u.shape[1]] = by_width.get(u.shape[1], 0.0) + u
     row = _top(sum((u.sum(axis=1) for u in by_width.values()), np.zeros(rows)))
     Y = max(row, sum(_top(u.sum(axis=0)) for u in by_width.values())) + carried
-    return Y * max(1.0, _top(x), top) * max(1.0, *map(_top, weights)) * (1 + top)
+    return Y * max(1.0, _top(x), top) * max([1.0, *map(_top, weights)]) * (1 + top)
 
 
 def size_of_steps(spec, weights, x, state, upstream, largest):

@@ -228,6 +228,47 @@ class CopiedBias:
         return [self.X.T @ dz, dz.sum(axis=0, keepdims=True)]
 
 
+class ScoreBias:
+    """h' = h + softmax(h W h^T + b) x: b is added to all scores of a row, and so has no effect; its gradient is a rounding."""
+
+    def __init__(self, F, S):
+        self.W, self.V, self.b = np.zeros((S, S)), np.zeros((F, S)), np.zeros(1)
+        self.weights = [self.W, self.V, self.b]
+
+    def apply(self, x, h):
+        """h'."""
+        scores = h * (h @ self.W) + self.b
+        e = np.exp(scores - scores.real.max(axis=1, keepdims=True))
+        self.p, self.x, self.h = e / e.sum(axis=1, keepdims=True), x, h
+        self.v = x @ self.V
+        return (h + self.p * self.v,)
+
+    def vjp(self, d):
+        """Of W, V, b, x and h."""
+        dp = d * self.v
+        ds = self.p * (dp - (self.p * dp).sum(axis=1, keepdims=True))
+        dv, dz = d * self.p, ds * self.h
+        return [self.h.T @ dz, self.x.T @ dv, ds.sum().reshape(1)], dv @ self.V.T, (d + ds * (self.h @ self.W) + dz @ self.W.T,)
+
+
+class Unread:
+    """h' = tanh(x W + h U + b) beside a readout, which it does not use."""
+
+    def __init__(self, F, S):
+        self.W, self.U, self.b, self.Wy = np.zeros((F, S)), np.zeros((S, S)), np.zeros(S), np.zeros((S, 2 * S + 1))
+        self.weights = [self.W, self.U, self.b, self.Wy]
+
+    def apply(self, x, h):
+        """h'."""
+        self.x, self.h, self.y = x, h, np.tanh(x @ self.W + h @ self.U + self.b)
+        return (self.y,)
+
+    def vjp(self, d):
+        """Zeros for the readout."""
+        d = d * (1 - self.y**2)
+        return [self.x.T @ d, self.h.T @ d, d.sum(axis=0), np.zeros(self.Wy.shape)], d @ self.W.T, (d @ self.U.T,)
+
+
 class IgnoredBias(CopiedBias):
     """h' = tanh([x, h] W): the bias that it holds is never added, and its gradient is zero."""
 

@@ -165,7 +165,25 @@ class Echo(torch.nn.Module):
         return torch.tanh(x @ self.W + h @ self.U)
 
 
+class Summed(torch.nn.Module):
+    """M' = M + k v^T, read at q: an operator, without parameters."""
+
+    def forward(self, q, k, v, M):
+        """(M', o)."""
+        M = M + k[:, :, None] * v[:, None, :]
+        return M, torch.einsum("bf,bfs->bs", q, M)
+
+
 RIGHT = {
+    "an operator without parameters": torch_module(
+        lambda F, S: Summed(),
+        call=call,
+        states=("M",),
+        inputs=lambda F, S: {"q": (F,), "k": (F,), "v": (S,)},
+        state_shapes={"M": lambda F, S: (F, S)},
+        output="o",
+        output_shape=lambda F, S: (S,),
+    ),
     "a buffer that is drawn": torch_module(Echo, call=call),
     "what torch.compile makes": torch_module(lambda F, S: torch.compile(Mixed(F, S), backend="aot_eager"), call=call),
     "a fused kernel": torch_module(Gated, call=call),
