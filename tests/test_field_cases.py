@@ -433,6 +433,13 @@ def test_a_cell_of_one_size_is_told_to_declare_it():
         seen(leaking.OneSize)
 
 
+def test_a_shape_that_is_none_is_noted():
+    """It may be the guest's own, and so is no reason to refuse it."""
+    Guest = type("Guest", (field.Unread,), {"input_shape": 4, "output_shape": "S"})
+    said = "which is no shape, and ignored; a shape is a tuple of whole numbers"
+    assert {f"input_shape is 4, {said}", f"output_shape is 'S', {said}"} <= set(seen(Guest).notes)
+
+
 def test_a_misspelled_declaration_is_named():
     """Where it is an attribute of the class."""
 

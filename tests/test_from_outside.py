@@ -210,6 +210,12 @@ SIGNATURES = {
     "make is a dict; give a function (features, state) that returns the weights or the object": {"make": {}},
     "forward is a function; give a pair (signature, function), as in": {"forward": outside.forward},
     "states names c, but forward 'x h W U -> h cache' neither takes nor returns it; add it there": {"states": "h c"},
+    "states are h, h; give each a name of its own": {"states": "h h"},
+    "inputs names dt, but forward 'x h W U -> h cache' does not take that": {"inputs": "x dt"},
+    "output is 'y', but forward 'x h W U -> h cache' does not return that": {"output": "y"},
+    "axes is ('batch',); give a text, such as 'batch features'": {"axes": ("batch",)},
+    "encode is 3; give a function of x": {"encode": 3},
+    "rate is 0; give the learning rate, a number beyond 0": {"rate": 0},
 }
 
 

@@ -101,7 +101,7 @@ LACKS = {
     "state_shapes takes 1 argument; give a function of (features, state), or what it returns": type(
         "Guest", (RNN,), {"state_shapes": lambda self: {"h": (self.state_size,)}}
     ),
-    "domains is {'q': 'positive'}; give a dict with names out of W, b, h, x": type(
+    "domains names q; give names out of W, b, h, x": type(
         "Guest", (RNN,), {"domains": {"q": "positive"}}
     ),
 }

@@ -66,6 +66,13 @@ class Plan:
             raise TypeError(
                 f"make is a {type(make).__name__}; give a function (features, state) that returns the weights or the object"
             )
+        if not isinstance(axes, str):
+            raise TypeError(f"axes is {axes!r}; give a text, such as 'batch features'")
+        for name, function in (("encode", options.get("encode")), ("targets", options.get("targets"))):
+            if function is not None and not callable(function):
+                raise TypeError(f"{name} is {function!r}; give a function of x")
+        if rate is not None and not (isinstance(rate, (int, float)) and rate > 0):
+            raise TypeError(f"rate is {rate!r}; give the learning rate, a number beyond 0")
         for name, pair in (("forward", forward), ("backward", backward or ("->", None))):
             if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], str)):
                 given = f"{name} is a {type(pair).__name__}"
@@ -99,6 +106,13 @@ class Plan:
         self.scalar = next((name for name in SCALARS if name in self.forward.given), None)
         self.updates = "rate" in self.backward.taken or rate is not None
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
+        if len(set(self.states)) < len(self.states):
+            raise ValueError(f"states are {', '.join(self.states)}; give each a name of its own")
+        wanted = [name for name in self.inputs if name not in self.forward.taken and name != "x" and name not in (self.encode and self.inputs[:1] or ())]
+        if wanted:
+            raise ValueError(f"inputs names {', '.join(wanted)}, but forward {self.forward.text!r} does not take that")
+        if self.output and not self.scalar and self.output not in self.forward.given and self.output != "ys":
+            raise ValueError(f"output is {self.output!r}, but forward {self.forward.text!r} does not return that")
         if lost := [name for name in self.states if name not in self.forward.taken + self.forward.given]:
             told = f"states names {', '.join(lost)}, but forward {self.forward.text!r} neither takes nor returns it"
             raise ValueError(f"{told}; add it there, or leave it out of states")

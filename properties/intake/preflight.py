@@ -83,7 +83,7 @@ def cleared(text, Guest, limit=SECONDS):
         notes += ["takes no empty sequence"] * bool(fewest)
         notes += _blind(lift(Guest).spec()) + _constant(lift(Guest)) + _unsteady(lift(Guest))
         notes += _unlisted(lift(Guest))
-        notes += _misspelled(Guest)
+        notes += _misspelled(Guest) + _ignored(Guest)
         found, said = _convention(lift(Guest, **declared))
     return Cleared(lift(Guest, **declared, **found), [*said, *notes])
 
@@ -167,6 +167,9 @@ def _described(pairs):
 
 def _declared(Guest):
     """The declared sizes of a class or factory, each checked."""
+    own = getattr(Guest, "sizes", {}) if isinstance(Guest, type) else {}
+    if isinstance(own, (list, tuple)):
+        raise Refusal(f"sizes is {own!r}; give a dict, such as {{'state': (2, 4)}}")
     try:
         sizes = lift(Guest).sizes
     except Exception:  # checking it at SIZES says what is wrong
@@ -270,12 +273,24 @@ def _check_declarations(cell, features, state):
     _check_new_declarations(cell)
     if cell.spec.batch not in (None, 1):
         raise Refusal(f"batch is {cell.spec.batch!r}; wanted None (any number of rows) or 1")
-    if not cell.spec.dtypes or any(np.dtype(d).kind != "f" for d in cell.spec.dtypes):
-        raise Refusal(f"dtypes is {cell.spec.dtypes!r}; wanted numpy.float64, numpy.float32 or both")
+    own = getattr(cell.guest, "dtypes", cell.spec.dtypes)
+    if not own or not all(map(_is_float, cell.spec.dtypes)):
+        raise Refusal(f"dtypes is {own!r}; wanted a tuple of numpy.float64, numpy.float32 or both")
+    names = getattr(cell.guest, "weight_names", None)
+    if names is not None and (len(names) != len(cell.weights) or len(set(names)) < len(names)):
+        raise Refusal(f"weight_names is {tuple(names)!r}; give a name of its own to each of the {len(cell.weights)} weights")
     if not all(isinstance(name, str) for name in cell.spec.state_names):
         raise Refusal(f"state_names is {cell.spec.state_names!r}; wanted names, the output last")
     if cell.spec.weight_blocks is not None:
         _check_blocks(cell, features, state)
+
+
+def _is_float(dtype):
+    """Whether NumPy knows this type of floats."""
+    try:
+        return np.dtype(dtype).kind == "f"
+    except TypeError:
+        return False
 
 
 def _check_variant(spec):
@@ -300,6 +315,10 @@ def _check_new_declarations(cell):
         raise Refusal(f"deterministic is {spec.deterministic!r}; give True or False")
     if spec.precision is not None and not (isinstance(spec.precision, float) and 0 < spec.precision < 1):
         raise Refusal(f"precision is {spec.precision!r}; give a unit roundoff, such as 2.0**-24")
+    for name, least in (("fewest_steps", 0), ("most_steps", 1)):
+        steps = getattr(guest, name, None)
+        if steps is not None and not (isinstance(steps, int) and steps >= least):
+            raise Refusal(f"{name} is {steps!r}; give a whole number of at least {least}")
     if spec.chunk is not None and not (isinstance(spec.chunk, int) and spec.chunk > 0):
         raise Refusal(f"chunk is {spec.chunk!r}; give the number of steps that it takes at once")
     known = {*spec.array_names, *(name.strip("'") for name in spec.output_names)}
@@ -307,8 +326,10 @@ def _check_new_declarations(cell):
     if isinstance(blind, str) or {name.strip("'") for name in blind} - known:
         raise Refusal(f"no_gradient is {blind!r}; give a tuple of names out of {', '.join(sorted(known))}")
     domains = getattr(guest, "domains", {})
-    if not isinstance(domains, dict) or set(domains) - known:
+    if not isinstance(domains, dict):
         raise Refusal(f"domains is {domains!r}; give a dict with names out of {', '.join(sorted(known))}")
+    if unknown := sorted(map(str, set(domains) - known)):
+        raise Refusal(f"domains names {', '.join(unknown)}; give names out of {', '.join(sorted(known))}")
 
 
 def _check_blocks(cell, features, state):
@@ -340,8 +361,10 @@ def _check_outputs(cell, called, outputs, x):
             raise Refusal(f"{called} returned {what}; wanted a scalar, the sum of the new hidden state{other}")
     names = spec.output_names
     if len(outputs) != len(names):
-        more = "; if the last is no state, declare output = 'y'" * (len(outputs) == len(names) + 1 and not spec.own_output)
-        raise Refusal(f"{called} returned {len(outputs)} arrays; wanted {len(names)}: {', '.join(names)}{more}")
+        more = ("; if the last is no state, declare" if names else "; declare state_names, or") + " output = 'y'"
+        more *= len(outputs) == len(names) + 1 and not spec.own_output
+        wanted = f"{len(names)}: {', '.join(names)}" if names else "none, since it has no states and no output"
+        raise Refusal(f"{called} returned {len(outputs)} array{'s' * (len(outputs) != 1)}; wanted {wanted}{more}")
     rows = x.shape[spec.sequence]
     for name, y, wanted in zip(names, outputs, spec.outputs):
         axis = spec.batch_axis(name)
@@ -581,6 +604,20 @@ def _unlisted(Cell):
             finally:
                 a[...] = kept
     return [f"reads {', '.join(found)}, which weights does not have: no gradient of that is verified"] * bool(found)
+
+
+def _ignored(Guest):
+    """Lines about shapes that are none: a guest may keep something of its own under these names."""
+    cell = lift(Guest)(2, 3)
+    shapes = {name: getattr(cell.guest, name, None) for name in ("input_shape", "output_shape")}
+    inputs = getattr(cell.guest, "inputs", None)
+    shapes |= {f"inputs[{name!r}]": shape for name, shape in inputs.items()} if isinstance(inputs, dict) else {}
+    odd = {name: shape for name, shape in shapes.items() if isinstance(shape, (int, str)) or (isinstance(shape, tuple) and not _whole(shape))}
+    return [f"{name} is {shape!r}, which is no shape, and ignored; a shape is a tuple of whole numbers" for name, shape in odd.items()]
+
+
+def _whole(shape):
+    return all(isinstance(n, (int, np.integer)) for n in shape)
 
 
 def _misspelled(Guest):
