@@ -115,11 +115,17 @@ def label(Cell, directory):
     file = getattr(module, "__file__", None)
     if not file or not name.isidentifier() or getattr(module, name, None) is not Cell:
         return getattr(Cell, "__name__", type(Cell).__name__)
-    if "." in module.__name__:
-        return f"{module.__name__}:{name}"
     path = Path(file).resolve()
+    if "." in module.__name__ and _found(path, module.__name__, Path(directory).resolve()):
+        return f"{module.__name__}:{name}"
     inside = path.is_relative_to(Path(directory).resolve())
     return f"{os.path.relpath(path, directory) if inside else path}:{name}"
+
+
+def _found(path, module, directory):
+    """Whether the command finds the module by its name there: not if its package is in a folder such as src, and not installed."""
+    root = path.parents[module.count(".") + (path.name == "__init__.py")]
+    return root == directory or not root.is_relative_to(directory) or "site-packages" in root.parts
 
 
 def _guest(text, Guest, limit=SECONDS):

@@ -88,7 +88,7 @@ def test_a_refusal_changes_nothing(Cell, problem):
     refused = [_refusal("apply", cell.apply, (x, *problem.state)) for x in wrong]
     if any(block.verdict == "violated" for block in refused):
         require(refused)
-    gradients = differentiated(cell, problem.given[0])
+    gradients = differentiated(cell, problem.upstreams(1, [before[name] for name in problem.spec.output_names], problem.spec)[0])
     require(unchanged(Cell, problem, gradients, {name: before[name] for name in gradients}))
 
 

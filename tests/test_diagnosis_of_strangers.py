@@ -374,6 +374,34 @@ def test_how_far_back_a_gradient_flows_is_told_of_any_sequence(reach, said):
     assert [sentence.startswith(said) for sentence in found] == [True] if said else found == []
 
 
+def test_a_gradient_that_is_the_upstream_is_told_of_no_steps_alone():
+    """Where the loop over the steps makes no copy of it."""
+    law, Cell = laws()["gradients_are_the_callers"].check, lift(Decay, domains={})
+    zero = replace(PLAIN, steps=0).literal(Cell)
+    with pytest.raises(Violation) as broken:
+        law(Cell=Cell, problem=zero)
+    case = Case("a.py:Decay", "gradients_are_the_callers", "purity", "", law, Cell, zero, broken.value)
+    said = "of a sequence of 0 steps, the gradient of h that vjp returns is the upstream of h' itself, not a copy"
+    assert diagnose(case, Attempts())[0][0].startswith(said)
+
+
+class Passing(Normalised):
+    """Returns x as its second state."""
+
+    state_names = ("last", "h")
+
+    def apply(self, x, last, h):
+        """x, and h'."""
+        return x, super().apply(x, h)[0]
+
+
+def test_an_output_that_is_an_input_is_told():
+    """Who adds to the one changes the other."""
+    Cell = lift(Passing, sizes={"features": ("state",)})
+    [sentence] = told(Cell, "inputs_are_the_callers", "purity")
+    assert sentence.startswith("last' as returned is x itself, not a copy")
+
+
 class Decay:
     """h[t] = a h[t - 1] + x[t] W in chunks of 64 steps, which the gradient does not cross."""
 

@@ -132,6 +132,9 @@ def test_a_class_is_called_as_it_would_be_named(tmp_path):
     assert label(load("alone.py:CorrectRNN", tmp_path), tmp_path) == "alone.py:CorrectRNN"
     assert label(load("alone.py:CorrectRNN", tmp_path), HOME) == f"{tmp_path}/alone.py:CorrectRNN"
     assert label(type("Local", (), {}), tmp_path) == "Local"
+    assert (
+        label(load("pack.mine:CorrectRNN", tmp_path), tmp_path.parent) == f"{tmp_path.name}/pack/mine.py:CorrectRNN"
+    )  # as in src
     assert subject(cells.LSTM, tmp_path).label == "LSTM" and subject(cells.LSTM, tmp_path).shipped
 
 

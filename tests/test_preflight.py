@@ -162,7 +162,10 @@ BAD = {
     ),
     "dtypes is ('float1',); wanted a tuple of": ("guest.py:Guest", FULL + "    dtypes = ('float1',)"),
     "dtypes is (); wanted a tuple of": ("guest.py:Guest", FULL + "    dtypes = ()"),
-    "weight_names is ('W',); give a name of its own to each of the 2 weights": ("guest.py:Guest", FULL + "    weight_names = ('W',)"),
+    "weight_names is ('W',); give a name of its own to each of the 2 weights": (
+        "guest.py:Guest",
+        FULL + "    weight_names = ('W',)",
+    ),
     "fewest_steps is -1; give a whole number of at least 0": ("guest.py:Guest", FULL + "    fewest_steps = -1"),
     "most_steps is 0; give a whole number of at least 1": ("guest.py:Guest", FULL + "    most_steps = 0"),
     "sizes is [2, 3]; give a dict, such as {'state': (2, 4)}": ("guest.py:Guest", FULL + "    sizes = [2, 3]"),

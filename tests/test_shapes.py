@@ -101,9 +101,7 @@ LACKS = {
     "state_shapes takes 1 argument; give a function of (features, state), or what it returns": type(
         "Guest", (RNN,), {"state_shapes": lambda self: {"h": (self.state_size,)}}
     ),
-    "domains names q; give names out of W, b, h, x": type(
-        "Guest", (RNN,), {"domains": {"q": "positive"}}
-    ),
+    "domains names q; give names out of W, b, h, x": type("Guest", (RNN,), {"domains": {"q": "positive"}}),
 }
 
 

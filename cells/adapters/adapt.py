@@ -108,7 +108,11 @@ class Plan:
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
         if len(set(self.states)) < len(self.states):
             raise ValueError(f"states are {', '.join(self.states)}; give each a name of its own")
-        wanted = [name for name in self.inputs if name not in self.forward.taken and name != "x" and name not in (self.encode and self.inputs[:1] or ())]
+        wanted = [
+            name
+            for name in self.inputs
+            if name not in self.forward.taken and name != "x" and name not in ((self.encode and self.inputs[:1]) or ())
+        ]
         if wanted:
             raise ValueError(f"inputs names {', '.join(wanted)}, but forward {self.forward.text!r} does not take that")
         if self.output and not self.scalar and self.output not in self.forward.given and self.output != "ys":

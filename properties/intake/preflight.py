@@ -612,8 +612,14 @@ def _ignored(Guest):
     shapes = {name: getattr(cell.guest, name, None) for name in ("input_shape", "output_shape")}
     inputs = getattr(cell.guest, "inputs", None)
     shapes |= {f"inputs[{name!r}]": shape for name, shape in inputs.items()} if isinstance(inputs, dict) else {}
-    odd = {name: shape for name, shape in shapes.items() if isinstance(shape, (int, str)) or (isinstance(shape, tuple) and not _whole(shape))}
-    return [f"{name} is {shape!r}, which is no shape, and ignored; a shape is a tuple of whole numbers" for name, shape in odd.items()]
+    odd = {
+        name: shape
+        for name, shape in shapes.items()
+        if isinstance(shape, (int, str)) or (isinstance(shape, tuple) and not _whole(shape))
+    }
+    return [
+        f"{name} is {shape!r}, which is no shape, and ignored; a shape is a tuple of whole numbers" for name, shape in odd.items()
+    ]
 
 
 def _whole(shape):

@@ -69,7 +69,12 @@ def diagnose(case, tried):
                 return list(told), []
 
     def promise():
-        return promise_faults(grown(case.Cell, PLAIN), case.name)
+        told = promise_faults(grown(case.Cell, PLAIN), case.name)
+        if told or not isinstance(case.problem, Literal) or case.problem.steps:
+            return told
+        return [
+            f"of a sequence of 0 steps, {said}" for said in promise_faults(grown(case.Cell, replace(PLAIN, steps=0)), case.name)
+        ]
 
     if not simple(lift(case.Cell).spec()):
         with quiet(Tally(), draws=0):

@@ -6,7 +6,7 @@ import numpy as np
 from cellcheck.properties.intake.raised import named
 from cellcheck.properties.reports.diagnosis.grown import figure, several
 from cellcheck.properties.reports.diagnosis.numerics import textbook
-from cellcheck.properties.verdicts.run import differentiated, outcome
+from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 from cellcheck.strategies.problem import with_weights
 
 
@@ -75,6 +75,9 @@ def inputs_alias(g):
                 f"the cell keeps {name} itself, not a copy: adding 1 to it after apply "
                 f"moves the gradient of {several(off)}, by {_moved(found, fresh, off)}"
             ]
+        outputs = zip(g.outputs, g.p.build(g.Cell)[0].apply(*(arrays := [a.copy() for a in given])))
+        if own := [output for output, y in outputs if np.shares_memory(y, arrays[k])]:
+            return [f"{several(own)} as returned is {name} itself, not a copy: adding 1 to {name} changes it"]
     return []
 
 
@@ -100,7 +103,14 @@ def gradients_alias(g):
     off = [n for n, a, b in zip(g.names, weights, before) if not np.array_equal(a, b)]
     if off:
         return [f"the next vjp overwrites the gradient of {several(off)} that was returned: a buffer is used again"]
-    return []
+    upstream = list(map(np.copy, g.p.given[0]))
+    found = dict(zip(g.names, (claim for claim, _ in claimed(cell, cell.vjp(*upstream), g.cell.spec.gradients))))
+    return [
+        f"the gradient of {name} that vjp returns is the upstream of {output} itself, not a copy: adding 1 to it changes that"
+        for name, claim in found.items()
+        for output, u in zip(g.outputs, upstream)
+        if claim is not None and np.shares_memory(claim, u)
+    ][:1]
 
 
 def random_state(g):
