@@ -394,6 +394,11 @@ class Passing(Normalised):
         """x, and h'."""
         return x, super().apply(x, h)[0]
 
+    def vjp(self, d_last, d):
+        """Of W, x, the ignored state and h."""
+        weights, dx, dh = super().vjp(d)
+        return weights, dx + d_last, [0 * d, *dh]
+
 
 def test_an_output_that_is_an_input_is_told():
     """Who adds to the one changes the other."""

@@ -11,6 +11,7 @@ import numpy as np
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.strategies import TOGETHER, problems
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import UnsatisfiedAssumption
 
 EXAMPLES, FEW = 100, 10
 
@@ -65,6 +66,8 @@ def killed(law, Cell, asked=None):
             with np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 law.check(Cell=Cell, problem=problem)
+        except UnsatisfiedAssumption:  # the law has rejected the problem
+            continue
         except Exception as error:
             return Death(k, perf_counter() - start, f"{type(error).__name__}: {error}".splitlines()[0], problem)
     return None

@@ -19,6 +19,7 @@ from cellcheck.properties.verdicts.bound import DRAWS, drawing
 from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import Literal, Problem
+from hypothesis.errors import UnsatisfiedAssumption
 
 RESEED, LOWER, MINIMISE = (
     (800, 0.7),
@@ -122,7 +123,7 @@ class Subject:
         try:
             with quiet(Tally(), self.draws), limited(self.longest):
                 self.law(Cell=self.Cell, problem=problem)
-        except Hang:
+        except (Hang, UnsatisfiedAssumption):
             return None
         except Exception as error:
             return Failure(error)
