@@ -392,7 +392,7 @@ class Passing(Normalised):
 
     def apply(self, x, last, h):
         """x, and h'."""
-        return x, super().apply(x, h)[0]
+        return x, super().apply(x.copy(), h)[0]
 
     def vjp(self, d_last, d):
         """Of W, x, the ignored state and h."""
