@@ -111,6 +111,7 @@ class Trial:
             return "broken", f"{label}: it {run.error}; keep NumPy as it is, since the laws compute with it"
         if fault := internal(run.error):
             return "incomplete", f"{label}: {law.name}: {fault}"
+        verdict = "hazard" if law.promise and not (self.subject.shipped or self.options.strict) else "broken"
         if run.flaky:
             again = "but not when it runs there again: its results differ from run to run"
             told = "if sums are taken in any order, declare deterministic = False; if not, look for random numbers, as of"
@@ -119,8 +120,7 @@ class Trial:
                 told = "the order of sums does not explain that; if it draws random numbers, as dropout does, call eval()"
             with suppress(Exception, Hang), restored(), limited(self.options.limit):  # of a wild guest
                 told = next(iter(unwritten(Grown(Cell, run.failure))), told)
-            return "broken", f"{label} breaks the law {law.name} at {run.failure}, {again}; {told}"
-        verdict = "hazard" if law.promise and not (self.subject.shipped or self.options.strict) else "broken"
+            return verdict, f"{label} breaks the law {law.name} at {run.failure}, {again}; {told}"
         if run.damaged:
             raised = f"{label} breaks the law {law.name}: it raised {complaint(run.error, self.home)}, with {run.failure}"
             since = "it has raised at every problem of this process since then"

@@ -109,6 +109,19 @@ def test_laws_beyond_six_of_one_cause_are_named_in_one_line():
     assert long == [True] + [False] * 7
 
 
+def test_laws_without_a_smallest_case_are_counted_and_named():
+    """As those of a cell whose results differ from run to run; a promise has a heading of its own."""
+    hazard = result("c") | {"verdict": "hazard"}
+    lines, _ = told([result("a"), result("b", finding=False), hazard])
+    assert lines[1] == "B breaks 2 laws and 1 promise. Most telling first:"
+    assert [line.strip() for line in lines[-4:]] == [
+        "no known mistake matches these promises:",
+        "c: W: wrong",
+        "told below, without a smallest case:",
+        "b",
+    ]
+
+
 def test_whoever_asks_for_more_gets_the_single_reports_whole():
     """pytest -v."""
     assert told([result("a"), result("b")], verbosity=1)[1] == [True, True]

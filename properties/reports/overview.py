@@ -13,6 +13,9 @@ FINITE = {"outputs_are_finite": 0, "gradients_are_finite": 1}
 MEASURED = re.compile(
     r"\b(by|within|are|ends|right to) -?(\d[\d.e+-]*|nan|inf)|\([\d, ]+\)(, )?|with \S+ = .* not finite|domains = \S+"
 )  # numbers of one case, shapes, and what overflows
+UNKNOWN = dict.fromkeys(("broken", "expected"), "no known mistake matches") | {
+    "hazard": "no known mistake matches these promises"
+}
 LOST = re.compile(r"\b(got|expected) -?(nan|inf)\b")
 
 
@@ -67,18 +70,22 @@ def lines(results):
         if len(rows) < 2 and rows[0]["verdict"] == "broken":  # its failure says it all
             continue
         name = rows[0]["finding"]["name"]
-        broken = sum(r["verdict"] == "broken" for r in rows)
-        counts = [_counted(broken, "law"), _counted(len(rows) - broken, "promise")]
+        others = [r for r in results if r["cell"] == cell and r["verdict"] == "broken" and not r.get("finding")]
+        promises = sum(r["verdict"] == "hazard" for r in rows)
+        counts = [_counted(len(rows) - promises + len(others), "law"), _counted(promises, "promise")]
         name = cell if names.count(name) > 1 else name
         first = ". Most telling first:" if len(rows) > 1 else ":"
         yield line(f"{name} breaks {' and '.join(filter(None, counts))}{first}")
         for cause, members in _causes(rows).items():
-            yield f"  {line(cause, 3 * (WIDTH - 6))}" if cause else "  no known mistake matches:"
+            yield f"  {line(cause, 3 * (WIDTH - 6))}{':' * (cause in UNKNOWN.values())}"
             shown = members[:6]
             for r in shown:
                 yield f"    {line(r['law'] + ': ' + r['finding']['blame'], 146)}"
             if len(members) > len(shown):
                 yield f"    and {len(members) - len(shown)} more: {', '.join(r['law'] for r in members[len(shown) :])}"
+        if others:
+            yield "  told below, without a smallest case:"
+            yield f"    {', '.join(r['law'] for r in others)}"
         if page := next((r["finding"]["page"] for r in rows if r["finding"]["page"]), None):
             yield f"  reports: {Path(page).parent / 'README.md'}" if len(rows) > 1 else f"  report: {page}"
 
@@ -91,7 +98,7 @@ def _causes(rows):
     """The findings by their first sentence, the most telling cause first. Sentences that differ in measured numbers are one cause."""
     causes, firsts = {}, {}
     for r in rows:
-        cause = next(iter(r["finding"]["sentences"]), "")
+        cause = next(iter(r["finding"]["sentences"]), UNKNOWN[r["verdict"]])
         causes.setdefault(firsts.setdefault(MEASURED.sub("", cause), cause), []).append(r)
     return causes
 
@@ -137,7 +144,8 @@ def markdown(cell, rows, pages):
         for r in members:
             law = f"[`{r['law']}`]({r['law']}.md)" if r["law"] in pages else f"`{r['law']}`"
             table.append(f"| {law} | {prose(r['finding']['blame'])} | {r['verdict']} |")
-        parts += [f"Likely cause: {prose(cause)}." if cause else "No known mistake matches:", "\n".join(table)]
+        known = cause not in UNKNOWN.values()
+        parts += [f"Likely cause: {prose(cause)}." if known else f"{cause.capitalize()}:", "\n".join(table)]
     if earlier := sorted(pages - {r["law"] for r in rows}):
         parts.append("Of earlier runs: " + ", ".join(f"[`{law}`]({law}.md)" for law in earlier) + ".")
     return "\n\n".join(parts) + "\n"

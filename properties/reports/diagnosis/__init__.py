@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from cellcheck.cells import lift
-from cellcheck.properties.intake.raised import internal, source
+from cellcheck.properties.intake.raised import internal, named, source
 from cellcheck.properties.reports.diagnosis.conduct import (
     again,
     cached,
@@ -67,6 +67,9 @@ def diagnose(case, tried):
         with quiet(Tally(), draws=0):
             if told := tried(lambda: reference_faults(lift(case.Cell))):
                 return list(told), []
+
+    if not isinstance(case.error, Violation) and (told := unmade(case)):
+        return told, []
 
     def promise():
         told = promise_faults(grown(case.Cell, PLAIN), case.name)
@@ -153,6 +156,17 @@ def simple(spec):
     """Whether any of the known mistakes can be tried: x is the only input, no array has two axes, and numbers may be any."""
     arrays = (*spec.inputs, *spec.states, *spec.outputs)
     return len(spec.inputs) == len(spec.inputs[0].shape) == 1 and all(len(a.shape) < 2 for a in arrays) and not spec.bounded
+
+
+def unmade(case):
+    """Sizes at which no cell can be made, although the pre-flight has made smaller ones."""
+    recipe = getattr(case.problem, "recipe", case.problem)
+    try:
+        case.Cell(recipe.features, recipe.state)
+    except Exception as error:
+        at = f"making a cell of {recipe.features} features and {recipe.state} units raises {named(error)}"
+        return [f"{at}; if it takes some sizes alone, declare them, as sizes = {{'state': (1, 2)}}"]
+    return []
 
 
 def far(case):
