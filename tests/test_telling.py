@@ -122,6 +122,14 @@ def test_laws_without_a_smallest_case_are_counted_and_named():
     ]
 
 
+def test_advice_that_was_given_is_not_repeated():
+    """Of several laws that say the same after their first line."""
+    rows = [result("a"), *(result(law, finding=False) | {"reason": f"{law} is flaky; look for dropout"} for law in "bcd")]
+    terminal = Terminal([Report(row) for row in rows])
+    overview.shortened(terminal.stats["failed"], rows)
+    assert [report.longrepr for report in terminal.stats["failed"]] == ["long", "long", "c is flaky", "d is flaky"]
+
+
 def test_whoever_asks_for_more_gets_the_single_reports_whole():
     """pytest -v."""
     assert told([result("a"), result("b")], verbosity=1)[1] == [True, True]

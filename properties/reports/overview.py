@@ -104,14 +104,21 @@ def _causes(rows):
 
 
 def shortened(reports, results):
-    """Cut the reports of all but the most telling law of a cell to one line: the overview has said the rest."""
-    first = {id(rows[0]) for rows in findings(results).values()}
+    """Cut the reports of all but the most telling law of a cell to one line: the overview has said the rest.
+
+    Of several that say the same after their first line, as where results differ from run to run, all but the first are cut as well.
+    """
+    first, advice = {id(rows[0]) for rows in findings(results).values()}, set()
     for report in reports:
         for key, value in getattr(report, "user_properties", ()):
             if key == "cellcheck" and value.get("finding") and id(value) not in first:
                 page = value["finding"]["page"]
                 said = [sentence(value), *([f"report: {page}"] if page else [])]
                 report.longrepr = "\n".join(folded(said))
+            elif key == "cellcheck" and value["verdict"] == "broken" and not value.get("finding"):
+                said, _, rest = value.get("reason", "").partition("; ")
+                report.longrepr = "\n".join(folded([said])) if (value["cell"], rest) in advice else report.longrepr
+                advice.add((value["cell"], rest))
 
 
 def settle(results, directory, home):
