@@ -141,6 +141,32 @@ def test_a_cell_with_a_domain_is_followed():
     assert sentence.startswith("no gradient flows back to `z` through `0.5 * z` in `s(b)`")
 
 
+class Powers:
+    """h' = arctan(x W / t) + h / 2, whose gradient of t lacks a factor 1 / t."""
+
+    state_names, domains = ("h",), {"t": (0.5, 2.0)}
+
+    def __init__(self, features, state):
+        self.W, self.t = np.zeros((features, state)), np.ones(())
+        self.weights = [self.W, self.t]
+
+    def apply(self, x, h):
+        self.x, self.z = x, x @ self.W
+        return (np.arctan(self.z / self.t) + h * 0.5,)
+
+    def vjp(self, d):
+        du = d / (1 + (self.z / self.t) ** 2)
+        return [self.x.T @ (du / self.t), np.asarray(-(du * self.z).sum() / self.t)], du / self.t @ self.W.T, [0.5 * d]
+
+
+def test_a_factor_that_depends_on_the_numbers_is_told_as_that():
+    """It is no constant that somebody wrote."""
+    [sentence] = told(lift(Powers), "weight_gradients", "gradients")
+    assert re.match(
+        r"the gradient that flows back to `t` .* is scaled by [\d.]+, and by [\d.]+ at other numbers, on which", sentence
+    )
+
+
 class Cast(Positive):
     """Returns float32, whatever it is given."""
 

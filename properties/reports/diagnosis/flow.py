@@ -5,11 +5,12 @@ The operations are those that a Tape recorded. A mistake is named by the express
 
 import ast
 import itertools
+from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
 from cellcheck.cells.activations import d_sigmoid, d_tanh
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, same
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, grown, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.tape import TINY, Tape, Untold, expression
 
@@ -504,15 +505,15 @@ def solved(flow, claims, truth):
         return np.concatenate([np.ravel(grads[name]) for name in claims])
 
     right, seen = flat(truth), flat(claims)
-    for edges in flow.edges if not any(len(edges) > 1 for edges in flow.edges) else ():
-        node, k = edges[0]
-        path = right - flat(flow.back({edges[0]: 0.0}))
-        factor = 1 + float((seen - right) @ path / (path @ path)) if gap(right, right - path) > CLOSE else 1.0
-        if abs(factor - 1) > CLOSE and close(right + (factor - 1) * path, seen):
-            return [
-                f"the gradient that flows back to {words(node, k)[0]} through {words(node, k)[1]} is scaled by "
-                f"{factor:.8g}: this predicts all gradients to within {figure(gap(seen, right + (factor - 1) * path))}"
-            ]
+    for (node, k), (factor, off) in scaled_at(flow, claims, truth).items():
+        other = grown(flow.g.Cell, replace(flow.g.p.recipe, seed=flow.g.p.recipe.seed + 1))
+        there = {(n.key, j): f for (n, j), (f, _) in scaled_at(Flow(other), other.claims(), other.truth()).items()}.get(
+            (node.key, k)
+        )
+        varies = there is not None and abs(there - factor) > CLOSE * abs(factor)
+        by = f"{factor:.4g}, and by {there:.4g} at other numbers, on which it depends" if varies else f"{factor:.8g}"
+        said = f"the gradient that flows back to {words(node, k)[0]} through {words(node, k)[1]} is scaled by {by}"
+        return [f"{said}: this predicts all gradients to within {figure(off)}"]
     keys = [node.key for node in flow.order]
     for node in flow.order:
         size = node.value.size
@@ -529,6 +530,21 @@ def solved(flow, claims, truth):
                 f"{figure(found.min())} to {figure(found.max())} times the right ones, this predicts all gradients to within {figure(gap(seen, predicted))}"
             ]
     return []
+
+
+def scaled_at(flow, claims, truth):
+    """(factor, how closely it predicts all gradients) of each place at which a factor in the right gradients does, if all run once."""
+
+    def flat(grads):
+        return np.concatenate([np.ravel(grads[name]) for name in claims])
+
+    right, seen, found = flat(truth), flat(claims), {}
+    for edges in flow.edges if not any(len(edges) > 1 for edges in flow.edges) else ():
+        path = right - flat(flow.back({edges[0]: 0.0}))
+        factor = 1 + float((seen - right) @ path / (path @ path)) if gap(right, right - path) > CLOSE else 1.0
+        if abs(factor - 1) > CLOSE and close(right + (factor - 1) * path, seen):
+            found[edges[0]] = factor, gap(seen, right + (factor - 1) * path)
+    return found
 
 
 def words(node, k):
