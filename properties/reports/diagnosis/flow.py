@@ -504,7 +504,7 @@ def solved(flow, claims, truth):
     def flat(grads):
         return np.concatenate([np.ravel(grads[name]) for name in claims])
 
-    right, seen = flat(truth), flat(claims)
+    seen = flat(claims)
     for (node, k), (factor, off) in scaled_at(flow, claims, truth).items():
         other = grown(flow.g.Cell, replace(flow.g.p.recipe, seed=flow.g.p.recipe.seed + 1))
         there = {(n.key, j): f for (n, j), (f, _) in scaled_at(Flow(other), other.claims(), other.truth()).items()}.get(
