@@ -1,6 +1,7 @@
 """Cells as they are found in public code: what is right passes, with a declaration where one is honest; what is wrong is refused."""
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -371,6 +372,35 @@ def test_states_beyond_a_known_clip_are_drawn():
     """Else a clip that its gradient ignores would be of no consequence."""
     Cell = lift(LSTM, variant={"clip": 50.0})
     assert max(np.abs(Problem(3, 2, 4, seed=s, regime="long memory").build(Cell)[2][0]).max() for s in range(5)) > 60
+
+
+class Rectified:
+    """h' = h / 2 + relu(h U) / 2 - relu(-h), whose kinks at h = 0 may cancel in one direction."""
+
+    def __init__(self, F, S):
+        self.U = np.zeros((S, S))
+        self.weights = [self.U]
+
+    def apply(self, x, h):
+        """h'."""
+        self.h, self.n = h, h @ self.U
+        return (0.5 * h + 0.5 * np.maximum(self.n, 0) - np.maximum(-h, 0),)
+
+    def vjp(self, d):
+        """The derivative of relu at 0 is 0."""
+        dn = 0.5 * d * (self.n > 0)
+        return [self.h.T @ dn], None, (0.5 * d + d * (self.h < 0) + dn @ self.U.T,)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_kinks_that_nearly_cancel_are_kinks(seed):
+    """Whatever the signs of the direction."""
+    Cell = lift(Rectified, gradients=("weights", "state"), state_names=("h",))
+    p = Problem(1, 1, 2, seed=seed).literal(Cell)
+    p = replace(
+        p, weights=[np.array([[-1.6, 0.0], [2.0, 0.0]])], state=(np.zeros((1, 2)),), given=[(np.array([[1.0, 0.0]]),)] * 2
+    )
+    laws()["state_gradients"].check(Cell=Cell, problem=p)
 
 
 DECLARED = {

@@ -25,6 +25,7 @@ AGREES = 1e-3  # a share of what certifies: so close, a claim is certified witho
 HOPELESS = 1e3  # an error of so many bounds is violated whatever more draws would show
 ENTRIES = 64  # arrays up to this size are shown entry by entry when they are wrong
 EXTREME = 1e-200  # a claim below it, or above its inverse, gets a direction of its own
+TURNED = 3  # directions with other signs, in which a kink is looked for as well
 SLIGHT = 1e-6  # an error of a smaller share may be noise of what the cell computes that does not move with ulps
 UNSHARP = 0.1  # an oracle whose own error is a larger share of the derivative than this declares no violation
 NEAR = 4  # draws of roundings that a copy in float64 is not accused of
@@ -405,7 +406,18 @@ class Judge:
         rises = [(real.rise(self.arrays, direction, t), real.rise(self.arrays, direction, t / 16)) for t in real.beside]
         if all(near > 8 * far > 0 for far, near in rises) and rises[-1][1] > abs(oracle.value(self.arrays, direction)):
             return True
-        return self._bent(oracle, self.arrays, direction, error / 10, self.upstream)
+        if self._bent(oracle, self.arrays, direction, error / 10, self.upstream):
+            return True
+        if all(map(np.all, self.arrays)):
+            return False
+        rng = np.random.default_rng(0)  # where numbers are 0, two kinks may cancel in one direction, and not in another
+        for _ in range(TURNED):
+            other: dict[int, list] = {}
+            for k, index, v, scale in parts_of(direction):
+                other.setdefault(k, []).append((index, v * rng.choice((-1, 1), np.shape(v)), scale))
+            if self._bent(oracle, self.arrays, other, error / 10, self.upstream):
+                return True
+        return False
 
     def _bent(self, oracle, arrays, direction, least, upstream):
         """Whether there is a kink of at least this size at these arrays, for this upstream.
