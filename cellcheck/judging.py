@@ -87,11 +87,12 @@ class Trial:
         if self.subject.deadly:
             return "not verified", "the cell ended its process in an earlier law"
         if self.subject.damaged:
-            return "not verified", "it raises at every problem of this process since an earlier law"
+            return "not verified", "it has raised at every problem in this process since an earlier law"
         if reason := missing(Cell, law.needs):
             return "not verified", reason
         chosen = profiles.profile(self.options.profile, TOGETHER)
         how = {"shrink": not self.expected, "step": self.journal.step, "examples": self.options.examples}
+        how["idle"] = lift(Cell).spec().idle
         self.run = run = observed(law.check, Cell, label, chosen, self.options.limit, **how)
         self.subject.hung, self.subject.damaged = isinstance(run.error, Hang), run.damaged
         if self.expected and run.error:
@@ -122,8 +123,9 @@ class Trial:
                 told = next(iter(unwritten(Grown(Cell, run.failure))), told)
             return verdict, f"{label} breaks the law {law.name} at {run.failure}, {again}; {told}"
         if run.damaged:
+            verdict = verdict if law.unusual else "broken"  # other laws remain, and none of them is verified
             raised = f"{label} breaks the law {law.name}: it raised {complaint(run.error, self.home)}, with {run.failure}"
-            since = "it has raised at every problem of this process since then"
+            since = "it has raised at every problem in this process since then"
             return verdict, f"{raised}; {since}, so this case is as it was drawn; after a CUDA error, try compute-sanitizer"
         return verdict, self._report()
 

@@ -42,7 +42,8 @@ class Run:
     tally: of all examples up to the first that fails; problems: how many of them had which properties (see `regimes`);
     seconds: of the whole law; error: what the law raised, or None; failure: the problem of the last call that failed;
     smallest: (problem, error) of the smallest case known to fail; case: what was reported of it; flaky: whether it fails there
-    no more; damaged: whether the cell now raises at every problem.
+    no more; damaged: whether the cell now raises at every problem; idle: names of weights without an effect, of which nothing
+    need be certified.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -54,11 +55,13 @@ class Run:
     case: object = None
     flaky: bool = False
     damaged: bool = False
+    idle: tuple = ()
 
     def vacuous(self):
         """Why the run proves nothing, or None: blocks certified in fewer than CERTIFIED examples, or one in ten of few."""
         wanted = min(CERTIFIED, self.tally.examples // 10)
-        thin = [f"{name} {seen['certified']}" for name, seen in self.tally.verdicts.items() if seen["certified"] < wanted]
+        judged = {name: seen for name, seen in self.tally.verdicts.items() if name not in self.idle}
+        thin = [f"{name} {seen['certified']}" for name, seen in judged.items() if seen["certified"] < wanted]
         return f"vacuous: of {self.tally.examples} examples certified {', '.join(thin)}; wanted {wanted} each" if thin else None
 
     def uncertified(self):
@@ -67,7 +70,7 @@ class Run:
         counts = ", ".join(f"{seen[verdict]} {verdict}" for verdict in ("inconclusive", "trivial") if seen[verdict])
         if counts and not seen["certified"]:
             return f"certified nothing in {self.tally.examples} examples ({counts})"
-        derivatives = {name: self.tally.verdicts[name] for name in self.tally.decades}
+        derivatives = {name: self.tally.verdicts[name] for name in self.tally.decades if name not in self.idle}
         blunt = [
             f"{name} in {seen['certified']}"
             for name, seen in derivatives.items()
@@ -94,14 +97,14 @@ class Run:
         return found
 
 
-def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs, seconds: None, examples=inf):
+def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs, seconds: None, examples=inf, idle=()):
     """Run a law under observation, and make the case that breaks it small; returns the Run. Raises pytest's own failure.
 
     check: the law as a function of (Cell, problem); label: of the cell; chosen: Hypothesis's settings; limit: seconds for one
     problem; shrink: whether to make the case small; step: called before each run of the law, with its problem and its limit;
-    examples: problems to judge.
+    examples: problems to judge; idle: weights without an effect.
     """
-    run, began, home, left = Run(), perf_counter(), os.getcwd(), examples
+    run, began, home, left = Run(idle=idle), perf_counter(), os.getcwd(), examples
 
     def guarded(Cell, problem):
         """The law, which fails where the cell would end or skip it."""
@@ -156,7 +159,7 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
                     as_test(watched, check, label, chosen)(Cell=Cell)
             except (Exception, Hang) as error:
                 run.error = error
-                run.damaged = run.failure is not None and isinstance(error, Exception) and damaged(Cell, error)
+                run.damaged = run.failure is not None and isinstance(error, Exception) and damaged(Cell, error, limit)
                 if shrink and run.failure is not None and isinstance(error, Exception) and not run.damaged:
                     problem, smaller = shrinking.smallest(guarded, Cell, run.failure)
                     run.smallest, run.flaky = (problem, smaller or error), smaller is None
@@ -168,12 +171,15 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
     return run
 
 
-def damaged(Cell, error):
+def damaged(Cell, error, limit):
     """Whether the cell raises this even at the problem of the pre-flight: after an illegal memory access, CUDA refuses all calls."""
+    if isinstance(error, Violation):
+        return False
     try:
-        if not isinstance(error, Violation):
+        with limited(limit), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             both(Cell, Problem(1, 1, 1, steps=2, seed=1, scale=0.5))
-    except Exception as again:
+    except (Exception, Hang, *ENDINGS) as again:
         return type(again) is type(error)
     return False
 

@@ -190,7 +190,7 @@ class Session:
         if powers:
             terminalreporter.section("edits of the cells' own code")
             terminalreporter.write_line("\n\n".join(map(str, powers.values())))
-        if self.guests and self.config.option.keyword and not results and not self.config.option.collectonly:
+        if self.guests and self.config.option.keyword and not self.collector.wanted and terminalreporter.stats.get("deselected"):
             terminalreporter.write_line(f"no law matches -k {self.config.option.keyword!r}; docs/laws.md has their names")
         said = [*folded(self._notes()), *(table.lines(results) if results else ()), *unwritten]
         said += self._certified(results, powers)

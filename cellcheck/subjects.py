@@ -124,7 +124,7 @@ def label(Cell, directory):
 
 def _found(path, module, directory):
     """Whether the command finds the module by its name there: not if its package is in a folder such as src, and not installed."""
-    root = path.parents[module.count(".") + (path.name == "__init__.py")]
+    root = [*path.parents, path.parents[-1]][min(module.count(".") + (path.name == "__init__.py"), len(path.parents))]
     return root == directory or not root.is_relative_to(directory) or "site-packages" in root.parts
 
 

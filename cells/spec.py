@@ -9,7 +9,7 @@ import numpy as np
 SIZES = ("features", "state", "batch", "steps")
 PARTS = ("weights", "x", "state")
 SCALARS = ("sum", "loss")
-NEAR_ZERO = 2.0**-10  # squares of such numbers do not underflow, in float32 either
+NEAR_ZERO = 2.0**-10  # so far at least; squares of such numbers do not underflow, in float32 either
 ROUNDED = 2.0**-10  # a whole number in float32 is off by less where it is moved by ulps
 
 
@@ -17,7 +17,7 @@ ROUNDED = 2.0**-10  # a whole number in float32 is off by less where it is moved
 class Domain:
     """The numbers between low and high, both excluded.
 
-    whole: the whole numbers among them; closed: low is one of them; hole: those of at most this magnitude are left out.
+    whole: the whole numbers among them; closed: low is one of them; hole: those of a smaller magnitude are left out.
     """
 
     low: float = -np.inf
@@ -87,10 +87,12 @@ class Domain:
     def _inside(self, array):
         inside = ((array >= self.low) if self.closed else (array > self.low)) & (array < self.high)
         if self.hole is not None:
-            return np.abs(array) > self.hole
+            return np.abs(array) >= self.hole
         return inside & (array == np.rint(array)) if self.whole else inside
 
     def _middle(self):
+        if self.hole is not None:
+            return 2 * self.hole
         if np.isfinite(self.high - self.low):
             return self.low + 1 if self.whole else (self.low + self.high) / 2
         return self.low + 1 if np.isfinite(self.low) else self.high - 1
@@ -133,6 +135,7 @@ class CellSpec:
     {"dropout": "elements"} or {"dropout": "units"}, {"time": True}, {"batch": True} and {"future": True} cannot be undone: laws that
     they break do not apply.
     sizes: the only sizes it takes, by name, or the name of the size that it equals; batch: None for any number of rows, or 1;
+    idle: names of weights that were seen to have no effect.
     fewest_steps, most_steps: of a sequence; chunk: how many steps it takes at once, around whose borders problems lie.
     dtypes: it computes in each of these; complex: True, False, or None if that must be tried.
     precision: the unit roundoff of what it stores, None for that of its dtype; deterministic: False if sums come in any order.
@@ -163,6 +166,7 @@ class CellSpec:
     batch: int | None = None
     fewest_steps: int = 0
     most_steps: int | None = None
+    idle: tuple = ()
     chunk: int | None = None
     dtypes: tuple[type, ...] = (np.float64, np.float32)
     complex: bool | None = None

@@ -247,18 +247,29 @@ def test_lengths_of_a_sequence_that_returns_its_last_state_alone(Guest, said):
     assert (said in sentences[0]) if said else not sentences
 
 
-def test_an_accepted_mistake_is_told_by_its_law():
+class Loose(RNN):
+    """Takes arrays of any shapes."""
+
+    def apply(self, x, h):
+        """h' of as many rows as there are."""
+        n = min(len(x), len(h))
+        return super().apply(np.resize(x, (n, self.input_features)), np.resize(h, (n, self.state_size)))
+
+
+ACCEPTED = [
+    ("wrong_batches_are_refused", MUTANTS["BatchesBroadcast"].cls, "takes sizes of 1 for any other"),
+    ("wrong_batches_are_refused", Loose, "does not check shapes"),
+    ("wrong_lengths_are_refused", Loose, "refuses nothing"),
+]
+
+
+@pytest.mark.parametrize(("law", "Cell", "said"), ACCEPTED)
+def test_an_accepted_mistake_is_told_by_its_law(law, Cell, said):
     """A law of errors says what was not refused."""
     block = Block("apply", "a result for (2, 1), (1, 1)", "an exception", float("inf"), 0.0, "violated")
-    Cell = MUTANTS["BatchesBroadcast"].cls
     tried = Attempts()
-    law = laws()["wrong_batches_are_refused"].check
-    for Guest, said in ((Cell, "takes sizes of 1 for any other"), (lambda *sizes: Cell(*sizes), "does not check shapes")):
-        checked = law if Guest is Cell else None
-        told, _ = diagnose(
-            Case("a.py:B", "wrong_batches_are_refused", "errors", "", checked, Guest, PLAIN, Violation([block])), tried
-        )
-        assert not tried.faults and told == [f"apply {said}: it gives a result for (2, 1), (1, 1)"]
+    told, _ = diagnose(Case("a.py:B", law, "errors", "", laws()[law].check, Cell, PLAIN, Violation([block])), tried)
+    assert not tried.faults and told == [f"apply {said}: it gives a result for (2, 1), (1, 1)"]
 
 
 def test_the_diagnosis_is_the_same_on_every_run():

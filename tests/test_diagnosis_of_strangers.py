@@ -317,7 +317,7 @@ class Dropped(Normalised):
 def test_dropout_is_no_dependence_of_rows():
     """What differs from run to run is told as that."""
     (sentence, *_) = told(lift(Dropped), "vjp_scales", "linearity")
-    assert sentence.startswith("h' of two fresh cells at the same numbers differs, by 1: random numbers are drawn")
+    assert sentence.startswith("h' differs between two fresh cells with the same numbers, by 1: random numbers are drawn")
 
 
 class Kept(Positive):

@@ -271,6 +271,22 @@ def test_a_weight_without_effect_costs_no_law():
     assert seen(field.Unread).Cell.spec().kind == "RNN"
 
 
+class Seldom(field.Unread):
+    """Its readout is added where x is beyond 3, and its gradient, zeros, is then wrong."""
+
+    def apply(self, x, h):
+        """h', and what is seldom added."""
+        y = super().apply(x, h)[0]
+        return (y + (np.abs(x.real).max(initial=0.0) > 3) * self.Wy.sum(),)
+
+
+def test_a_weight_that_has_an_effect_elsewhere_is_verified_all_the_same():
+    """What the pre-flight saw excuses no violation."""
+    found = seen(Seldom)
+    assert "Wy has no effect on what it returns, and no gradient" in found.notes
+    assert broken(found.Cell, ["weight_gradients"], n=40) == {"weight_gradients"}
+
+
 class Attention:
     """M' = M + k v^T and o = M' q over a sequence: an operator without weights, as kernels of linear attention are."""
 

@@ -211,11 +211,11 @@ SIGNATURES = {
     "forward is a function; give a pair (signature, function), as in": {"forward": outside.forward},
     "states names c, but forward 'x h W U -> h cache' neither takes nor returns it; add it there": {"states": "h c"},
     "states are h, h; give each a name of its own": {"states": "h h"},
-    "inputs names dt, but forward 'x h W U -> h cache' does not take that": {"inputs": "x dt"},
-    "output is 'y', but forward 'x h W U -> h cache' does not return that": {"output": "y"},
+    "inputs names dt, but forward 'x h W U -> h cache' does not take it": {"inputs": "x dt"},
+    "output is 'y', but forward 'x h W U -> h cache' does not return it": {"output": "y"},
     "axes is ('batch',); give a text, such as 'batch features'": {"axes": ("batch",)},
     "encode is 3; give a function of x": {"encode": 3},
-    "rate is 0; give the learning rate, a number beyond 0": {"rate": 0},
+    "rate is 0; give the learning rate, a number other than 0": {"rate": 0},
 }
 
 

@@ -17,7 +17,7 @@ from cellcheck.cells import CELLS, RNN, lift
 from cellcheck.properties.certificate import certificate, described
 from cellcheck.properties.certificate.page import page
 from cellcheck.properties.intake.loading import load
-from cellcheck.properties.mutants import apart
+from cellcheck.properties.mutants import apart, own
 from cellcheck.properties.mutants.generated import equivalent
 from cellcheck.properties.mutants.own import HARMLESS, Power, Survivor, _key, _refusal, measured
 from cellcheck.properties.mutants.reach import Reach
@@ -312,7 +312,7 @@ def test_known_reasons_of_shipped_cells_are_shown():
 
 
 @pytest.mark.parametrize(("wait", "often", "how"), [(time.sleep, 1, None), (busy, 2, apart.HUNG)])
-def test_waiting_for_the_machine_is_no_hang(wait, often, how):
+def test_waiting_for_the_machine_is_no_hang(wait, often, how, monkeypatch):
     """A process that was kept waiting tries once more; one that computes hangs, at the first try or, on a busy machine, the second."""
     tries = []
 
@@ -322,6 +322,10 @@ def test_waiting_for_the_machine_is_no_hang(wait, often, how):
 
     law = SimpleNamespace(name="any", applies=lambda Cell: True, check=check)
     assert _refusal(law, RNN, [None], limit=0.3) == how and len(tries) <= 2
+    if how:
+        tries.clear()
+        monkeypatch.setattr(own, "process_time", iter([0.0, 0.3]).__next__)  # it had all of the processor
+        assert _refusal(law, RNN, [None], limit=0.3) == how and len(tries) == 1
 
 
 def test_reach_of_a_class_on_a_shipped_one(tmp_path):

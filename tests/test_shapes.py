@@ -139,6 +139,7 @@ def test_numbers_are_folded_into_their_domain(domain, dtype):
     """Each is inside, what was inside stays, and, whole numbers apart, no two are the same."""
     rng = np.random.default_rng(0)
     a = np.concatenate([rng.standard_normal(200) * 10.0**e for e in (-3, 0, 3)] + [[0, 1, -1, 3, 1e6, 1e-30, -1e300]])
+    a = np.append(a, [2.0**-10, -(2.0**-10), np.nextafter(dtype(2.0**-10), dtype(0)), np.nextafter(dtype(-(2.0**-10)), dtype(0))])
     a = np.append(a, np.linspace(-6, 6, 25)).astype(dtype)[np.isfinite(np.append(a, np.zeros(25)).astype(dtype))]
     folded = domain.folded(a)
     assert domain.holds(folded) and folded.dtype == dtype

@@ -54,10 +54,11 @@ def test_an_output_without_a_gradient_takes_no_upstream():
 
 def test_one_thread_is_used_and_no_tf32_and_both_are_restored():
     """Threads cost more than they save in small cells; TF32 has 11 bits."""
-    before, seen, cudnn = torch.get_num_threads(), [], torch.backends.cudnn
+    before, seen, cudnn, matmul = torch.get_num_threads(), [], torch.backends.cudnn, torch.backends.cuda.matmul
+    matmul.allow_tf32 = True
 
     def noted(module, x, h):
-        seen.append((torch.get_num_threads(), cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+        seen.append((torch.get_num_threads(), cudnn.allow_tf32, matmul.allow_tf32))
         return (module(x, h),)
 
     torch.set_num_threads(2)
@@ -65,8 +66,9 @@ def test_one_thread_is_used_and_no_tf32_and_both_are_restored():
         cell = torch_module(torch.nn.RNNCell, call=noted)(2, 3)
         cell.apply(*(torch.zeros(1, n).numpy() for n in (2, 3)))
         assert set(seen) == {(1, False, False)}
-        assert torch.get_num_threads() == 2 and cudnn.allow_tf32
+        assert torch.get_num_threads() == 2 and cudnn.allow_tf32 and matmul.allow_tf32
     finally:
+        matmul.allow_tf32 = False
         torch.set_num_threads(before)
 
 

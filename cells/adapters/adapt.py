@@ -3,6 +3,7 @@
 import copy
 from contextlib import suppress
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 from cellcheck.cells.adapters.axes import Axes
@@ -69,10 +70,10 @@ class Plan:
         if not isinstance(axes, str):
             raise TypeError(f"axes is {axes!r}; give a text, such as 'batch features'")
         for name, function in (("encode", options.get("encode")), ("targets", options.get("targets"))):
-            if function is not None and not callable(function):
+            if function and not callable(function):
                 raise TypeError(f"{name} is {function!r}; give a function of x")
-        if rate is not None and not (isinstance(rate, (int, float)) and rate > 0):
-            raise TypeError(f"rate is {rate!r}; give the learning rate, a number beyond 0")
+        if rate is not None and (isinstance(rate, bool) or not isinstance(rate, Real) or not rate):
+            raise TypeError(f"rate is {rate!r}; give the learning rate, a number other than 0")
         for name, pair in (("forward", forward), ("backward", backward or ("->", None))):
             if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], str)):
                 given = f"{name} is a {type(pair).__name__}"
@@ -114,9 +115,9 @@ class Plan:
             if name not in self.forward.taken and name != "x" and name not in ((self.encode and self.inputs[:1]) or ())
         ]
         if wanted:
-            raise ValueError(f"inputs names {', '.join(wanted)}, but forward {self.forward.text!r} does not take that")
+            raise ValueError(f"inputs names {', '.join(wanted)}, but forward {self.forward.text!r} does not take it")
         if self.output and not self.scalar and self.output not in self.forward.given and self.output != "ys":
-            raise ValueError(f"output is {self.output!r}, but forward {self.forward.text!r} does not return that")
+            raise ValueError(f"output is {self.output!r}, but forward {self.forward.text!r} does not return it")
         if lost := [name for name in self.states if name not in self.forward.taken + self.forward.given]:
             told = f"states names {', '.join(lost)}, but forward {self.forward.text!r} neither takes nor returns it"
             raise ValueError(f"{told}; add it there, or leave it out of states")

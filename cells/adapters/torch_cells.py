@@ -3,7 +3,7 @@
 import copy
 import inspect
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
 
     def adapted(features, state):
         with _plainly():
-            with torch.random.fork_rng():  # so that buffers which are drawn are those of every other cell
+            with torch.random.fork_rng(devices=[]):  # so that buffers which are drawn are those of every other cell
                 torch.manual_seed(0)
                 module = make(features, state)
             said = {
@@ -259,19 +259,19 @@ def _check_registered(module, kind):
 
 @contextmanager
 def _plainly():
-    """Run torch on one thread meanwhile, without TF32, in which a GPU rounds float32 to 11 bits, and able to go back twice."""
+    """Run torch on one thread meanwhile, without TF32, in which a GPU rounds float32 to 11 bits, and so that backward can run twice."""
     kept = sys.modules.get("torch._functorch.config")  # of what torch.compile makes
-    threads, backends = torch.get_num_threads(), (torch.backends.cudnn, torch.backends.cuda.matmul)
-    rounds = [backend.allow_tf32 for backend in backends]
+    threads, rounds = torch.get_num_threads(), {}
     torch.set_num_threads(1)
-    for backend in backends:
-        backend.allow_tf32 = False
+    for backend in (torch.backends.cudnn, torch.backends.cuda.matmul):
+        with suppress(RuntimeError):  # raised where the user has chosen a precision by torch's newer names
+            rounds[backend], backend.allow_tf32 = backend.allow_tf32, False
     try:
         with kept.patch(donated_buffer=False) if kept else nullcontext():
             yield
     finally:
         torch.set_num_threads(threads)
-        for backend, before in zip(backends, rounds):
+        for backend, before in rounds.items():
             backend.allow_tf32 = before
 
 

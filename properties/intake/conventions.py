@@ -352,10 +352,10 @@ class Layout:
 
 
 def layouts(cell):
-    """The layouts that the shapes of its weights admit, at FEATURES and STATE; if there are none, of those that have a gradient."""
+    """The layouts that the shapes of its weights admit, at FEATURES and STATE; if there are none, of those that have an effect."""
     yield from (every := [*_admitted(cell.weights, [True] * len(cell.weights))])
     if not every:
-        yield from _admitted(cell.weights, [w.differentiable for w in cell.spec.weights])
+        yield from _admitted(cell.weights, [w.name not in cell.spec.idle for w in cell.spec.weights])
 
 
 def _admitted(weights, read):

@@ -13,6 +13,7 @@ import re
 import warnings
 from dataclasses import dataclass, field
 from itertools import product
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -73,11 +74,8 @@ def cleared(text, Guest, limit=SECONDS):
         declared, fewest = _sizes(Guest, notes)
         if declared:
             Guest = lift(Guest, **declared)
-        if idle := _check_live(lift(Guest), notes):
-            spec = lift(Guest).spec()
-            silent = [a.name for a in (*spec.arrays, *spec.outputs) if not a.differentiable]
-            declared["no_gradient"] = (*silent, *idle)
-            Guest = lift(Guest, no_gradient=declared["no_gradient"])
+        declared["idle"] = tuple(_check_live(lift(Guest), notes))
+        Guest = lift(Guest, idle=declared["idle"])
         _check_clip(lift(Guest), notes)
         declared |= {"fewest_steps": fewest} if fewest else {}
         notes += ["takes no empty sequence"] * bool(fewest)
@@ -274,11 +272,11 @@ def _check_declarations(cell, features, state):
     if cell.spec.batch not in (None, 1):
         raise Refusal(f"batch is {cell.spec.batch!r}; wanted None (any number of rows) or 1")
     own = getattr(cell.guest, "dtypes", cell.spec.dtypes)
-    if not own or not all(map(_is_float, cell.spec.dtypes)):
+    if (own is not None and not own) or not all(map(_is_float, cell.spec.dtypes)):
         raise Refusal(f"dtypes is {own!r}; wanted a tuple of numpy.float64, numpy.float32 or both")
-    names = getattr(cell.guest, "weight_names", None)
-    if names is not None and (len(names) != len(cell.weights) or len(set(names)) < len(names)):
-        raise Refusal(f"weight_names is {tuple(names)!r}; give a name of its own to each of the {len(cell.weights)} weights")
+    names, found = getattr(cell.guest, "weight_names", None), {w.name for w in cell.spec.weights}
+    if names is not None and (isinstance(names, str) or len(found) != len(cell.weights)):
+        raise Refusal(f"weight_names is {names!r}; give a name of its own to each of the {len(cell.weights)} weights")
     if not all(isinstance(name, str) for name in cell.spec.state_names):
         raise Refusal(f"state_names is {cell.spec.state_names!r}; wanted names, the output last")
     if cell.spec.weight_blocks is not None:
@@ -316,8 +314,8 @@ def _check_new_declarations(cell):
     if spec.precision is not None and not (isinstance(spec.precision, float) and 0 < spec.precision < 1):
         raise Refusal(f"precision is {spec.precision!r}; give a unit roundoff, such as 2.0**-24")
     for name, least in (("fewest_steps", 0), ("most_steps", 1)):
-        steps = getattr(guest, name, None)
-        if steps is not None and not (isinstance(steps, int) and steps >= least):
+        steps = getattr(guest, name, least)
+        if not (isinstance(steps, Integral) and steps >= least) and (steps is not None or least == 0):
             raise Refusal(f"{name} is {steps!r}; give a whole number of at least {least}")
     if spec.chunk is not None and not (isinstance(spec.chunk, int) and spec.chunk > 0):
         raise Refusal(f"chunk is {spec.chunk!r}; give the number of steps that it takes at once")
@@ -419,12 +417,12 @@ def _check_live(Cell, notes):
                 sizes = [
                     0.0 if g is None else np.max(np.abs(np.array(g, dtype=float)), initial=0.0) for g in cell.vjp(*upstream)[0]
                 ]
-                claimed |= {k for k, size in enumerate(sizes) if not size <= max(sizes) * _slack(cell.spec, x.dtype)}
+                claimed |= {k for k, size in enumerate(sizes) if not size <= max(sizes) * _slack(cell.spec.dtype)}
             for k, (w, v) in enumerate(zip(cell.weights, problem.directions(cell.weights))):
                 before = w.copy()
                 w += 0.25 * v
                 after = cell.apply(x, *s)
-                moved |= {k} if not all(_alike(a, b, cell.spec) for a, b in zip(outputs, after)) else set()
+                moved |= {k} if not all(_alike(a, b) for a, b in zip(outputs, after)) else set()
                 w[...] = before
             n = len(s) - len(cell.spec.states)
             for k, name in enumerate(cell.spec.state_names, n):
@@ -437,7 +435,7 @@ def _check_live(Cell, notes):
             continue
         probed += 1
     names = cell.spec.array_names
-    if probed and names[: len(cell.weights)] and not moved:
+    if probed and cell.weights and not moved:
         raise Refusal(
             "writing into weights changes nothing that it returns; wanted the live arrays, not copies, and no kept results"
         )
@@ -448,22 +446,23 @@ def _check_live(Cell, notes):
                 f"writing into weights[{k}] ({names[k]}) changes nothing that it returns, but it has a gradient; "
                 "put the live array into weights, not a copy, and compute what is made of it anew in each call; or forward never uses it"
             )
-        notes.append(f"{names[k]} has no effect on what it returns, and no gradient")
+        silent = ", and no gradient" * ("weights" in cell.spec.gradients and k not in claimed)
+        notes.append(f"{names[k]} has no effect on what it returns{silent}")
     for name in cell.spec.state_names if probed else ():
         if name not in states:
             advice = f"it is ignored, or it is an output and no state: then do not take it, and declare output = {name!r}"
             notes.append(f"{name} has no effect on what it returns: {advice}")
-    return [names[k] for k in idle if cell.spec.weights[k].differentiable]
+    return [names[k] for k in idle]
 
 
-def _alike(a, b, spec):
-    """Whether outputs are the same but for their last digits; in low precision, exactly."""
-    return np.shape(a) == np.shape(b) and np.allclose(a, b, _slack(spec, a.dtype), _slack(spec, a.dtype))
+def _alike(a, b):
+    """Whether outputs are the same but for their last digits."""
+    return np.shape(a) == np.shape(b) and np.allclose(a, b, 0.0, _slack(a.dtype) * np.max(np.abs(a), initial=0.0))
 
 
-def _slack(spec, dtype):
-    """What is no effect, and no gradient, as a share of the largest."""
-    return ROUNDED * spec.unit(dtype) if spec.unit(dtype) < 1e-10 else 0.0
+def _slack(dtype):
+    """What is no effect, and no gradient, as a share of the largest number."""
+    return ROUNDED * float(np.finfo(dtype).eps) / 2
 
 
 def _check_clip(Cell, notes):

@@ -79,8 +79,8 @@ class Chebyshev:
     def ripple(self, arrays, direction):
         """The noise of <u, f> along the direction, as a share of sum|u f|.
 
-        1 + tanh near 0 stays for many ulps of what it is given, and then leaps: moving that by ulps does not show it. Over a part of
-        the radius a smooth function has no last coefficients; what is left of them is noise.
+        1 + tanh near 0 stays for many ulps of what it is given, and then leaps: moving that by ulps does not show it. Over the radius
+        and over a part of it, a smooth function has hardly any last coefficients; what there is of them counts as noise.
         """
         center, (t, to_coefficients, _) = self.function(arrays), nodes(self.points)
         size, radius = (

@@ -407,7 +407,7 @@ def rows(g):
             if not same(again := g.ran()[name], together[name], near):
                 by = figure(gap(again, together[name]))
                 return [
-                    f"{name} of two fresh cells at the same numbers differs, by {by}: random numbers are drawn, as in dropout"
+                    f"{name} differs between two fresh cells with the same numbers, by {by}: random numbers are drawn, as in dropout"
                 ]
             cause, worst = _mixed(g, together, off) or _placed(g, name, off[0]), max(gap(*pairs[r]) for r in off)
             told = f"in a batch of {g.batch}, rows {off} of {name} differ from what each gives alone, by {figure(worst)}"
