@@ -36,9 +36,8 @@ class Cell:
     complex: bool | None = None  # None: find out; False: never try complex numbers
     transposed = False  # weights are (state, fan_in)
     weight_blocks: Any = None  # for each weight a dict (source, gate) -> index
-    domains: ClassVar[
-        dict
-    ] = {}  # of weights, states and x by name: "positive", "non-negative", "non-zero", "tokens", (low, high), a range
+    # of weights, states and x by name: "positive", "non-negative", "non-zero", "tokens", (low, high), a range
+    domains: ClassVar[dict] = {}
     output_shape: tuple[int, ...] | None = None  # without the batch, of an output that is not a state; None: the last state
 
     def __init__(self, input_features, state_size):

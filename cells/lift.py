@@ -272,7 +272,7 @@ def describe(guest, features, state, declared):
     sequence, dtype = bool(said("sequence", False)), _own_dtype(guest)
     inputs = _named(said("inputs", ()), (features,)) or {"x": (features,)}
     first = said("input_shape", None)
-    if _is_shape(first):
+    if is_shape(first):
         inputs[next(iter(inputs))] = first
     shapes, names = said("state_shapes", {}), said("state_names", None)
     if names is None:
@@ -281,8 +281,8 @@ def describe(guest, features, state, declared):
     shapes = shapes if isinstance(shapes, dict) else dict(zip(names, shapes))
     output, last = said("output", None), said("output_shape", None)
     final = isinstance(output, str) and output in names  # a state is the output, as without this, but a sequence has no ys
-    own = not final and (isinstance(output, str) or _is_shape(last))
-    last = tuple(last) if _is_shape(last) else (state,) if own or not names else shapes.get(names[-1], (state,))
+    own = not final and (isinstance(output, str) or is_shape(last))
+    last = tuple(last) if is_shape(last) else (state,) if own or not names else shapes.get(names[-1], (state,))
     shown = [*_named(said("outputs", ()), ())] or (
         *names,
         *(["ys"] if sequence and not final else [output or "y"] if own else []),
@@ -359,12 +359,12 @@ def _shape(name, shape):
 def _named(declared, shape):
     """Shapes by name: as declared, or this shape for each name; empty if that is not what was declared."""
     if isinstance(declared, dict):
-        return dict(declared) if all(map(_is_shape, declared.values())) else {}
+        return dict(declared) if all(map(is_shape, declared.values())) else {}
     names = declared if isinstance(declared, (tuple, list)) else ()
     return dict.fromkeys(names, shape) if all(isinstance(name, str) for name in names) else {}
 
 
-def _is_shape(value):
+def is_shape(value):
     """Whether this is a tuple of whole numbers, and not what a guest keeps under a name of ours for itself."""
     return isinstance(value, tuple) and all(isinstance(n, (int, np.integer)) for n in value)
 

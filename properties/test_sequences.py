@@ -99,11 +99,11 @@ def test_no_steps_leave_the_state(Cell, problem):
     shapes = [(np.shape(new[y.name]), (0, p.batch, *y.shape)) for y in spec.outputs if y.name == "ys"]
     require(
         [
-            *(within(f"{name}'", y, s, _rounded(spec, s)) for name, y, s in zip(spec.state_names, _finals(p, new), p.states)),
+            *(within(f"{name}'", y, s, _rounded(spec, s, s)) for name, y, s in zip(spec.state_names, _finals(p, new), p.states)),
             *(identical("shape of ys", *pair) for pair in shapes),
             *(
-                within(name, d, u, _rounded(spec, u))
-                for name, (d, offered), u in zip(spec.state_names, passed, d_state)
+                within(name, d, u, _rounded(spec, u, s))
+                for name, (d, offered), u, s in zip(spec.state_names, passed, d_state, p.states)
                 if offered
             ),
         ]
@@ -154,14 +154,13 @@ def test_outputs_of_padding_are_zero(Cell, problem):
     require(unchanged(Cell, p, asked, _without_padding(p, unasked), lengths=lengths))
 
 
-def _rounded(spec, a):
-    """What may become of numbers that are passed on: they are stored in a declared lower precision, or are exp(log(s)).
+def _rounded(spec, a, s):
+    """What may become of a, a state s or its upstream, that is passed on: it is stored in a declared lower precision, or s is exp(log(s)).
 
-    log s is off by a unit of it, so exp(log(s)) by |log s| units of s; both functions may add some units of their own.
+    log s is off by a unit of it, so exp(log(s)) and its derivative by |log s| units; both functions may add some units of their own.
     """
-    size = np.abs(a)
-    logarithm = np.abs(np.log(size, where=size > 0, out=np.zeros(size.shape)))
-    return (2 * (spec.precision or 0.0) + 2 * (2 + logarithm) * spec.unit(a.dtype)) * size
+    logarithm = np.abs(np.log(np.abs(s), where=s != 0, out=np.zeros(s.shape)))
+    return (2 * (spec.precision or 0.0) + 2 * (2 + logarithm) * spec.unit(a.dtype)) * np.abs(a)
 
 
 def _lengths(p):

@@ -266,9 +266,10 @@ class Normalised:
         return [(dV - unit * (unit * dV).sum()) / self.size], d @ unit.T, [d]
 
 
-def test_an_array_that_is_zero_and_makes_nan_is_told():
-    """With the declaration that excludes it, under which the laws hold."""
-    law, Cell = laws()["outputs_are_finite"].check, lift(Normalised)
+@pytest.mark.parametrize("domains", [{}, {"x": (-9, 9)}])
+def test_an_array_that_is_zero_and_makes_nan_is_told(domains):
+    """With the declaration that excludes it, under which the laws hold; also of a cell whose other numbers have a domain."""
+    law, Cell = laws()["outputs_are_finite"].check, lift(Normalised, domains=domains)
     with pytest.raises(Violation) as broken:
         law(Cell=Cell, problem=(zero := replace(PLAIN, scale=0.0).literal(Cell)))
     case = Case("a.py:B", "outputs_are_finite", "stability", "", law, Cell, zero, broken.value)

@@ -59,6 +59,17 @@ def adapt(
     return adapted
 
 
+def _check(axes, rate, options):
+    """Raise TypeError for an argument of a kind that cannot be used."""
+    if not isinstance(axes, str):
+        raise TypeError(f"axes is {axes!r}; give a text, such as 'batch features'")
+    for name, function in (("encode", options.get("encode")), ("targets", options.get("targets"))):
+        if function and not callable(function):
+            raise TypeError(f"{name} is {function!r}; give a function of x")
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, Real) or not rate):
+        raise TypeError(f"rate is {rate!r}; give the learning rate, a number other than 0")
+
+
 class Plan:
     """What `adapt` was told, and what follows from it; the same for all cells of one guest."""
 
@@ -67,13 +78,7 @@ class Plan:
             raise TypeError(
                 f"make is a {type(make).__name__}; give a function (features, state) that returns the weights or the object"
             )
-        if not isinstance(axes, str):
-            raise TypeError(f"axes is {axes!r}; give a text, such as 'batch features'")
-        for name, function in (("encode", options.get("encode")), ("targets", options.get("targets"))):
-            if function and not callable(function):
-                raise TypeError(f"{name} is {function!r}; give a function of x")
-        if rate is not None and (isinstance(rate, bool) or not isinstance(rate, Real) or not rate):
-            raise TypeError(f"rate is {rate!r}; give the learning rate, a number other than 0")
+        _check(axes, rate, options)
         for name, pair in (("forward", forward), ("backward", backward or ("->", None))):
             if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], str)):
                 given = f"{name} is a {type(pair).__name__}"
@@ -109,13 +114,9 @@ class Plan:
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
         if len(set(self.states)) < len(self.states):
             raise ValueError(f"states are {', '.join(self.states)}; give each a name of its own")
-        wanted = [
-            name
-            for name in self.inputs
-            if name not in self.forward.taken and name != "x" and name not in ((self.encode and self.inputs[:1]) or ())
-        ]
-        if wanted:
-            raise ValueError(f"inputs names {', '.join(wanted)}, but forward {self.forward.text!r} does not take it")
+        known = {"x", *self.forward.taken, *(self.inputs[:1] if self.encode else ())}
+        if lost := [name for name in self.inputs if name not in known]:
+            raise ValueError(f"inputs names {', '.join(lost)}, but forward {self.forward.text!r} does not take it")
         if self.output and not self.scalar and self.output not in self.forward.given and self.output != "ys":
             raise ValueError(f"output is {self.output!r}, but forward {self.forward.text!r} does not return it")
         if lost := [name for name in self.states if name not in self.forward.taken + self.forward.given]:

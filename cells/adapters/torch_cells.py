@@ -25,9 +25,10 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
     that the module is given, but for whole numbers. device: where it runs, such as "cuda"; the weights then stay NumPy arrays of
     the host, which each call copies to the device. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
 
-    Parameters that are integers or take no gradient stay as they are, as buffers do; all cells have the same random ones. An output that autograd does not reach
-    takes no upstream: its values are verified alone. torch runs on one thread meanwhile: for small cells that is ten times faster.
-    Products of float32 are computed in float32 meanwhile, not in TF32 (11 bits), which GPUs use for some of them.
+    Parameters that are integers or take no gradient stay as they are, as buffers do; random ones are the same in all cells. An
+    output that autograd does not reach takes no upstream: its values are verified alone. torch runs on one thread meanwhile: for
+    small cells that is ten times faster. Products of float32 are computed in float32, not in TF32 (11 bits), which GPUs use for
+    some of them.
     """
     declarations(declared, torch_module)
     blind = []  # names of the outputs without an upstream, once they are known
@@ -259,7 +260,7 @@ def _check_registered(module, kind):
 
 @contextmanager
 def _plainly():
-    """Run torch on one thread meanwhile, without TF32, in which a GPU rounds float32 to 11 bits, and so that backward can run twice."""
+    """Run torch on one thread meanwhile, and without TF32, in which a GPU rounds float32 to 11 bits; backward may run twice."""
     kept = sys.modules.get("torch._functorch.config")  # of what torch.compile makes
     threads, rounds = torch.get_num_threads(), {}
     torch.set_num_threads(1)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.cells.contract import Cell
-from cellcheck.cells.lift import DECLARED, Unwanted
+from cellcheck.cells.lift import DECLARED, Unwanted, is_shape
 from cellcheck.cells.spec import SIZES as SPEC_SIZES
 from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
@@ -614,15 +614,11 @@ def _ignored(Guest):
     odd = {
         name: shape
         for name, shape in shapes.items()
-        if isinstance(shape, (int, str)) or (isinstance(shape, tuple) and not _whole(shape))
+        if isinstance(shape, (int, str)) or (isinstance(shape, tuple) and not is_shape(shape))
     }
     return [
         f"{name} is {shape!r}, which is no shape, and ignored; a shape is a tuple of whole numbers" for name, shape in odd.items()
     ]
-
-
-def _whole(shape):
-    return all(isinstance(n, (int, np.integer)) for n in shape)
 
 
 def _misspelled(Guest):

@@ -7,15 +7,8 @@ import numpy as np
 from cellcheck.properties.oracles.complex_step import length, moved, parts_of
 
 HALVINGS = 12
-NEAR = (
-    1.0,
-    1e-2,
-    1e-4,
-    1e-6,
-    1e-8,
-    10.0,
-    100.0,
-)  # times the step of a difference quotient: how narrow a feature may be, or how wide a step
+# Times the step of a difference quotient: how narrow a feature of the function may be, or how wide a step.
+NEAR = (1.0, 1e-2, 1e-4, 1e-6, 1e-8, 10.0, 100.0)
 PARTS = (1.0, 1 / 16)  # of the first radius
 RESOLVED = 30  # the last coefficients count as noise if they are at most this many times the noise
 
@@ -83,10 +76,8 @@ class Chebyshev:
         and over a part of it, a smooth function has hardly any last coefficients; what there is of them counts as noise.
         """
         center, (t, to_coefficients, _) = self.function(arrays), nodes(self.points)
-        size, radius = (
-            sum(float(np.abs(u * y).sum()) for u, y in zip(self.upstream, center)),
-            self._radius(arrays, direction, center),
-        )
+        size = sum(float(np.abs(u * y).sum()) for u, y in zip(self.upstream, center))
+        radius = self._radius(arrays, direction, center)
         runs = [[self._at(arrays, direction, part * radius * t_k) for t_k in t] for part in PARTS]
         last = max(float(np.abs(to_coefficients @ np.array(samples))[-self.last :].max()) for samples in runs)
         return last * (self.points / 2) ** 0.5 / (size or 1.0)

@@ -341,6 +341,7 @@ class Minimiser:
             some = (kept(self.literal, self.subject.Cell, size, which) for which in (np.arange(n - part), np.arange(part, n)))
             if any(map(self._take, chain.from_iterable(some))):
                 n -= part
+                part = min(part, n // 2)
             else:
                 part //= 2
 

@@ -84,9 +84,8 @@ def diagnose(case, tried):
             flawed = accepted(case) or (case.name in ALONE and tried(promise)) or tried(lambda: cast(grown(case.Cell, PLAIN)))
             flawed = flawed or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
             flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
-            return list(
-                flawed or tried(lambda: far(case)) or tried(lambda: overflown(case)) or tried(lambda: undefined(case))
-            ), []
+            looks = (far, overflown, emptied, undefined)
+            return list(flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ())), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
     own = replace(recipe, **SIZES, upstream="every")  # of a single entry, everything is a multiple
 
