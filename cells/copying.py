@@ -43,9 +43,17 @@ def deepcopied(value, memo):
             restore(new, state)
         else:
             vars(new).update(state)
+    elif _compiled(kind):
+        new = value
     else:
         return copy.deepcopy(value, memo)
     return memo.setdefault(id(value), new)
+
+
+@lru_cache(maxsize=512)
+def _compiled(kind):
+    """Whether it is a function of numba's, which `copy.deepcopy` pickles, in a millisecond, to find the same one again."""
+    return any(base.__name__ == "Dispatcher" and base.__module__.startswith("numba.") for base in kind.__mro__)
 
 
 def _state(value):

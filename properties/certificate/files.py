@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-from cellcheck.properties.certificate.page import page
 from cellcheck.properties.writing.files import whole
 
 
@@ -12,6 +11,8 @@ def write(path, certificate):
 
     Reports are linked relative to it.
     """
+    from cellcheck.properties.certificate.page import page  # few runs need it
+
     path = Path(path)
     text = json.dumps(certificate, indent=1, allow_nan=False) + "\n" if path.suffix == ".json" else page(certificate, path.parent)
     whole({path: text})
