@@ -59,10 +59,12 @@ def test_vjp_of_a_sequence_may_be_split(Cell, problem):
         _run(second, p.span(slice(k, None)), between)
         late = second.vjp(*p.span(slice(k, None)).given[0])
         early = first.vjp(*_upstreams(p.span(slice(k)), late[2][n:]))
-        whole = [(a, lambda a, b: a + b, b) for a, b in zip(early[0], late[0])]
+        sums = [[None] * len(p.weights) if g[0] is None else g[0] for g in (early, late)]
+        whole = [(a, lambda a, b: a + b, b) for a, b in zip(*sums)]
         whole += [(a, lambda a, b: np.concatenate([a, b]), b) for a, b in zip((early[1], *early[2][:n]), (late[1], *late[2][:n]))]
         whole += [(a, lambda a, b: a, None) for a in early[2][n:]]
-        found = {name: join(a, b) for name, (a, join, b), part in zip(p.spec.array_names, whole, p.spec.offers) if part}
+        offered = zip(p.spec.array_names, whole, p.spec.offers)
+        found = {name: join(a, b) for name, (a, join, b), part in offered if part and a is not None}
         return _from(p, between, found)
 
     require(agree(Cell, problem, lambda p: vjp(Cell, p), split, bound.size))
@@ -164,8 +166,8 @@ def _rounded(spec, a, s):
 
 
 def _lengths(p):
-    """The lengths of the rows of a literal problem."""
-    return p.lengths(p.steps, p.batch)
+    """The lengths of the rows of a literal problem, none shorter than the cell takes."""
+    return np.maximum(p.lengths(p.steps, p.batch), p.spec.fewest_steps)
 
 
 def _alive(p, a, padding=0):

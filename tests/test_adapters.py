@@ -104,6 +104,14 @@ def test_an_example_passes(number, tmp_path, monkeypatch):
     assert violated(built(number, tmp_path=tmp_path, monkeypatch=monkeypatch).Cell) == set()
 
 
+def test_an_example_of_rows_of_different_lengths_passes(tmp_path, monkeypatch):
+    """Its twin is refused by the law of ragged rows alone: where all steps count, it is right."""
+    law = {"each_ragged_row_equals_its_solo_run"}
+    for old, new, found in (("", "", set()), ("masked_backward", "masked_backward_that_forgets", law)):
+        Cell = built(30, old, new, tmp_path, monkeypatch).Cell
+        assert violated(Cell) == set() and broken(Cell, law, n=25) == found
+
+
 SAID = {  # what the head of the run says of an example
     21: "; verified with state 1, 3, 4, 8 alone",
     24: "computes the LSTM equations, gates i f o g, [1, x, h], one bias",

@@ -12,8 +12,10 @@ from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.reports.diagnosis import examined
 from cellcheck.properties.reports.diagnosis.grown import PLAIN
+from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.strategies import Problem
 
+from tests.guests.ragged import masked
 from tests.test_adapters import violated
 
 WEIGHTS = ("W", "b")
@@ -307,3 +309,44 @@ def test_a_wrong_gradient_of_a_single_number_is_a_violation():
 
     Leaky = adapt(make, ("x h W a -> h", leaky), ("dh x h W a -> dx dh dW da", back))
     assert violated(cleared("guest.py:Guest", Leaky).Cell) == {"a"}
+
+
+@pytest.mark.parametrize("given", ["mask", "lengths"])
+def test_rows_of_different_lengths_are_verified(given):
+    """Handed on as lengths, or as a mask in the order of the guest's axes; without any, all steps count."""
+    Cell = cleared("masked", masked(given=given)).Cell
+    laws = [law for name, law in vars(test_sequences).items() if name.startswith("test_") and not hasattr(law, "nothing")]
+    ragged = [law for law in laws if "lengths" in str(law.pytestmark)]
+    assert len(ragged) == 4
+    for law in ragged:
+        with np.errstate(all="ignore"):
+            law.hypothesis.inner_test(Cell=Cell, problem=Problem(3, 2, 2, 4, seed=1))
+    for mistake in ("c goes on", "dh is lost"):
+        with pytest.raises(Violation):
+            test_sequences.test_each_ragged_row_equals_its_solo_run.hypothesis.inner_test(
+                Cell=cleared("masked", masked(mistake, given)).Cell, problem=Problem(3, 2, 2, 4, seed=1)
+            )
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("c goes on", "c' of rows [0, 1] of lengths [2, 0] is not that after so many steps, by 1"),
+        ("dh is lost", "with lengths [2, 0, 4] the gradient of h of rows [0, 1] is not that of each row alone, by 1"),
+    ],
+)
+def test_what_is_wrong_in_the_padding_is_told(mistake, said):
+    """The array that is furthest off, which is not always the first."""
+    (first, *_), wrong, faults = examined(cleared("masked", masked(mistake)).Cell, PLAIN)
+    assert wrong and not faults and said in first
+
+
+def test_a_mask_is_made_of_lengths_alone_that_fit():
+    """The adapter refuses others; and lengths need rows and steps."""
+    cell = masked()(2, 2)
+    x, state = np.zeros((3, 2, 2)), (np.zeros((2, 2)), np.zeros((2, 2)))
+    for lengths in ([1, 4], [-1, 3], [1.0, 2.0], [1]):
+        with pytest.raises(ValueError, match="wanted one integer from 0 to 3 for each of 2 rows"):
+            cell.apply(x, *state, lengths=lengths)
+    with pytest.raises(ValueError, match="takes the lengths of rows, so axes must name steps and batch"):
+        adapt(matrices, ("x h W b mask -> h", forward))

@@ -90,3 +90,23 @@ def test_a_wrong_custom_vjp_is_found_and_64_bits_are_off_again(monkeypatch):
     wrong = cleared("jax_cells.py:Wrong", jax_function(jax_cells.init_gated, jax_cells.wrongly_gated)).Cell
     assert {"W", "U", "b"} <= violated(wrong, PROBLEMS[-1:])
     assert jax.numpy.asarray(np.zeros(1)).dtype == np.float32
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_lengths_are_handed_on_to_jax(wrong):
+    """To a function that has a parameter of that name."""
+    jax = pytest.importorskip("jax", reason="a framework, and optional")
+    from cellcheck.cells.adapters import jax_function
+
+    def call(weights, x, h, lengths):
+        def step(h, given):
+            t, x = given
+            on = (t < lengths)[:, None]
+            new = jax.numpy.tanh(x @ weights["W"] + h)
+            return new if wrong else jax.numpy.where(on, new, h), jax.numpy.where(on, new, 0)
+
+        return jax.lax.scan(step, h, (jax.numpy.arange(len(x)), x))
+
+    Cell = cleared("a.py:Masked", jax_function(lambda F, S: {"W": np.zeros((F, S))}, call, sequence=True)).Cell
+    found = broken(Cell, ["padding_is_of_no_consequence", "outputs_of_padding_are_zero", "wrong_lengths_are_refused"], n=8)
+    assert found == ({"padding_is_of_no_consequence"} if wrong else set())

@@ -93,3 +93,33 @@ def test_bfloat16_is_judged_beside_a_reference():
     """Equal to a cell in float64 but for roundings of bfloat16; a factor of 1.25 in one gradient is no rounding."""
     good, bad = (check(torch_shapes.in_bfloat16(loud), "quick", "equivalence", reference=cells.GRU) for loud in (False, True))
     assert good.held and bad.verdicts["gradients_equal_the_reference"] == "broken"
+
+
+class Packed(torch.nn.Module):
+    """A GRU of torch's, on packed sequences; wrong: the outputs are not put back in order."""
+
+    def __init__(self, features, state, wrong=False):
+        super().__init__()
+        self.gru, self.wrong = torch.nn.GRU(features, state), wrong
+
+    def forward(self, x, h, lengths):
+        """The final h, and that of all steps."""
+        packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+        ys, h = self.gru(packed, h[None])
+        ys, _ = torch.nn.utils.rnn.pad_packed_sequence(ys, total_length=len(x))
+        return h[0], ys[:, torch.argsort(lengths)] if self.wrong else ys
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_lengths_are_handed_on(wrong):
+    """To a call that has a parameter of that name; none is shorter than the cell takes."""
+    law = "each_ragged_row_equals_its_solo_run"
+    Guest = torch_module(
+        lambda F, S: Packed(F, S, wrong),
+        call=lambda module, x, h, lengths: module(x, h, lengths),
+        states=("h",),
+        sequence=True,
+        fewest_steps=1,
+    )
+    laws = [law, "a_used_cell_equals_a_fresh_one", "padding_is_of_no_consequence"]
+    assert broken(cleared("a.py:Packed", Guest).Cell, laws, n=25) == ({law} if wrong else set())

@@ -7,6 +7,7 @@ from numbers import Real
 
 import numpy as np
 from cellcheck.cells.adapters.axes import Axes
+from cellcheck.cells.adapters.ragged import steps_of
 from cellcheck.cells.adapters.signature import Signature, attribute, entries, leaves, set_attribute
 from cellcheck.cells.contract import Cell, Gradients
 from cellcheck.cells.copying import deepcopied
@@ -14,6 +15,7 @@ from cellcheck.cells.lift import HIDDEN, OF_SIZES, declarations
 from cellcheck.cells.spec import SIZES, Domain
 
 SCALARS = ("sum", "loss")
+RAGGED = ("lengths", "mask")
 RATES = 60, 0.7  # a rate is 2^60 at least, and takes at most 0.7 of the exponents of a float: 2^716 in float64
 
 
@@ -53,7 +55,7 @@ def adapt(
     plan = Plan(make, forward, backward, weights, (states, inputs, output), axes, rate, options)
 
     def adapted(features, state):
-        return Adapted(plan, features, state)
+        return (Ragged if plan.ragged else Adapted)(plan, features, state)
 
     adapted.__doc__ = getattr(make, "__doc__", None)
     return adapted
@@ -114,6 +116,9 @@ class Plan:
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
         if len(set(self.states)) < len(self.states):
             raise ValueError(f"states are {', '.join(self.states)}; give each a name of its own")
+        self.ragged = bool({*RAGGED} & {*self.forward.taken})
+        if self.ragged and not (self.axes.sequence and self.axes.batch is None):
+            raise ValueError(f"forward {self.forward.text!r} takes the lengths of rows, so axes must name steps and batch")
         known = {"x", *self.forward.taken, *(self.inputs[:1] if self.encode else ())}
         if lost := [name for name in self.inputs if name not in known]:
             raise ValueError(f"inputs names {', '.join(lost)}, but forward {self.forward.text!r} does not take it")
@@ -130,7 +135,7 @@ class Plan:
         """A copy with functions of its own, which may hold what changes, as bound methods do; cells are copied often."""
         new = copy.copy(self)
         for name in ("make", "run", "reverse", "encode", "targets"):
-            setattr(new, name, copy.deepcopy(getattr(self, name), memo))
+            setattr(new, name, deepcopied(getattr(self, name), memo))
         return new
 
     def _per_step(self, output, options):
@@ -356,7 +361,11 @@ class Adapted:
         values["names"] = self.weight_names
         if plan.targets:
             values["targets"] = plan.targets(x)
-        return values
+        return values | self._rows(x)
+
+    def _rows(self, x):
+        """What a signature may name of the lengths of the rows."""
+        return {}
 
     def _rate(self, x, state, upstream):
         """A power of two that makes a change of the weights dwarf them, and that no gradient of this call takes to infinity."""
@@ -437,3 +446,19 @@ class Adapted:
         inputs = any(f"d{name}" in given for name in self.plan.inputs)
         has = {"weights": self.plan.updates or "dweights" in given or some, "x": inputs, "state": states}
         return tuple(part for part in Cell.gradients if has[part])
+
+
+class Ragged(Adapted):
+    """A guest of rows of different lengths: it takes `lengths`, the steps of each row, or `mask`, True where a step counts."""
+
+    _steps = None
+
+    def apply(self, x, *state, lengths=None):
+        """The same; lengths: the steps of each row. Raises ValueError for others than a mask can be made of."""
+        self._steps = steps_of(x, lengths, sure="mask" in self.plan.forward.taken)
+        return super().apply(x, *state)
+
+    def _rows(self, x):
+        mask = np.arange(len(x))[:, None] < self._steps if "mask" in self.plan.forward.taken else None
+        turned = mask is not None and self.plan.axes.names.index("batch") < self.plan.axes.names.index("steps")
+        return {"lengths": self._steps, "mask": mask.T if turned else mask}

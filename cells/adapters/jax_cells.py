@@ -5,6 +5,7 @@ import copy
 import jax
 import numpy as np
 from cellcheck.cells.adapters import Gradients
+from cellcheck.cells.adapters.ragged import steps_of, takes_lengths
 from cellcheck.cells.lift import declarations, of_sizes
 from jax.tree_util import keystr, tree_flatten_with_path, tree_unflatten
 
@@ -18,7 +19,8 @@ def jax_function(make, call, *, states=("h",), sequence=False, dtype=np.float64,
     make: (features, state) -> the weights: a pytree such as a dict, a list or an equinox module. call: (weights, x, *state) ->
     (*new state, and ys for a sequence), arrays of our shapes, the output last. states: names, output last. dtype: of the weights
     and of all that the function is given, but for whole numbers; 64 bits are enabled for its calls alone. sizes: the only ones
-    that are drawn, since jax compiles once for each; those of SIZES where it names none. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
+    that are drawn, since jax compiles once for each; those of SIZES where it names none. If call has a parameter `lengths`, it is
+    given the steps of each row, an array of whole numbers. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
 
     Leaves that are no floating arrays stay as the first cell of a size has them. Each floating array needs a gradient: name those
     behind a jax.lax.stop_gradient in no_gradient.
@@ -28,7 +30,8 @@ def jax_function(make, call, *, states=("h",), sequence=False, dtype=np.float64,
 
     def adapted(features, state):
         said = {name: of_sizes(name, declared[name], features, state) for name in ("inputs", "state_shapes") if name in declared}
-        return Function(make, call, (features, state), compiled, states, dtype, declared | said)
+        kind = Ragged if takes_lengths(call) else Function
+        return kind(make, call, (features, state), compiled, states, dtype, declared | said)
 
     adapted.__doc__ = getattr(call, "__doc__", None)
     return adapted
@@ -52,7 +55,7 @@ class Function:
         if size not in compiled:
             compiled[size] = _compiled(call, tree, kept)
         self._forward, self._backward = compiled[size]
-        self._given = None
+        self._given, self.rows = None, {}  # rows: what the function is told of their lengths
 
     def apply(self, x, *state):
         """The new state, the output last; computed in the dtype of the weights, complex if anything is."""
@@ -62,15 +65,15 @@ class Function:
         weights = [np.array(w, dtype) for w in self.weights]
         inputs = [np.array(a, None if np.asarray(a).dtype.kind == "i" else dtype) for a in (x, *state)]
         with _wide(dtype):
-            outputs = self._forward(weights, inputs)
-        self._given, self._dtype = (weights, inputs, outputs), dtype  # only now: a refusal changes nothing
+            outputs = self._forward(weights, inputs, self.rows)
+        self._given, self._dtype = (weights, inputs, self.rows, outputs), dtype  # only now: a refusal changes nothing
         return tuple(np.array(y) for y in outputs)
 
     def vjp(self, *d_outputs):
         """Gradients of sum_k <d_outputs[k], apply(...)[k]> at the last apply, by jax.vjp."""
         if self._given is None:
             raise RuntimeError("there is nothing to differentiate: call apply first")
-        weights, inputs, outputs = self._given
+        weights, inputs, rows, outputs = self._given
         given, wanted = [np.shape(d) for d in d_outputs], [y.shape for y in outputs]
         if given != wanted:
             raise ValueError(f"upstream gradients have the shapes {given}, but the outputs have {wanted}")
@@ -78,7 +81,7 @@ class Function:
             np.asarray(d, y.dtype) if y.dtype.kind in "fc" else np.zeros(y.shape, NONE) for d, y in zip(d_outputs, outputs)
         ]
         with _wide(self._dtype):
-            d_weights, d_inputs = self._backward(weights, inputs, tuple(upstream))
+            d_weights, d_inputs = self._backward(weights, inputs, rows, tuple(upstream))
         d_inputs = [np.zeros(d.shape) if d.dtype == NONE else np.array(d) for d in d_inputs]
         n = len(getattr(self, "inputs", "x"))
         return Gradients([np.array(d) for d in d_weights], d_inputs[0] if n == 1 else tuple(d_inputs[:n]), tuple(d_inputs[n:]))
@@ -88,6 +91,15 @@ class Function:
         new = copy.copy(self)
         new.weights, new._given = [np.array(memo.get(id(w), w)) for w in self.weights], None
         return new
+
+
+class Ragged(Function):
+    """A function of rows of different lengths."""
+
+    def apply(self, x, *state, lengths=None):
+        """The same. lengths: the steps of each row, all if it is None. Raises ValueError for others than fit; jax would not."""
+        self.rows = {"lengths": steps_of(np.asarray(x), lengths, sure=True)}
+        return super().apply(x, *state)
 
 
 def _is_weight(leaf):
@@ -100,13 +112,16 @@ def _wide(dtype):
 
 
 def _compiled(call, tree, kept):
-    """The function and its vjp, both of (weights, inputs), compiled for each shape."""
+    """The function and its vjp, both of (weights, inputs, rows), compiled for each shape."""
 
-    def run(weights, inputs):
+    def run(weights, inputs, rows):
         weights = iter(weights)
-        outputs = call(tree_unflatten(tree, [next(weights) if leaf is None else leaf for leaf in kept]), *inputs)
+        outputs = call(tree_unflatten(tree, [next(weights) if leaf is None else leaf for leaf in kept]), *inputs, **rows)
         if not isinstance(outputs, (tuple, list)):
             raise TypeError(f"the function returned {type(outputs).__name__}; give a tuple of arrays, the output last")
         return tuple(outputs)
 
-    return jax.jit(run), jax.jit(lambda weights, inputs, upstream: jax.vjp(run, weights, inputs)[1](upstream))
+    def back(weights, inputs, rows, upstream):
+        return jax.vjp(lambda *given: run(*given, rows), weights, inputs)[1](upstream)
+
+    return jax.jit(run), jax.jit(back)

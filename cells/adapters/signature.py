@@ -1,7 +1,8 @@
 """The notation that tells an adapter how a function is called: "x h c Wx Wh b -> h c cache".
 
 Left of the arrow, what it takes, in its own order; right of it, what it returns. A name is x, a state, a weight, `ys` (outputs of
-all steps), `sum` or `loss` (a scalar output), `targets`, `rate`, or with a leading d the gradient of one of these. `weights`
+all steps), `sum` or `loss` (a scalar output), `targets`, `rate`, `lengths` (the steps of each row) or `mask` (True at the steps that
+count, its axes as those of x), or with a leading d the gradient of one of these. `weights`
 is the container of all weights, `dweights` that of their gradients; a weight in a nested dict is called as its path, cell.W.
 `_` is ignored; others are kept from forward to backward, where h is the old state and h' the new one.
 

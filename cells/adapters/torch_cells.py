@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext, suppress
 import numpy as np
 import torch
 from cellcheck.cells.adapters import Gradients
+from cellcheck.cells.adapters.ragged import steps_of, takes_lengths
 from cellcheck.cells.copying import deepcopied
 from cellcheck.cells.lift import declarations, of_sizes
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -23,7 +24,8 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
     sequence), tensors of our shapes, the output last; it is known for torch's own recurrent modules. states: names, output
     last, () for a module without states; sequence: whether x has steps; both known likewise. dtype: of the parameters and of all
     that the module is given, but for whole numbers. device: where it runs, such as "cuda"; the weights then stay NumPy arrays of
-    the host, which each call copies to the device. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
+    the host, which each call copies to the device. If call has a parameter `lengths`, it is given the steps of each row, whole
+    numbers on the CPU. declared: any declaration of the contract (kind, inputs, no_gradient, ...).
 
     Parameters that are integers or take no gradient stay as they are, as buffers do; random ones are the same in all cells. An
     output that autograd does not reach takes no upstream: its values are verified alone. torch runs on one thread meanwhile: for
@@ -43,7 +45,8 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
                 for name, value in declared.items()
                 if name in ("inputs", "state_shapes")
             }
-            cell = Module(module, call, states, sequence, dtype, device, declared | said)
+            kind = Ragged if call and takes_lengths(call) else Module
+            cell = kind(module, call, states, sequence, dtype, device, declared | said)
             if not blind:
                 blind.extend(copy.deepcopy(cell).unreached(features, state))
         cell.lifted_as = {"no_upstream": blind[0] if blind else ()}
@@ -76,7 +79,7 @@ class Module:
             raise TypeError(f"output is {declared['output']}; give its name, such as 'ys', and its shape as output_shape")
         for name, value in declared.items():
             setattr(self, name, (value,) if name == "no_gradient" and isinstance(value, str) else value)
-        self._inputs = self._outputs = None
+        self._inputs, self._outputs, self.rows = None, None, {}  # rows: what the call is told of their lengths
 
     def apply(self, x, *state):
         """The new state, the output last; computed in the dtype of the weights, complex if anything is."""
@@ -90,7 +93,7 @@ class Module:
             _fill(module, self.weights, self.device)
         inputs = [_tensor(a, dtype, self.device) for a in (x, *state)]
         with _plainly(), self._widened(dtype):
-            outputs = self.call(module, *inputs)
+            outputs = self.call(module, *inputs, **self.rows)
         _hand_on(inputs, (x, *state))
         if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, torch.Tensor) for y in outputs):
             what = ", ".join(type(y).__name__ for y in (outputs if isinstance(outputs, (tuple, list)) else [outputs]))
@@ -160,6 +163,15 @@ class Wide(TorchDispatchMode):
             whole = any(isinstance(a, torch.Tensor) and a.is_complex() for a in arguments)
             options["dtype"] = torch.complex128 if whole else torch.float64
         return operation(*arguments, **options)
+
+
+class Ragged(Module):
+    """A module of rows of different lengths."""
+
+    def apply(self, x, *state, lengths=None):
+        """The same. lengths: the steps of each row, all if it is None."""
+        self.rows = {"lengths": torch.from_numpy(steps_of(x, lengths))}
+        return super().apply(x, *state)
 
 
 def _shapes(inputs, features):

@@ -297,3 +297,29 @@ def embed_backward(dh, x, h, new, E, U, add=np.add.at):
 def embed_backward_of_different_tokens(*given):
     """The defect: of rows with the same token the last one counts."""
     return embed_backward(*given, add=lambda dE, x, dz: dE.__setitem__(x, dz))
+
+
+def masked(x, h, W, U, b, mask):
+    """(h', ys, cache) of a padded batch, (batch, steps, features): a row that has ended keeps its h, and its ys are 0."""
+    hs, ys = [h], []
+    for t in range(x.shape[1]):
+        m, new = mask[:, t, None], np.tanh(x[:, t] @ W + hs[-1] @ U + b)
+        hs.append(np.where(m, new, hs[-1]))
+        ys.append(np.where(m, new, 0))
+    return hs[-1], np.stack([*ys, 0 * h], axis=1)[:, :-1], (hs, mask)
+
+
+def masked_backward(dh, dys, x, W, U, cache, kept=1):
+    """(dx, dh, dW, dU, db)."""
+    (hs, mask), dW, dU, db, dx = cache, 0 * W, 0 * U, 0 * U[0], 0 * x
+    for t in reversed(range(x.shape[1])):
+        m = mask[:, t, None]
+        dz = np.where(m, (dh + dys[:, t]) * (1 - hs[t + 1] ** 2), 0)
+        dW, dU, db, dx[:, t] = dW + x[:, t].T @ dz, dU + hs[t].T @ dz, db + dz.sum(0), dz @ W.T
+        dh = dz @ U.T + kept * np.where(m, 0, dh)
+    return dx, dh, dW, dU, db
+
+
+def masked_backward_that_forgets(*given):
+    """The defect: what flows back into a row that has ended is lost."""
+    return masked_backward(*given, kept=0)
