@@ -15,7 +15,7 @@ from cellcheck.properties.mutants.judge import drawn
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined, overflown
 from cellcheck.properties.reports.diagnosis.flow import Flow, mistakes
-from cellcheck.properties.reports.diagnosis.gradients import where_a_size_is_one, with_large_numbers
+from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, where_a_size_is_one, with_large_numbers
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.tape import Untold
@@ -23,7 +23,7 @@ from cellcheck.properties.reports.diagnosis.through_time import reached
 from cellcheck.properties.shrinking.shrinking import Subject, smallest
 from cellcheck.properties.verdicts.blocks import Block, Violation
 
-from tests.guests import single_steps, steps_in_time, unseen_later, unseen_sequences, unseen_steps
+from tests.guests import followed, single_steps, steps_in_time, unseen_later, unseen_sequences, unseen_steps
 from tests.guests.single_steps import gated, rectified
 from tests.guests.steps_in_time import both_ways
 
@@ -58,6 +58,25 @@ def test_a_mistake_is_named(guest, mistake):
     assert wrong and not faults
     assert MISTAKES[guest][mistake] in re.sub(r" \(line \d+\)", "", first)
     assert any(character.isdigit() for character in first)
+
+
+FOLLOWED = [(guest, mistake) for guest, mistakes in followed.MISTAKES.items() for mistake in mistakes]
+
+
+@pytest.mark.parametrize(("guest", "mistake"), FOLLOWED, ids=lambda value: getattr(value, "__name__", value))
+def test_a_mistake_is_named_where_it_is_made(guest, mistake):
+    """In a helper that is called twice, in one step of a loop, beside several inputs, or where time is the last axis."""
+    tried = Attempts()
+    (first, *_), right = gradient_faults(grown(lift(guest(mistake)), PLAIN), tried)
+    assert not right and not tried.faults
+    assert followed.MISTAKES[guest][mistake] in re.sub(r" \(line \d+\)", "", first)
+
+
+@pytest.mark.parametrize("guest", followed.MISTAKES)
+def test_nothing_is_said_of_what_is_right(guest):
+    """All of those cells, without a mistake."""
+    tried = Attempts()
+    assert gradient_faults(grown(lift(guest()), PLAIN), tried) == ([], True) and not tried.faults
 
 
 @pytest.mark.parametrize(("guest", "mistake"), SILENT, ids=lambda value: getattr(value, "__name__", value))
@@ -138,7 +157,7 @@ class Positive(single_steps.apart()):
 def test_a_cell_with_a_domain_is_followed():
     """The operation whose gradient is missing is named."""
     [sentence] = told(lift(Positive), "weight_gradients", "gradients")
-    assert sentence.startswith("no gradient flows back to `z` through `0.5 * z` in `s(b)`")
+    assert sentence.startswith("no gradient flows back to `z` through `0.5 * z` (line 9) in `s(b)`")
 
 
 class Powers:
@@ -385,11 +404,15 @@ class Leaky:
         (lambda s, t: float(s - t < 2), "no gradient flows from ys back more than 1 step:"),
         (
             lambda s, t: float(s // 3 <= t // 3),
-            "no gradient flows from ys back to x over the borders of chunks of 3 steps, counted from the first",
+            "no gradient flows from ys back to x from step 3 to step 2, as where chunks of 3 steps meet",
         ),
         (
             lambda s, t: float(s < 1 or t > 0),
-            "no gradient flows from ys back to x over the borders of chunks of 3 steps, counted from the last",
+            "no gradient flows from ys back to x from step 1 to step 0, as where chunks of 3 steps meet",
+        ),
+        (
+            lambda s, t: 0.5 if s > 1 > t - 1 else 1.0,
+            "the gradient that flows from ys back to x is wrong where it is carried from step 2 to step 1, and right elsewhere",
         ),
         (lambda s, t: 0.9 ** max(s - t, 0), "the gradient that is carried back in time is wrong"),
         (lambda s, t: 0.5 if t > s else 1.0, "the gradient of x at step 1 is not 0 with an upstream at step 0"),
@@ -465,7 +488,7 @@ def test_a_border_that_no_gradient_crosses_is_told_at_the_fewest_steps():
     assert literal.steps == 65
     case = Case("a.py:Decay", "state_gradients", "gradients", "", law, Cell, literal, error)
     sentences, _ = diagnose(case, Attempts())
-    assert sentences == ["no gradient flows from ys back to x over the borders of chunks of 64 steps, counted from the last"]
+    assert sentences == ["no gradient flows from ys back to x from step 1 to step 0, as where chunks of 64 steps meet"]
 
 
 @pytest.mark.parametrize("guest", MISTAKES)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +24,13 @@ from cellcheck.properties.reports.diagnosis.conduct import (
     single,
 )
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
-from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, where_a_size_is_one, with_large_numbers
-from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, Grown, grown
+from cellcheck.properties.reports.diagnosis.gradients import (
+    at_a_limit,
+    gradient_faults,
+    where_a_size_is_one,
+    with_large_numbers,
+)
+from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, Grown, figure, grown
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
@@ -39,6 +45,8 @@ from cellcheck.properties.verdicts.tally import Tally
 from cellcheck.strategies import Literal
 
 UNBOUNDED = re.compile(r"finite|overflow|\b(nan|inf)\b")
+MOST = 65  # rows, features or units of a problem that is looked at
+ORDINARY = 12  # problems that are tried
 AGAIN = ("purity", "sequences", "errors")  # groups with laws that call one cell several times
 
 
@@ -84,7 +92,7 @@ def diagnose(case, tried):
             flawed = accepted(case) or (case.name in ALONE and tried(promise)) or tried(lambda: cast(grown(case.Cell, PLAIN)))
             flawed = flawed or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
             flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
-            looks = (far, overflown, emptied, undefined)
+            looks = (far, overflown, emptied, undefined, nearly, ordinary)
             return list(flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ())), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
     own = replace(recipe, **SIZES, upstream="every")  # of a single entry, everything is a multiple
@@ -100,6 +108,9 @@ def diagnose(case, tried):
     def others():
         """Problems on which some mistakes show more plainly: the numbers of the case, as many steps, or a single one."""
         yield own
+        for size in ("batch", "features", "state"):
+            if getattr(recipe, size) > SIZES[size]:
+                yield replace(PLAIN, **{size: min(getattr(recipe, size), MOST)})
         if recipe.steps > SIZES["steps"]:
             yield replace(LONG, steps=recipe.steps)
             yield replace(recipe, batch=1, features=1, state=2)
@@ -124,11 +135,18 @@ def diagnose(case, tried):
                 or tried(lambda: emptied(case))
                 or tried(lambda: undefined(case))
                 or (
-                    tried(lambda: where_a_size_is_one(case.Cell) or with_large_numbers(case.Cell))
-                    if case.group == "gradients"
+                    tried(
+                        lambda: (
+                            where_a_size_is_one(case.Cell)
+                            or at_a_limit(case.Cell)
+                            or (usual(case) and with_large_numbers(case.Cell))
+                        )
+                    )
+                    if case.group in ("gradients", "linearity")
                     else ()
                 )
                 or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.name in CONTINUED else ())
+                or tried(lambda: nearly(case) or ordinary(case))
             )
         if not told and not isinstance(case.error, Violation):
             told = tried(lambda: crashes(grown(case.Cell, PLAIN)) or narrow(grown(case.Cell, PLAIN)))
@@ -174,7 +192,8 @@ def far(case):
     if not g or not g.cell.spec.sequence or len(g.p.x) <= SIZES["steps"]:
         return []
     live = replace(g.p, weights=[w if np.any(w) else w + 1 for w in g.p.weights])  # what was made 0 may be on the way
-    return reached(g) or reached(Grown(case.Cell, live))
+    dense = (grown(case.Cell, replace(LONG, steps=g.p.steps, seed=LONG.seed + k)) for k in range(3))  # no path is 0 in all
+    return next(filter(None, map(reached, chain(dense, (g, Grown(case.Cell, live))))), [])
 
 
 def beyond(case):
@@ -214,16 +233,63 @@ def overflown(case):
 
 
 def emptied(case):
-    """If a NaN broke the law: the array that is 0, without which the law holds."""
+    """If a NaN broke the law: the array that is 0, or all of them, without which the law holds."""
     literal, subject, block = case.problem, Subject(case.law, case.Cell), Failure(case.error).block
     if not isinstance(literal, Literal) or block is None or kind(block) != "nan":
         return []
-    for k, name in enumerate(literal.spec.array_names):
-        array = np.asarray(parts(literal)[k])
-        if array.size and not np.any(array) and subject.failure(with_part(literal, k, array + 1)) is None:
-            said = f"{name} = 0 makes NaN, as of 0 / 0 where something is normalised"
-            return [f'{said}; if it is never 0, declare domains = {{"{name}": "non-zero"}}']
+    empty = {k: a for k, a in enumerate(map(np.asarray, parts(literal)[: len(literal.spec.arrays)])) if a.size and not np.any(a)}
+    for some in [*((k,) for k in empty), tuple(empty)]:
+        fuller = literal
+        for k in some:
+            fuller = with_part(fuller, k, empty[k] + 1)
+        if some and subject.failure(fuller) is None:
+            for k in some if len(some) > 1 else ():  # one that may as well stay 0 is no cause
+                fewer = with_part(fuller, k, empty[k])
+                if subject.failure(fewer) is None:
+                    some, fuller = tuple(j for j in some if j != k), fewer
+            names = [literal.spec.array_names[k] for k in some]
+            zero = " = ".join([*names, "0"])
+            outputs = outcome(literal.build(case.Cell)[0], literal)
+            if all(np.isfinite(outputs[name]).all() for name in literal.spec.output_names):
+                return [f"{zero} makes NaN in vjp alone, as of 0 / 0: what apply returns is finite there"]
+            said = f"{zero} makes NaN, as of 0 / 0 where something is normalised"
+            declared = ", ".join(f'"{name}": "non-zero"' for name in names)
+            return [f"{said}; if {'it is' if len(names) == 1 else 'they are'} never 0, declare domains = {{{declared}}}"]
     return []
+
+
+def nearly(case):
+    """If a gradient broke the law: that it is right to the precision of float32."""
+    block, spec = Failure(case.error).block, lift(case.Cell).spec()
+    if block is None or kind(block) != "value" or not of_gradients(case) or np.float64 not in spec.dtypes:
+        return []
+    got, expected = (entry(a, block.index) for a in (block.got, block.expected))
+    off = abs(got - expected) / abs(expected) if expected else 1.0
+    cause = "a number or an array on the way has the precision of float32"
+    cause = cause if off > 2.0**-28 else "an epsilon on the way, or a constant with too few digits"
+    return [f"what is expected is met to {figure(off)} of its size: {cause}"] * (1e-12 < off < 2.0**-22)
+
+
+def usual(case):
+    """Problems with ordinary numbers, on which the law holds; [] if it breaks on one of them."""
+    problems = [replace(PLAIN, seed=seed, batch=1, features=1 + seed % 2, state=1 + seed % 3) for seed in range(ORDINARY)]
+    subject = Subject(case.law, case.Cell)
+    return [] if any(subject.failure(problem) for problem in problems) else problems
+
+
+def ordinary(case):
+    """If the case has a large number: that the law holds with ordinary ones, as far as a few problems tell."""
+    literal, subject = case.problem, Subject(case.law, case.Cell)
+    if not isinstance(literal, Literal):
+        return []
+    sizes = {name: np.max(np.abs(a), initial=0.0) for name, a in zip(literal.spec.array_names, parts(literal))}
+    name = max(sizes, key=lambda name: sizes[name])
+    k = list(sizes).index(name)
+    smaller = with_part(literal, k, np.asarray(parts(literal)[k]) / max(sizes[name], 1.0))
+    if not sizes[name] > LARGE or subject.failure(smaller) or not usual(case):
+        return []
+    said = f"the law holds on {ORDINARY} problems with ordinary numbers, and breaks with {name} up to {figure(sizes[name])}"
+    return [f'{said}; if numbers are never so large, declare domains = {{"{name}": (low, high)}}']
 
 
 def undefined(case):

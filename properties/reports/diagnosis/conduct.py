@@ -175,25 +175,22 @@ def _differences(given, before, method):
 
 
 def repeated(g):
-    """Answers that differ when the same is asked again."""
+    """Answers that differ when the same is asked again, a few times."""
     cell, x, state = g.p.build(g.Cell)
     once = [np.array(y) for y in cell.apply(x, *state)]
-    twice = [np.array(y) for y in cell.apply(x, *state)]
-    for name, a, b in zip(g.outputs, once, twice):
-        if a.shape != b.shape:
-            return [
-                f"a second identical apply on the same cell returns {name} of shape "
-                f"{b.shape} instead of {a.shape}: something is kept from the call before"
-            ]
-        if not np.array_equal(a, b, equal_nan=True):
-            other = g.p.build(g.Cell)[0]
-            fresh = np.array(other.apply(x, *state)[g.outputs.index(name)])
-            why = (
-                "something is kept from the call before"
-                if np.array_equal(fresh, a)
-                else "it is not deterministic, as with dropout"
-            )
-            return [f"a second identical apply returns another {name}, by {figure(np.max(np.abs(a - b)))}: {why}"]
+    for which in ("second", "third", "fourth", "fifth"):
+        for name, a, b in zip(g.outputs, once, [np.array(y) for y in cell.apply(x, *state)]):
+            if a.shape != b.shape:
+                return [
+                    f"a {which} identical apply on the same cell returns {name} of shape "
+                    f"{b.shape} instead of {a.shape}: something is kept from the call before"
+                ]
+            if not np.array_equal(a, b, equal_nan=True):
+                other = g.p.build(g.Cell)[0]
+                fresh = np.array(other.apply(x, *state)[g.outputs.index(name)])
+                same = np.array_equal(fresh, a)
+                why = "something is kept from the call before" if same else "it is not deterministic, as with dropout"
+                return [f"a {which} identical apply returns another {name}, by {figure(np.max(np.abs(a - b)))}: {why}"]
     return []
 
 
@@ -388,7 +385,8 @@ def averaged(g):
     if not close(batch * g.ran()[name], alone):
         return []
     loss = g.cell.spec.scalar == "loss"
-    said = f"the {'loss' if loss else name} is the mean over the {batch} rows instead of the sum"
+    over = f"the mean over the {batch} rows" if loss else f"a mean over the {batch} rows, or over all entries,"
+    said = f"the {'loss' if loss else name} is {over} instead of the sum"
     return [f'{said}; if that is on purpose, declare choices={{"mean": True}}' if loss else said]
 
 

@@ -15,6 +15,7 @@ from cellcheck.properties.shrinking.shrinking import VISIBLE
 
 NUMBER = re.compile(r"-?\d+\.\d+(e[-+]\d+)?")
 LOST = 1e-13  # of the largest gradient: what 1 - t^2 has lost where it is saturated, in right cells, too
+LARGER = 1e2, 1e4, 1e6, 1e9  # upstreams
 SCALES = (None, 0.01, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0)  # of pre-activations
 
 
@@ -30,12 +31,14 @@ def gradient_faults(g, tried):
     if lost := [name for name in wrong if not np.isfinite(claims[name]).all()]:
         n, size = int(np.sum(~np.isfinite(claims[lost[0]]))), claims[lost[0]].size
         return [f"the gradient of {several(lost)} is not finite: {n} of {size} entries of {lost[0]}, where all should be"], False
-    told = all_at_once(g, claims, truth, wrong)
+    told = surrogate(g) or all_at_once(g, claims, truth, wrong)
     if not told and g.cell.spec.sequence:
         told = (
             (through_time(g, claims, truth) if g.plain else [])
             or tried(lambda: flow_faults(g, claims, truth))
             or cut_off(claims, truth)
+            or reached(g, vague=False)
+            or tried(lambda: flow_faults(g, claims, truth, last=True))
             or reached(g)
             or severed(g)
         )
@@ -88,6 +91,21 @@ def with_large_numbers(Cell):
     return []
 
 
+def at_a_limit(Cell):
+    """A sentence about gradients that never exceed a number, however large the upstream is; [] if there are none."""
+    g = grown(Cell, replace(PLAIN, batch=1, steps=1))
+    for large in LARGER if not g.single and not g.gist else ():
+        upstream = tuple(large * u for u in g.upstream)
+        claims, truth = g.claims(upstream), g.truth(upstream)
+        for name in differing(g, claims, truth):
+            most = float(f"{np.max(np.abs(claims[name])):.2g}")  # a round number
+            at = np.isclose(np.abs(claims[name]), most, 1e-6, 0)
+            if at.sum() > 1 and np.all(np.abs(truth[name][at]) > most * 1.01):
+                seen = f"{at.sum()} of {at.size} entries of the gradient of {name} are that, where {figure(np.max(np.abs(truth[name])))} is right"
+                return [f"what flows back is clipped at {most:g}: with an upstream of about {large:g}, {seen}"]
+    return []
+
+
 def where_a_size_is_one(Cell):
     """A sentence about gradients that are wrong only where there is one row, feature, unit or step; [] if there are none."""
 
@@ -115,6 +133,8 @@ def all_at_once(g, claims, truth, wrong):
         return [f"every gradient is zero, but {figure(largest)} is the largest of {wrong[0]}"]
     claimed, right = (np.concatenate([np.ravel(side[name]) for name in wrong]) for side in (claims, truth))
     whole = len(wrong) == len(claims)
+    if g.gist and same(claimed * float(g.upstream[0]), right):
+        return [f"the upstream is ignored, 1 is taken for it: for {figure(float(g.upstream[0]))} the gradients are those for 1"]
     if (whole or len(wrong) > 1) and (k := ratio(claimed, right)) is not None:
         told = factor(g, k, claimed)
         if told.startswith("clipped to a norm"):
@@ -199,9 +219,26 @@ def upstreams(g):
         steps = np.arange(len(full[-1])).reshape(-1, *[1] * (full[-1].ndim - 1))
         for t, which in ((steps.size - 1, "last"), (0, "first")):
             yield f"of ys only the upstream of the {which} step is used", (*full[:-1], (steps == t) * full[-1])
+        shifted = {"turned around in time": full[-1][::-1]}
+        shifted |= {f"taken one step too {way}": np.roll(full[-1], k, 0) for k, way in ((1, "late"), (-1, "early"))}
+        for way, u in shifted.items():
+            yield f"the upstream of ys is {way}", (*full[:-1], u)
+            if "one" in way:
+                yield f"the upstream of ys is {way}", (*full[:-1], u * (steps != (0 if "late" in way else steps.size - 1)))
     for r in range(g.batch if g.by_rows else 0):
         yield f"only row {r} of the batch is differentiated", g.of_row(r)
         yield f"row {r} of the batch is left out", tuple(u - v for u, v in zip(full, g.of_row(r)))
+
+
+def surrogate(g):
+    """Outputs that take a few values alone, as spikes do, and are differentiated as if they were smooth."""
+    for k, name in enumerate(g.outputs):
+        values = np.unique(np.concatenate([np.ravel(grown(g.Cell, replace(g.p.recipe, seed=s)).ran()[name]) for s in range(3)]))
+        alone = g.masked(lambda j, u, k=k: float(j == k))
+        if len(values) < 4 and any(np.any(c) for c in g.claims(alone).values()) and not any(map(np.any, g.truth(alone).values())):
+            said = f"{name} takes the values {several(f'{v:g}' for v in values)} alone, so its derivative is 0, and the gradients are not"
+            return [f"{said}: a surrogate gradient? Verify the cell with its smooth surrogate in the place of the step"]
+    return []
 
 
 def severed(g):
@@ -250,10 +287,10 @@ def one_array(g, name, claim, truth):
     true = truth[name]
     if not np.any(claim):
         return [f"the gradient of {name} is zero everywhere, but should reach {figure(np.max(np.abs(true)))}"]
-    if (k := ratio(claim, true)) is not None:
-        return [f"the gradient of {name} is {factor(g, k, claim)}"]
+    multiple = [] if (k := ratio(claim, true)) is None else [f"the gradient of {name} is {factor(g, k, claim)}"]
     mistakes = (Mistake(f"the gradient of {name} {said}", partial(dict, {name: a})) for said, a in of_one(g, name, claim, truth))
-    if told := matched(mistakes, {name: claim}, {name: true}, "it"):
+    single = claim.size == 1  # and a multiple of anything
+    if told := (not single and multiple) or matched(mistakes, {name: claim}, {name: true}, "it") or multiple:
         return told
     if np.array_equal(claim, claim.astype(np.float32)) and gap(claim, true) < 1e-6:
         said = f"has passed through float32: all its {claim.size} numbers are float32, {figure(gap(claim, true))} from right"
@@ -273,9 +310,14 @@ def of_one(g, name, claim, truth):
     for other, t in truth.items():
         if other != name and t.shape == true.shape:
             yield f"is that of {other}", t
+    rows = [g.truth(g.of_row(r))[name] for r in range(g.batch)] if g.by_rows and weight and g.batch > 3 else []
+    for m in range(2, len(rows) - 1):
+        yield f"is that of the first {m} of {g.batch} rows alone", sum(rows[:m])
+        yield f"is that of the last {m} of {g.batch} rows alone", sum(rows[-m:])
     for r in range(g.batch if g.by_rows and weight else 0):
         part = g.truth(g.of_row(r))[name]
         yield f"is that of row {r} alone, not summed over the batch of {g.batch}", part
+        yield f"is that of row {r} times the batch of {g.batch}, not summed over it", g.batch * part
         yield f"leaves out row {r} of the batch", true - part
         yield f"counts row {r} of the batch twice", true + part
     extra = {f"the gradient of {other}": t for other, t in truth.items() if other != name}
@@ -284,6 +326,10 @@ def of_one(g, name, claim, truth):
         if a.shape == true.shape and np.count_nonzero(a) > 2:
             k = float(np.sum((claim - true) * a) / np.sum(a * a))
             yield f"has {k:.6g} times {words} too much", true + k * a
+    for axis in range(true.ndim if true.size > 2 else 0):
+        whole = true.sum(axis, keepdims=True) + 0 * true
+        yield f"is summed over axis {axis} as well, where each entry has a gradient of its own", whole
+        yield f"is averaged over axis {axis}, where each entry has a gradient of its own", whole / true.shape[axis]
     for axis, length in enumerate(true.shape):
         gates, rest = divmod(length, g.p.recipe.state)
         if not rest and gates > 1:
@@ -332,6 +378,9 @@ def factor(g, k, claim):
     batch, steps = g.batch, g.p.steps
     meanings = {-1.0: "negated: its sign is wrong", 2.0: "counted twice"}
     meanings |= {1 / batch / steps: "the mean over batch and steps instead of the sum"}
+    if g.gist:
+        many = {float(steps): f"the {steps} steps", float(batch): f"the batch of {batch}"}
+        meanings |= {n: f"{n:g} times too large: what apply returns is the mean over {of}, is it not?" for n, of in many.items()}
     meanings |= {1 / steps: f"the mean over the {steps} steps instead of the sum"}
     meanings |= {1 / batch: f"the mean over the batch of {batch} instead of the sum"}
     for value, words in meanings.items():

@@ -6,7 +6,7 @@ import numpy as np
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.raised import named
 from cellcheck.properties.oracles.equations import equations
-from cellcheck.properties.reports.diagnosis.grown import figure, gap, same, several
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, figure, gap, same, several
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.verdicts.run import outcome
 
@@ -192,7 +192,12 @@ def ragged(g):
         reset = all(not np.any(found[name][r]) for r in off)
         if reset:
             return [f"{name} is zero in rows {off} of lengths {lengths[off].tolist()}: their state is lost"]
-        return []
+        if T in lengths[off]:
+            return []
+        away = figure(max(gap(found[name][r], finals[lengths[r], r][k]) for r in off))
+        return [
+            f"{name} of rows {off} of lengths {lengths[off].tolist()} is not that after so many steps, by {away}: padding changes it"
+        ]
     if "ys" not in g.outputs:
         return []
     alive, ys = np.arange(T)[:, None, None] < lengths[:, None], found["ys"]
@@ -206,7 +211,7 @@ def ragged(g):
 
 def lengths_of(g):
     """Lengths for the rows of a Grown, all different; None where the cell takes none."""
-    return np.array([2, 0, len(g.p.x)])[: g.batch] if g.cell.spec.lengths else None
+    return np.array([2, g.cell.spec.fewest_steps, len(g.p.x)])[: g.batch] if g.cell.spec.lengths else None
 
 
 def ragged_gradients(g):
@@ -219,10 +224,12 @@ def ragged_gradients(g):
     claims = outcome(g.p.build(g.Cell)[0], replace(g.p, given=unasked), lengths=lengths)
     rows = [g.claims(p=g.p.rows([r]).span(slice(n))) for r, n in enumerate(lengths)]
     said = f"with lengths {lengths.tolist()} the gradient of"
-    for name in (name for name in claims if name in g.names[g.n + 1 :]):
-        if off := [r for r, row in enumerate(rows) if not same(claims[name][r], row[name][0])]:
-            worst = figure(max(gap(claims[name][r], rows[r][name][0]) for r in off))
-            return [f"{said} {name} of rows {off} is not that of each row alone, by {worst}"]
+    away = {
+        name: [gap(claims[name][r], row[name][0]) for r, row in enumerate(rows)] for name in claims if name in g.names[g.n + 1 :]
+    }
+    for name in sorted(away, key=lambda name: -max(away[name])):
+        if off := [r for r, far in enumerate(away[name]) if far > CLOSE]:
+            return [f"{said} {name} of rows {off} is not that of each row alone, by {figure(max(away[name]))}"]
     for name in (name for name in claims if name in g.names[: g.n]):
         if not same(claims[name], total := sum(row[name] for row in rows)):
             return [f"{said} {name} is not the sum of those of each row alone, by {figure(gap(claims[name], total))}"]

@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 from cellcheck.properties.intake.conventions import gates_of
-from cellcheck.properties.reports.diagnosis.grown import jacobian, same
+from cellcheck.properties.reports.diagnosis.grown import jacobian, same, several
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 
 
@@ -29,8 +29,11 @@ def cut_off(claims, truth):
     return [f"x gets no gradient before step {reached[0]} of {len(truth['x'])}: the reverse pass ends before it reaches step 0"]
 
 
-def reached(g):
-    """How far back the gradient of x flows from a single step of ys; of any sequence cell, whatever its states are."""
+def reached(g, vague=True):
+    """How far back the gradient of x flows from a single step of ys; of any sequence cell, whatever its states are.
+
+    vague: whether it shall be said, too, that what is carried back is wrong, without a cause.
+    """
     T, x = len(g.p.x), g.names[g.n]
     if T < 2 or g.upstream[-1].shape[:1] != (T,) or x not in g.offered():
         return []
@@ -48,7 +51,7 @@ def reached(g):
     if told := borders(wrong, zero, x):
         return told
     where = f"with an upstream at step {T - 1} of ys alone"
-    if wrong[back < 0].any():
+    if wrong[back < 0].any() and "future" not in g.cell.spec.choices:
         s, t = map(int, np.argwhere(wrong & (back < 0))[0])
         return [f"the gradient of {x} at step {t} is not 0 with an upstream at step {s} of ys alone, which is earlier"]
     least = int(back[wrong].min())
@@ -60,7 +63,7 @@ def reached(g):
         return [
             f"no gradient flows from ys back more than {least - 1} step{'s' * (least > 2)}: {where}, {x} of the first {T - least} is 0"
         ]
-    if wrong[back == least].all() and least == 1:
+    if vague and wrong[back == least].all() and least == 1:
         return [
             f"the gradient that is carried back in time is wrong: {where}, that of {x} is right at that step, and wrong at earlier ones"
         ]
@@ -70,12 +73,18 @@ def reached(g):
 def borders(wrong, zero, x):
     """What is said where no gradient crosses some steps, and all is right between them. wrong, zero: of [upstream at step, x at step]."""
     T = len(wrong)
-    at = [t for t in range(1, T) if wrong[t, t - 1] and zero[t, t - 1]]
+    at = [t for t in range(1, T) if wrong[t, t - 1]]
     chunk = np.searchsorted(at, np.arange(T), side="right")
     across = np.subtract.outer(chunk, chunk) > 0
-    if not 0 < len(at) < T - 1 or not zero[across].all() or wrong[~across].any():
+    if not 0 < len(at) < T - 1 or not (zero | wrong)[across].all() or wrong[~across].any():
         return []
+    if not zero[across].all():
+        where = several(f"from step {t} to step {t - 1}" for t in at[:3])
+        return [f"the gradient that flows from ys back to {x} is wrong where it is carried {where}, and right elsewhere"]
     size, side = max((at[0], "first"), (T - at[-1], "last"))
+    if len(at) == 1:
+        where = f"from step {at[0]} to step {at[0] - 1}, as where chunks of {size} steps meet"
+        return [f"no gradient flows from ys back to {x} {where}"]
     return [f"no gradient flows from ys back to {x} over the borders of chunks of {size} steps, counted from the {side}"]
 
 

@@ -6,6 +6,7 @@ looked up among the tensors of the step: a missing derivative leaves 1 / act', a
 
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid
@@ -268,6 +269,9 @@ def _of_state(g, rows, name, true):
     for gate, path in paths.items():
         yield f"drops the path through {the(gate)}", true - path
         yield f"counts the path through {the(gate)} twice", true + path
+    for some in (some for n in range(2, 1 + len(paths)) for some in combinations(paths, n)):
+        which = "all gates" if len(some) == len(paths) else several(map(the, some))
+        yield f"drops the paths through {which}", true - sum(paths[gate] for gate in some)
     if name == g.names[-1] and (r := [row.reset(("h", "candidate")) for row in rows]) and np.ndim(r) > 1:
         yield "is not multiplied by r on the path through the candidate", true + paths["candidate"] * (1 / np.array(r) - 1)
     if np.max(np.abs(direct)) > 1e-9 * np.max(np.abs(true)):
