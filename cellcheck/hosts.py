@@ -106,7 +106,7 @@ class Hosts:
     def pytest_terminal_summary(self, terminalreporter):
         """The share of each host, what moved, what ran again, and what has no verdict."""
         if lines := list(self.lines()):
-            terminalreporter.section("hosts")
+            terminalreporter.section("hosts" if self.remote else "without a verdict")
             terminalreporter.write_line("\n".join(lines))
 
     def lines(self):

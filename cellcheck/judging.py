@@ -17,8 +17,6 @@ from cellcheck.properties.intake.catalogue import GROUPS, Law, laws
 from cellcheck.properties.intake.raised import complaint, internal
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.reports import Case, reported
-from cellcheck.properties.reports.diagnosis.conduct import unwritten
-from cellcheck.properties.reports.diagnosis.grown import Grown
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.running import ENDINGS, Run, observed
@@ -114,6 +112,9 @@ class Trial:
             return "incomplete", f"{label}: {law.name}: {fault}"
         verdict = "hazard" if law.promise and not (self.subject.shipped or self.options.strict) else "broken"
         if run.flaky:
+            from cellcheck.properties.reports.diagnosis.conduct import unwritten
+            from cellcheck.properties.reports.diagnosis.grown import Grown
+
             again = "but not when it runs there again: its results differ from run to run"
             told = "if sums are taken in any order, declare deterministic = False; if not, look for random numbers, as of"
             told = f"{told} dropout, or for globals that keep something from call to call"
@@ -146,7 +147,9 @@ class Trial:
         self.journal.begin(f"writing the report of the law {self}", self.options.limit)
         try:
             with restored(), limited(self.options.limit):
-                return reported(self.run.case, directory and self.home / directory)
+                told = reported(self.run.case, directory and self.home / directory)
+                nameless = self.options.reports and not directory
+                return told + "\n  report: none is written of a cell that has no name in a module" * bool(nameless)
         except (Exception, SystemExit, *ENDINGS, Hang) as other:  # whatever a wild guest does while it is asked for more
             return f"{label} breaks the law {law.name}: {_named(error)} at {problem} (no report: {_named(other)})"
 

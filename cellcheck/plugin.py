@@ -8,6 +8,7 @@ import inspect
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from unittest import TestCase
 
 import pytest
 
@@ -105,7 +106,10 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session, config, items):
-    """Where a cell is named and no law was collected, add all laws."""
+    """Where a cell is named and no law was collected, add all laws. Raises UsageError for laws_of on a method of unittest."""
+    for item in items:
+        if item.get_closest_marker("laws_of") and isinstance(getattr(item, "cls", None), type) and issubclass(item.cls, TestCase):
+            raise pytest.UsageError(f"{item.nodeid}: laws_of decorates a function of (law), not a method of a unittest.TestCase")
     if (config.option.cell or not config.args) and not any(isinstance(item.parent, Laws) for item in items):
         from cellcheck.properties.intake.catalogue import rank
 

@@ -28,7 +28,10 @@ from cellcheck.strategies import TOGETHER, Problem, problems, regimes
 
 ENDINGS = (SkipTest, pytest.skip.Exception, pytest.exit.Exception)
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
-LEAST = 0.25  # share of the non-trivial examples of a derivative that must be certified; below it, the law is not verified
+LEAST = (
+    0.25,
+    0.1,
+)  # shares of the non-trivial examples of a derivative: CERTIFIED of them and the second, or the first, must be certified
 
 
 class Stopped(BaseException):
@@ -65,16 +68,20 @@ class Run:
         return f"vacuous: of {self.tally.examples} examples certified {', '.join(thin)}; wanted {wanted} each" if thin else None
 
     def uncertified(self):
-        """Why too little was certified: nothing at all, or less than LEAST of the non-trivial examples of a derivative; else None."""
+        """Why too little was certified: nothing at all, or less than LEAST of the non-trivial examples of a derivative; else None.
+
+        A wrong derivative would have to be right in every example that certifies it, along a random direction of its own.
+        """
         seen = sum(self.tally.verdicts.values(), Counter())
         counts = ", ".join(f"{seen[verdict]} {verdict}" for verdict in ("inconclusive", "trivial") if seen[verdict])
         if counts and not seen["certified"]:
             return f"certified nothing in {self.tally.examples} examples ({counts})"
         derivatives = {name: self.tally.verdicts[name] for name in self.tally.decades if name not in self.idle}
+        few, many = LEAST
         blunt = [
             f"{name} in {seen['certified']}"
             for name, seen in derivatives.items()
-            if seen["certified"] < LEAST * (seen["certified"] + seen["inconclusive"])
+            if seen["certified"] < min(few * (n := seen["certified"] + seen["inconclusive"]), max(CERTIFIED, many * n))
         ]
         told = f"of {self.tally.examples} examples certified {', '.join(blunt)}; elsewhere an error may hide in rounding, or at a kink"
         return f"{told}; --reference compares with another cell" if blunt else None

@@ -27,7 +27,8 @@ class Session:
     """A plugin of pytest, registered once something is to be verified.
 
     guests: the cells that the command line names; decorated: those of laws_of, by object or text; collector: the results; cards:
-    what workers have told of their cells, by label; told: the labels whose notes are in the head of the run.
+    what workers have told of their cells, by label; told: the labels whose notes are in the head of the run; run: pytest's session, once
+    it ends.
     """
 
     NAME = "cellcheck.session"
@@ -35,7 +36,7 @@ class Session:
     def __init__(self, config):
         """config: pytest's. Raises UsageError, one line, for a cell or an option that cannot be used."""
         self.config, self.home, self.options = config, config.invocation_params.dir, Options.parsed(config.option)
-        self.collector, self.decorated, self.cards, self.told = Collector(), {}, {}, set()
+        self.collector, self.decorated, self.cards, self.told, self.run = Collector(), {}, {}, set(), None
         if self.options.reports and Path(self.home, self.options.reports).is_file():
             raise pytest.UsageError(f"--cell-reports {self.options.reports}: this is a file; name a folder")
         try:
@@ -174,6 +175,7 @@ class Session:
             cells = [*self.cells, *self.decorated.values()]
             self.config.workeroutput["cellcheck"] = {cell.label: self._card(cell) for cell in cells}
             return
+        self.run = session
         results, missing = self.collector.results, self.collector.missing and not self.config.option.collectonly
         if exitstatus == pytest.ExitCode.OK and (missing or (results and table.status(results) != "held")):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -217,7 +219,7 @@ class Session:
         return [f"{label}: {note}" for label, card in self._cards().items() if label not in self.told for note in card["notes"]]
 
     def _certified(self, results, powers):
-        """Write the certificate to each file that is asked for; yields lines that say where it is."""
+        """Write the certificate to each file that is asked for; yields lines that say where it is. One that cannot be written fails the run."""
         if not self.options.certificate:
             return
         cards, labels = self._cards(), {r["cell"] for r in results} or {cell.label for cell in self.cells}
@@ -230,6 +232,8 @@ class Session:
             try:
                 yield f"certificate: {write(self.home / name, whole)}"
             except OSError as error:
+                if self.run.exitstatus == pytest.ExitCode.OK:
+                    self.run.exitstatus = pytest.ExitCode.TESTS_FAILED
                 yield f"certificate: {name} is not written: {error.strerror}"
 
 

@@ -109,17 +109,29 @@ def subject(Cell, directory):
 
 
 def label(Cell, directory):
-    """What --cell would be given for this class: "MODULE:NAME" in a package, else "PATH.py:NAME"; its name alone if it has no file."""
+    """What --cell would be given for this cell: "MODULE:NAME" in a package, else "PATH.py:NAME"; its name alone if it has no file."""
     name = getattr(Cell, "__qualname__", "")
     module = sys.modules.get(getattr(Cell, "__module__", ""))
+    if not name.isidentifier() or getattr(module, name, None) is not Cell:
+        module, name = _bound(Cell)
     file = getattr(module, "__file__", None)
-    if not file or not name.isidentifier() or getattr(module, name, None) is not Cell:
-        return getattr(Cell, "__name__", type(Cell).__name__)
+    if not file:
+        return name or getattr(Cell, "__name__", type(Cell).__name__)
     path = Path(file).resolve()
     if "." in module.__name__ and _found(path, module.__name__, Path(directory).resolve()):
         return f"{module.__name__}:{name}"
     inside = path.is_relative_to(Path(directory).resolve())
     return f"{os.path.relpath(path, directory) if inside else path}:{name}"
+
+
+def _bound(Cell):
+    """(module, name) of what an adapter made: of those where it has a name, the module that was loaded first; else (None, "")."""
+    for called, module in sorted(sys.modules.items(), key=lambda pair: pair[0] == "__main__"):
+        names = vars(module) if hasattr(module, "__dict__") and not called.startswith("cellcheck") else {}
+        for name, value in list(names.items()):
+            if value is Cell and name.isidentifier():
+                return module, name
+    return None, ""
 
 
 def _found(path, module, directory):

@@ -1,5 +1,6 @@
 """Lifts a cell into the full contract and describes it: the only place that asks a guest what it declares."""
 
+import dis
 import inspect
 from difflib import get_close_matches
 from functools import lru_cache
@@ -223,11 +224,23 @@ def _plain(Guest):
 
 
 def _called(call, *arguments, **options):
-    """What a function of a guest returns. Raises RuntimeError where it raises SystemExit, which would end the run."""
+    """What a function of a guest returns. Raises RuntimeError where it raises what would end the run; not where Ctrl-C ends it."""
     try:
         return call(*arguments, **options)
     except SystemExit as ending:
         raise RuntimeError(f"the cell raised SystemExit: {ending}") from ending
+    except KeyboardInterrupt as ending:
+        if by_hand(ending):
+            raise
+        raise RuntimeError("the cell raised KeyboardInterrupt") from ending
+
+
+def by_hand(interrupt):
+    """Whether a signal, such as that of Ctrl-C, led to a KeyboardInterrupt, and no `raise` of the code that ran."""
+    at = interrupt.__traceback__
+    while at.tb_next:
+        at = at.tb_next
+    return at.tb_frame.f_code.co_code[at.tb_lasti] != dis.opmap["RAISE_VARARGS"]
 
 
 class Unwanted(TypeError):
@@ -246,7 +259,8 @@ def _numbers(called, value):
             raise
         raise Unwanted(f"{called} returned nested lists of unequal lengths; wanted arrays of numbers") from None
     if array.dtype.kind not in "biufc":
-        raise Unwanted(f"{called} returned {value if value is None else f'dtype {array.dtype}'}; wanted arrays of numbers")
+        what = value if value is None else f"a {type(value).__name__}" if array.ndim == 0 else f"dtype {array.dtype}"
+        raise Unwanted(f"{called} returned {what}; wanted arrays of numbers")
     return array
 
 

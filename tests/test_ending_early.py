@@ -73,7 +73,7 @@ class Leaves(RNN):
     def act(self): import pytest; pytest.exit("bye", returncode=0)
 
 class Interrupts(RNN):
-    def act(self): raise KeyboardInterrupt
+    def act(self): os.kill(os.getpid(), signal.SIGINT); time.sleep(9)
 
 class Patches(RNN):
     def act(self): np.tanh = np.sin

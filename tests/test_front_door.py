@@ -167,7 +167,7 @@ def test_a_cell_without_a_name_takes_that_of_the_variable(project):
     ]
     lines += ["@laws_of(Made, laws='vjp_is_linear')", "def test_made(law):", "    law()"]
     (project.folder / "tests" / "test_made.py").write_text("\n".join(lines))
-    assert "test_made[vjp_is_linear of Made]" in project(*PYTEST, "-rA", "tests/test_made.py").stdout
+    assert "test_made[vjp_is_linear of tests/test_made.py:Made]" in project(*PYTEST, "-rA", "tests/test_made.py").stdout
 
 
 def test_a_broken_law_is_told_as_by_the_command(project):
@@ -210,6 +210,30 @@ MISTAKES = {
     "mynet.cells:MyGUR: mynet.cells has no MyGUR; it has MyGRU, Wrong": "@laws_of('mynet.cells:MyGUR')",
     "object has no attribute weights": "@laws_of(lambda features, state: object())",
 }
+
+
+def test_a_method_of_unittest_is_refused_in_one_line(project):
+    """It takes no law."""
+    lines = [
+        "import unittest",
+        "from cellcheck import laws_of",
+        "from mynet.cells import MyGRU",
+        "class TestCells(unittest.TestCase):",
+    ]
+    lines += ["    @laws_of(MyGRU)", "    def test_made(self, law): law()"]
+    (project.folder / "tests" / "test_made.py").write_text("\n".join(lines))
+    run = project(*PYTEST, "tests/test_made.py")
+    assert run.returncode == 4
+    assert "test_made: laws_of decorates a function of (law), not a method of a unittest.TestCase" in run.stdout + run.stderr
+
+
+def test_a_certificate_that_cannot_be_written_fails_the_run(project):
+    """All laws hold, but what was asked for is not there."""
+    run = project(
+        *PYTEST, "--cell", "mynet.cells:MyGRU", "-k", "state_gradients", "--cell-certificate", "mynet/cells.py/all.json"
+    )
+    assert run.returncode == 1 and "HELD: 1 law" in run.stdout
+    assert "certificate: mynet/cells.py/all.json is not written: " in run.stdout
 
 
 def test_a_mistake_in_the_decorator_is_one_line(project):

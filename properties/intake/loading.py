@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from cellcheck.cells.lift import by_hand
 from cellcheck.properties.intake.raised import complaint
 
 HOME = Path(__file__).resolve().parents[2]  # where `cellcheck` is found: a checkout, or the package itself
@@ -30,7 +31,9 @@ def load(text, directory):
     except SyntaxError as error:
         at = f"{error.filename}, line {error.lineno}" if error.filename else place
         raise GuestError(f"--cell {text}: {at}: {error.msg}") from None
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt) and by_hand(error):
+            raise
         raise GuestError(f"--cell {text}: importing {place} raised {complaint(error, directory)}") from None
     if not hasattr(module, name):
         own = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_") and _home(v) == module.__name__]
@@ -47,6 +50,8 @@ def _home(value):
 
 def _file(text, place, directory):
     """The file that is meant, or None if the module is to be found by its name."""
+    if Path(place).suffix not in ("", ".py") and (directory / place).is_file():
+        raise GuestError(f"--cell {text}: {place} is no Python file; name one that ends in .py")
     if not (place.endswith(".py") or "/" in place or "\\" in place):
         return None
     file = (directory / Path(place).expanduser()).resolve()

@@ -33,6 +33,8 @@ from cellcheck.strategies import Problem
 
 SIZES = ((1, 1), (2, 3), (3, 2))  # (features, state), at batch 1
 PROBES = [Problem(3, 2, 3, steps=4, seed=seed, scale=0.5) for seed in (1, 2, 3)]  # where every weight should have an effect
+MORE = [Problem(3, 2, 3, steps=4, seed=seed, scale=2.0) for seed in range(4, 36)]  # where it may have one
+HUGE = 2**16  # of any size
 KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 SECONDS = 30.0  # for the whole pre-flight, unless --limit is given
@@ -133,7 +135,13 @@ def _sizes(Guest, notes):
             raise Raised(
                 f"{refusal}; its forward pass takes all sizes that were tried; if its gradients need others, declare sizes"
             ) from None
-        if not takes and len(fixed := _shapes(Guest)) == 1:
+        if set(takes) == {(1, 1)}:
+            raise Raised(f"{refusal}; one feature and one unit alone are taken: is the order of its axes declared?") from None
+        if not takes and (fixed := _shapes(Guest)) == {()}:
+            raise Raised(
+                f"{refusal}; it has no weights: say where an object keeps them, as adapt(..., weights='W U b')"
+            ) from None
+        if not takes and len(fixed) == 1:
             told = f"its weights are {', '.join(map(str, *fixed))} whatever the sizes; declare them"
             raise Raised(f"{refusal}; {told}, as sizes = {{'features': (4,), 'state': (8,)}}") from None
         if not sizes:
@@ -178,6 +186,8 @@ def _declared(Guest):
         tied = name in ("features", "state") and values in (("features",), ("state",)) and values != (name,)
         if name not in SPEC_SIZES or not values or not (numbers or tied):
             raise Refusal(f"sizes is {sizes!r}; give whole numbers for any of {', '.join(SPEC_SIZES)}")
+        if numbers and min(values) > HUGE:
+            raise Refusal(f"sizes is {sizes!r}; a problem with {min(values)} {name} is too large, give some up to {HUGE}")
     return sizes
 
 
@@ -435,6 +445,7 @@ def _check_live(Cell, notes):
             continue
         probed += 1
     names = cell.spec.array_names
+    moved |= {k for k in range(len(cell.weights)) if probed and moved and k not in moved and _moves(Cell, k)}
     if probed and cell.weights and not moved:
         raise Refusal(
             "writing into weights changes nothing that it returns; wanted the live arrays, not copies, and no kept results"
@@ -453,6 +464,21 @@ def _check_live(Cell, notes):
             advice = f"it is ignored, or it is an output and no state: then do not take it, and declare output = {name!r}"
             notes.append(f"{name} has no effect on what it returns: {advice}")
     return [names[k] for k in idle]
+
+
+def _moves(Cell, k):
+    """Whether writing into weights[k] moves an output on one of many problems, as of few units that are rarely active."""
+    for problem in MORE:
+        try:
+            cell, x, s = problem.build(Cell)
+            outputs = [np.array(y) for y in cell.apply(x, *s)]
+            w = cell.weights[k]
+            w += problem.directions(cell.weights)[k]
+            if not all(map(_alike, outputs, cell.apply(x, *s))):
+                return True
+        except (Exception, SystemExit):
+            continue
+    return False
 
 
 def _alike(a, b):

@@ -1,0 +1,333 @@
+"""What cells of strangers have been told wrongly, or not at all: each now has its sentence, or its verdict."""
+
+import dis
+import signal
+import sys
+from dataclasses import replace
+from types import ModuleType
+
+import numpy as np
+import pytest
+from cellcheck.cells import lift
+from cellcheck.cells.adapters import adapt
+from cellcheck.cells.copying import deepcopied
+from cellcheck.cells.lift import by_hand
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.intake.loading import GuestError, load
+from cellcheck.properties.intake.preflight import cleared
+from cellcheck.properties.reports import Case
+from cellcheck.properties.reports.diagnosis import Attempts, diagnose, emptied, ordinary
+from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
+from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
+from cellcheck.properties.reports.diagnosis.promises import handed_on
+from cellcheck.properties.shrinking.shrinking import Subject, smallest
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.strategies import Problem
+
+from cellcheck.subjects import label
+from tests.cases import broken
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of numbers that overflow in guests
+
+
+def cell(function, derivative, b=None):
+    """A cell h' = f(z) with z = x W + h + b; derivative: (z, y) -> f'; b: (d, row sum of d) -> the gradient of b."""
+
+    def forward(x, h, W, b):
+        z = x @ W + h + b
+        return function(z), (x, z)
+
+    def backward(d, W, kept):
+        x, z = kept
+        dz = d * derivative(z, function(z))
+        return dz @ W.T, dz, x.T @ dz, dz.sum(0) if b is None else b(dz)
+
+    def make(F, S):
+        return {"W": np.zeros((F, S)), "b": np.zeros(S)}
+
+    return lift(adapt(make, ("x h W b -> h kept", forward), ("dh W kept -> dx dh dW db", backward)))
+
+
+def case_of(Cell, law, problem):
+    """The Case of a law that a cell breaks on this problem."""
+    check = laws()[law].check
+    with np.errstate(all="ignore"), pytest.raises(Violation) as failed:
+        check(Cell=Cell, problem=problem)
+    return Case("a.py:B", law, laws()[law].group, "", check, Cell, problem, failed.value)
+
+
+def told(Cell, law="weight_gradients", problem=PLAIN):
+    """What is said first of a law that a cell breaks on this problem."""
+    tried = Attempts()
+    sentences, _ = diagnose(case_of(Cell, law, problem.literal(Cell)), tried)
+    assert not tried.faults
+    return sentences[0] if sentences else ""
+
+
+def tanh(z):
+    """Of complex numbers as well."""
+    return np.tanh(z)
+
+
+def test_a_constant_with_too_few_digits_is_told_by_how_far_it_is_off():
+    """As a sixth in float32, or an epsilon in a derivative."""
+    right = cell(tanh, lambda z, y: 1 - y * y)
+    assert gradient_faults(grown(right, PLAIN), Attempts()) == ([], True)
+    rounded = told(cell(lambda z: z / 6 + tanh(z), lambda z, y: float(np.float32(1 / 6)) + 1 - tanh(z) ** 2))
+    assert rounded.startswith("what is expected is met to ") and rounded.endswith("on the way has the precision of float32")
+    off = told(cell(tanh, lambda z, y: 1 - y * y + 1e-10))
+    assert off.startswith("what is expected is met to ") and off.endswith(
+        "an epsilon on the way, or a constant with too few digits"
+    )
+
+
+def test_a_law_that_ordinary_numbers_keep_is_told_with_the_large_one():
+    """With the declaration that excludes such numbers; not where the law breaks for others, too."""
+    large = replace(
+        Problem(1, 1, 1, seed=3).literal(cell(tanh, tanh)), x=np.array([[400.0]]), weights=[np.ones((1, 1)), np.zeros(1)]
+    )
+    case = case_of(cell(lambda z: z * z, lambda z, y: 2 * np.clip(z, -200, 200)), "input_gradients", large)
+    said = "the law holds on 12 problems with ordinary numbers, and breaks with x up to 400; if numbers are never so large"
+    assert ordinary(case) == [f'{said}, declare domains = {{"x": (low, high)}}']
+    assert ordinary(case_of(cell(lambda z: z * z, lambda z, y: z), "input_gradients", large)) == []
+
+
+def test_a_clip_is_told_by_its_limit():
+    """However large the upstreams are that it takes."""
+    Cell = cell(tanh, lambda z, y: 1 - y * y, b=lambda dz: np.clip(dz, -1000, 1000).sum(0))
+    problem = Problem(1, 1, 1, seed=1, scale=0.1).literal(Cell)
+    large = replace(problem, given=[tuple(1e6 * u for u in us) for us in problem.given])
+    assert told(Cell, problem=large).startswith("what flows back is clipped at 1000: with an upstream of about ")
+
+
+def test_rows_beyond_the_first_are_told():
+    """Of a batch that is larger than the one on which mistakes are told apart."""
+    Cell = cell(tanh, lambda z, y: 1 - y * y, b=lambda dz: dz[:4].sum(0))
+    sentence = told(Cell, problem=Problem(9, 2, 2, seed=1))
+    assert sentence.startswith("the gradient of b is that of the first 4 of 9 rows alone")
+
+
+def test_a_sum_over_units_is_told():
+    """Each of which has a gradient of its own."""
+    Cell = cell(tanh, lambda z, y: 1 - y * y, b=lambda dz: dz.sum() + 0 * dz[0])
+    assert told(Cell).startswith("the gradient of b is summed over axis 0 as well, where each entry has a gradient of its own")
+
+
+def test_a_surrogate_gradient_is_told():
+    """With what can be verified in its place."""
+    Cell = cell(lambda z: 1.0 * (z.real > 0), lambda z, y: 1 / (1 + z * z))
+    sentence = told(Cell)
+    assert sentence.startswith(
+        "h' takes the values 0 and 1 alone, so its derivative is 0, and the gradients are not: a surrogate"
+    )
+
+
+class Normalised:
+    """h' = x r / |r| + x s / |s|, or with the gradient of a wrong norm where `eps`, which no output has."""
+
+    def __init__(self, features, state, eps=0.0):
+        self.r, self.s, self.eps = np.zeros(features), np.zeros(features), eps
+        self.weights = [self.r, self.s]
+
+    def apply(self, x, h):
+        """Both norms are 1e-3 at least if there is an eps."""
+        self.x, self.n = x, [np.sqrt((w * w).sum() + self.eps) for w in self.weights]
+        return (h + (x @ (self.r / self.n[0] + self.s / self.n[1]))[:, None],)
+
+    def vjp(self, d):
+        """Without the eps."""
+        found, dx = [], 0
+        for w in self.weights:
+            n = np.sqrt((w * w).sum())
+            u, g = w / n, (self.x * d.sum(1, keepdims=True)).sum(0)
+            found.append((g - u * (u @ g)) / n)
+            dx = dx + d.sum(1, keepdims=True) * u
+        return found, dx, (d,)
+
+
+def test_two_arrays_that_are_zero_and_make_nan_are_told():
+    """And no others that are zero as well; in vjp alone, no declaration is proposed."""
+    problem = replace(PLAIN, scale=0.0)
+    sentence = told(lift(Normalised), "outputs_are_finite", problem)
+    assert sentence.startswith("r = s = 0 makes NaN, as of 0 / 0") and sentence.endswith('{"r": "non-zero", "s": "non-zero"}')
+    unseen = lift(lambda features, state: Normalised(features, state, 1e-6))
+    [sentence] = emptied(case_of(unseen, "gradients_are_finite", problem.literal(unseen)))
+    assert sentence == "r = s = 0 makes NaN in vjp alone, as of 0 / 0: what apply returns is finite there"
+
+
+class Gist:
+    """tanh(x W + h U), summed; what the third call adds is kept."""
+
+    def __init__(self, features, state):
+        self.W, self.U = np.zeros((features, state)), np.zeros((state, state))
+        self.weights, self.calls = [self.W, self.U], 0
+
+    def forward(self, x, h):
+        """The sum."""
+        self.calls += 1
+        self.kept = x, h, np.tanh(x @ self.W + h @ self.U)
+        return self.kept[2].sum() + (self.calls > 2)
+
+    def backward(self, d):
+        """Of the weights."""
+        x, h, y = self.kept
+        dz = self.upstream(d) * (1 - y * y)
+        return [x.T @ dz, h.T @ dz]
+
+    def upstream(self, d):
+        """What is used of it."""
+        return d
+
+
+def test_what_changes_after_some_calls_is_told():
+    """Of a cell that returns a sum, too, which hands no state on."""
+    assert handed_on(grown(lift(Gist), PLAIN)) == []
+    sentence = told(lift(Gist), "a_used_cell_equals_a_fresh_one")
+    assert sentence == "a third identical apply returns another sum, by 1: something is kept from the call before"
+
+
+def test_an_ignored_upstream_is_no_factor():
+    """Of a single number, everything is a multiple."""
+    Ignores = type("Ignores", (Gist,), {"upstream": lambda self, d: 1.0, "calls": property(lambda self: 0, lambda self, n: None)})
+    assert told(lift(Ignores)).startswith("the upstream is ignored, 1 is taken for it: for ")
+
+
+def test_a_sum_of_weights_that_have_no_gradient_may_be_split():
+    """A sequence that offers gradients of x and its state alone, or has no weights."""
+
+    class Sum:
+        sequence, gradients = True, ("x", "state")
+
+        def __init__(self, features, state):
+            self.W = np.zeros((features, state))
+            self.weights = [self.W]
+
+        def apply(self, x, h):
+            hs = [h.copy()]
+            for step in x:
+                hs.append(hs[-1] / 2 + step @ self.W)
+            self.steps = len(x)
+            return hs[-1].copy(), np.array(hs[1:]).reshape(len(x), *h.shape)
+
+        def vjp(self, dh, dys):
+            dx = [None] * self.steps
+            for t in reversed(range(self.steps)):
+                dh = dh + dys[t]
+                dx[t], dh = dh @ self.W.T, dh / 2
+            return None, np.array(dx).reshape(self.steps, len(dh), len(self.W)), (dh,)
+
+    assert broken(cleared("a.py:Sum", Sum).Cell, {"vjp_of_a_sequence_may_be_split"}, n=10) == set()
+
+
+def test_a_unit_that_is_rarely_active_is_no_copy():
+    """At the few problems of the pre-flight it may be dead, while its gradient, which is wrong, is not."""
+
+    def forward(x, h, W, b):
+        return np.maximum(x @ W + h - 3, 0) + b, (x, x @ W + h)
+
+    def backward(d, W, kept):
+        x, z = kept
+        return (d * (z > 0)) @ W.T, d * (z > 0), x.T @ (d * (z > 0)), d.sum(0)
+
+    def make(F, S):
+        return {"W": np.zeros((F, S)), "b": np.zeros(S)}
+
+    sizes = {"batch": 1, "features": 1, "state": 1}
+    Cell = adapt(make, ("x h W b -> h kept", forward), ("dh W kept -> dx dh dW db", backward), sizes=sizes)
+    assert broken(cleared("a.py:Cell", Cell).Cell, {"weight_gradients"}, n=25) == {"weight_gradients"}
+
+
+def test_a_fault_that_a_sum_hides_is_made_small():
+    """Of a whole array along a direction, some number is expected; of one row alone, it is 0."""
+
+    def derivative(z, y):
+        return 1.0 * (np.abs(z) < 9)  # of relu
+
+    Cell, law = cell(lambda z: z * (z.real > 0), derivative), laws()["input_gradients"].check
+    literal, error = smallest(law, Cell, Problem(65, 5, 1, seed=3))
+    assert (literal.batch, literal.recipe.features, literal.recipe.state) == (1, 1, 1)
+    assert error.blocks[0].expected == 0
+    assert Subject(law, Cell).failure(literal)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "said"),
+    [
+        ("a.txt", "class Base: pass", "a.txt is no Python file; name one that ends in .py"),
+        ("a.py", "raise KeyboardInterrupt", "importing a.py raised KeyboardInterrupt, at a.py:1"),
+    ],
+)
+def test_what_cannot_be_loaded_is_one_line(name, source, said, tmp_path):
+    """And no end without a word."""
+    (tmp_path / name).write_text(source)
+    with pytest.raises(GuestError) as refused:
+        load(f"{name}:Base", tmp_path)
+    assert said in str(refused.value)
+
+
+def test_an_interrupt_by_hand_goes_on(tmp_path):
+    """It ends the run, as the user wants; one that a cell raises is an error of the cell."""
+    (tmp_path / "a.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as by_signal:
+            load("a.py:Base", tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert by_hand(by_signal.value) and "RAISE_VARARGS" in dis.opmap
+
+    class Interrupts(Gist):
+        def forward(self, x, h):
+            raise KeyboardInterrupt
+
+    with pytest.raises(RuntimeError, match="the cell raised KeyboardInterrupt"):
+        Problem(1, 1, 1).build(Interrupts)[0].apply(np.zeros((1, 1)), np.zeros((1, 1)))
+
+
+def square(x, h, W):
+    """Of code whose rows are rows."""
+    return np.tanh(x @ W + h)
+
+
+@pytest.mark.parametrize(
+    ("Guest", "said"),
+    [
+        (
+            adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", square), axes="features batch"),
+            "is the order of its axes declared?",
+        ),
+        (adapt(Gist, ("x h -> h", lambda _, x, h: (h,))), "it has no weights: say where an object keeps them"),
+        (
+            type("Many", (Gist,), {"sizes": {"batch": (10**9,)}}),
+            "a problem with 1000000000 batch is too large, give some up to 65536",
+        ),
+        (
+            type("Dict", (Gist,), {"backward": lambda self, d: {"W": self.W}}),
+            "backward returned a dict; wanted arrays of numbers",
+        ),
+    ],
+)
+def test_a_wrong_declaration_is_one_line(Guest, said):
+    """Before any law."""
+    with pytest.raises(GuestError) as refused:
+        cleared("a.py:Cell", Guest)
+    assert said in str(refused.value)
+
+
+def test_what_an_adapter_made_is_called_as_where_it_is_bound(tmp_path, monkeypatch):
+    """In the module that was loaded first; the script itself comes last, and what is bound nowhere has no file."""
+    made = adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", square))
+    assert label(made, tmp_path) == "adapted"
+    for name in ("bound_first", "bound_second"):
+        module = ModuleType(name)
+        module.Made, module.__file__ = made, str(tmp_path / f"{name}.py")
+        monkeypatch.setitem(sys.modules, name, module)
+    assert label(made, tmp_path) == "bound_first.py:Made"
+
+
+def test_a_compiled_function_is_not_copied():
+    """One of numba's, which the standard library pickles to find the same one again."""
+    base = {"__module__": "numba.core.dispatcher", "__reduce__": lambda self: (dict, ())}
+    kind = type("CPUDispatcher", (type("Dispatcher", (), base),), {})
+    function = kind()
+    assert deepcopied([function], {})[0] is function
