@@ -14,10 +14,11 @@ from cellcheck.properties.mutants import CATALOGUE
 from cellcheck.properties.mutants.judge import drawn
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined, overflown
-from cellcheck.properties.reports.diagnosis.flow import Flow, mistakes
+from cellcheck.properties.reports.diagnosis.flow import Flow
 from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, where_a_size_is_one, with_large_numbers
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
+from cellcheck.properties.reports.diagnosis.operations import mistakes
 from cellcheck.properties.reports.diagnosis.tape import Untold
 from cellcheck.properties.reports.diagnosis.through_time import reached
 from cellcheck.properties.shrinking.shrinking import Subject, smallest

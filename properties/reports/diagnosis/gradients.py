@@ -6,7 +6,7 @@ from functools import partial
 from itertools import pairwise
 
 import numpy as np
-from cellcheck.properties.reports.diagnosis.flow import flow_faults
+from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, PLAIN, close, figure, gap, grown, same, several
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.through_time import cut_off, reached, through_time

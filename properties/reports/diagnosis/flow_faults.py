@@ -1,0 +1,118 @@
+"""Mistakes in how gradients flow through a cell of any kind: its own operations are differentiated again, with one mistake at a time.
+
+A mistake is named by the expressions of the source between which the gradient is wrong.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from cellcheck.properties.reports.diagnosis.flow import Flow
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, grown, same
+from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
+from cellcheck.properties.reports.diagnosis.operations import inside_activations, mistakes
+from cellcheck.properties.reports.diagnosis.places import place, words
+from cellcheck.properties.reports.diagnosis.tape import Untold
+
+STEPS, NUDGE = 8, 2.0**-20  # of a search for a factor
+
+
+def flow_faults(g, claims, truth, last=False):
+    """Sentences about gradients that are wrong in one place of the cell's own source, or [].
+
+    last: what is looked for if nothing else explains them: a mistake inside an activation, or only where that place is.
+    """
+    if all(same(claims[name], truth[name]) for name in claims):
+        return []
+    try:
+        flow = Flow(g)
+        flow.others = mistakes(flow)
+        if not all(same(flow.straight[name], truth[name]) for name in claims):
+            return []
+    except Untold:
+        return []
+    with np.errstate(all="ignore"):
+        if last:
+            tried = (Mistake(said, partial(flow.back, edits)) for said, edits in inside_activations(flow))
+            return matched(tried, claims, truth, "all gradients") or solved(flow, claims, truth)
+        return matched(flow.tried(), claims, truth, "all gradients") or of_one_output(flow)
+
+
+def of_one_output(flow):
+    """The same for the upstream of a single output, on which a fault on one path shows plainly."""
+    g = flow.g
+    for k, name in enumerate(g.outputs if len(g.outputs) > 1 else ()):
+        flow.upstream = g.masked(lambda j, u, k=k: float(j == k))
+        claims, truth = g.claims(flow.upstream), g.truth(flow.upstream)
+        if not any(np.any(truth[n]) for n in claims):
+            continue
+        if not any(map(np.any, claims.values())):
+            return [f"the upstream of {name} has no effect: with it alone every gradient is 0, of {len(claims)} arrays"]
+        wrong = not all(same(claims[n], truth[n]) for n in claims)
+        if wrong and (told := matched(flow.tried(), claims, truth, f"all gradients for an upstream of {name} alone")):
+            return told
+    return []
+
+
+def solved(flow, claims, truth):
+    """Where the right gradients turn wrong: a factor, or numbers that are solved for, at one place that is run once."""
+
+    def flat(grads):
+        return np.concatenate([np.ravel(grads[name]) for name in claims])
+
+    seen = flat(claims)
+    for edges, factor, off in scaled(flow, claims, truth):
+        other = grown(flow.g.Cell, replace(flow.g.p.recipe, seed=flow.g.p.recipe.seed + 1))
+        arg, through = words(edges)
+        there = next((f for e, f, _ in scaled(Flow(other), other.claims(), other.truth()) if words(e) == (arg, through)), None)
+        varies = there is not None and abs(there - factor) > CLOSE * abs(factor)
+        by = f"{factor:.6g}" if abs(factor - 1) > 0.01 else _times(factor)
+        by = f"{factor:.4g}, and by {there:.4g} at other numbers, on which it depends" if varies else by
+        node = edges[-1][0]
+        many = np.size(node.arrays[edges[-1][1]]) / node.value.size
+        mean = "mean" in node.own and abs(factor - many) < CLOSE * many
+        by += f", as if a sum of {many:g} numbers stood in the place of their mean" if mean else ""
+        said = f"the gradient that flows back to {arg} through {through} is scaled by {by}"
+        return [f"{said}: this predicts all gradients to within {figure(off)}"]
+    keys = [node.key for node in flow.order]
+    for node in flow.order:
+        size = node.value.size
+        if not node.text or node.name or keys.count(node.key) > 1 or not 0 < size <= 64:
+            continue
+        none = flat(flow.back({node: np.zeros(size)}))
+        columns = np.array([flat(flow.back({node: row})) - none for row in np.eye(size)]).T
+        reached = columns.any(axis=1).sum()
+        found, _, rank, _ = np.linalg.lstsq(columns, seen - none, rcond=None)
+        predicted = none + columns @ found
+        if rank == size and reached >= 2 * size and close(predicted, seen):
+            return [
+                f"the gradient of {place(node)} is wrong, and what follows from it right: with entries that are "
+                f"{_times(found.min())} to {_times(found.max())} times the right ones, this predicts all gradients to within {figure(gap(seen, predicted))}"
+            ]
+    return []
+
+
+def scaled(flow, claims, truth):
+    """(edges, factor, how closely it predicts all gradients) of each place where a factor of what flows back there does."""
+
+    def flat(grads):
+        return np.concatenate([np.ravel(grads[name]) for name in claims])
+
+    right, seen = flat(truth), flat(claims)
+    for edges in (*flow.edges, *flow.helped):
+        factor, here = 1.0, right
+        for _ in range(STEPS):  # Newton's; what flows through a place once is linear in the factor
+            path = (flat(flow.back(dict.fromkeys(edges, factor + NUDGE))) - here) / NUDGE
+            if gap(right, right - path) < CLOSE:
+                break
+            better = factor + float((seen - here) @ path / (path @ path))
+            there = flat(flow.back(dict.fromkeys(edges, better)))
+            if not np.max(np.abs(seen - there)) < np.max(np.abs(seen - here)) / 2:
+                break
+            factor, here = better, there
+        if close(here, seen) and gap(here, seen) < gap(right, seen) / 100:
+            yield edges, factor, gap(seen, here)
+
+
+def _times(factor):
+    return f"1 {'-' if factor < 1 else '+'} {abs(factor - 1):.2g}" if 0 < abs(factor - 1) < 0.01 else figure(factor)

@@ -1,0 +1,296 @@
+"""Mistakes in single operations of a cell of any kind, each as what it makes of the gradients that flow through them."""
+
+import itertools
+
+import numpy as np
+from cellcheck.cells.activations import d_sigmoid, d_tanh
+from cellcheck.properties.reports.diagnosis.flow import diagonal, slope_at
+from cellcheck.properties.reports.diagnosis.grown import figure, same
+from cellcheck.properties.reports.diagnosis.places import argument, called, inside, line, place, shown, words
+
+FLAT = 1e-6  # so small slopes say nothing of what was divided by them
+
+
+def mistakes(flow):
+    """(sentence, edits) of everything that is tried."""
+    if flow.carried:
+        yield "the gradient does not flow from step t + 1 to step t", dict.fromkeys(flow.carried, 0.0)
+    for edges in (*flow.edges, *flow.helped):
+        node = edges[-1][0]
+        arg, through = words(edges)
+        yield f"no gradient flows back to {arg} through {through}", dict.fromkeys(edges, 0.0)
+        yield f"the gradient that flows back to {arg} through {through} has the wrong sign", dict.fromkeys(edges, -1.0)
+        yield f"the gradient that flows back to {arg} through {through} is counted twice", dict.fromkeys(edges, 2.0)
+        if 0 < len(kept := [edge for edge in edges if edge not in flow.carried]) < len(edges):
+            said = f"no gradient flows back to {arg} through {through} from one step to the one before"
+            yield said, {edge: 0.0 for edge in edges if edge not in kept}
+        if all(_reordered(n.slope(i)) for n, i in edges):
+            yield (
+                f"the gradient that flows back to {arg} through {through} is not put back in order",
+                {(n, i): np.eye(n.value.size) for n, i in edges},
+            )
+        if node.own == "put" and edges[-1][1] == 0:
+            yield (
+                f"where {through} overwrites {arg}, the gradient of what was there before is not 0",
+                {(n, i): np.eye(n.value.size) for n, i in edges},
+            )
+        if node.own == "part" and any((np.count_nonzero(n.slope(i), axis=0) > 1).any() for n, i in edges):
+            told = f"where {through} repeats an index, the gradient of {arg} keeps only the last contribution"
+            yield f"{told}: `+=` does not accumulate there, np.add.at does", {(n, i): _of_the_last(n.slope(i)) for n, i in edges}
+        for m, which in flow.turns(edges):
+            yield f"no gradient flows back to {arg} through {through} in {which}", dict.fromkeys(m, 0.0)
+        if len(edges) > 1 and edges not in flow.helped and len({id(n.parents[i]) for n, i in edges}) == 1:
+            for which, kept in (("first", 0), ("last", -1)):
+                said = f"the gradient of {arg} is that of the {which} of {len(edges)} steps alone: it is assigned, not added up"
+                yield said, {edge: 0.0 for edge in edges if edge != edges[kept]}
+    for edges in (*flow.edges, *flow.helped):
+        yield from substitutions(flow, edges)
+    places = {}
+    for pairs in flow.regions:
+        yield from derivatives(flow, pairs)
+        if called(pairs[-1][0].text):
+            places.setdefault(called(pairs[-1][0].text), []).append(pairs)
+    for function, found in places.items():  # such as the sigmoid of several gates
+        if len(found) > 1:
+            name = f"the derivative of `{function}`, in {'both' if len(found) == 2 else f'all {len(found)}'} places,"
+            yield from derivatives(flow, list(itertools.chain(*found)), name)
+    for pairs in flow.regions:
+        yield from derivatives(flow, pairs, others=True)
+    yield from everywhere(flow)
+    yield from factors(flow)
+    yield from lacking(flow)
+    yield from together(flow)
+
+
+def _reordered(slope):
+    """Whether it takes all entries, each once, in another order, but does not transpose."""
+    square = slope.shape[0] == slope.shape[1]
+    once = square and set(np.unique(slope)) == {0.0, 1.0} and (slope.sum(0) == 1).all() and (slope.sum(1) == 1).all()
+    return once and not np.diag(slope).all()
+
+
+def _of_the_last(slope):
+    """The slope of a part by the whole; where an entry is taken more than once, that of the last time alone."""
+    return slope * (np.cumsum(slope[::-1] != 0, axis=0)[::-1] <= 1)
+
+
+def substitutions(flow, edges):
+    """One tensor in the place of another."""
+    node, k = edges[-1]
+    arg, through = words(edges)
+    where, activation = f"the gradient of {arg} in {through}", any(node is n for pairs in flow.regions for n, _ in pairs)
+    for j in range(len(node.arrays)):
+        if j == k and activation:
+            continue  # its derivative, which is tried apart
+        if not all(len(n.arrays) > j and np.asarray(n.arrays[j]).dtype.kind == "f" for n, _ in edges):
+            continue
+        arrays, right = [np.asarray(n.arrays[j]) for n, _ in edges], shown(argument(node, j))
+        if same(node.slope(k), node.slope(k, j, 1 + arrays[-1] ** 2)):
+            continue  # it does not depend on this array
+        tried = [(f"uses {text} where `{right}` belongs", values) for text, values in flow.like(arrays, argument(node, j))]
+        tried += [
+            (f"lacks the factor `{right}`", [np.ones_like(a) for a in arrays]),
+            *lessened(edges, j),
+            *joined(flow, edges, j),
+            *(turned(arrays, right) if node.own in ("matmul", "dot", ".dot", "einsum") else ()),
+        ]
+        for said, values in tried:
+            yield f"{where} {said}", {(n, i): n.slope(i, j, v) for (n, i), v in zip(edges, values)}
+    if node.own == "where" and diagonal(node, k):
+        yield f"{where} is not masked", {(n, i): np.eye(n.value.size) for n, i in edges}
+
+
+def lessened(edges, j):
+    """(words, values): a sum, or a part of one, without one of its terms."""
+    found = {}
+    for node, _ in edges:
+        for text, value in terms(node.parents.get(j)):
+            found.setdefault(text, []).append(value)
+    for text, values in found.items():
+        if len(values) == len(edges):
+            yield f"lacks `{shown(text)}` in `{shown(argument(edges[-1][0], j))}`", values
+
+
+def terms(node):
+    """(text of a term, the sum without it) of what is computed as a sum and perhaps cut."""
+    if node is not None and node.own in ("add", "subtract"):
+        for k in range(len(node.arrays)):
+            rest = [np.zeros_like(b) if i == k else b for i, b in enumerate(node.arrays)]
+            yield argument(node, k), np.broadcast_to(node.call(*rest), np.shape(node.value))
+    elif node is not None and node.own in ("part", "split", ".reshape") and 0 in node.parents:
+        yield from ((text, node.call(value, *node.arrays[1:])) for text, value in terms(node.parents[0]))
+
+
+def joined(flow, edges, j):
+    """(words, values): another part in what is put together of several arrays, as [h, x] is."""
+    whole = [node.parents.get(j) for node, _ in edges]
+    if None in whole or not all(node.own in ("concatenate", "hstack", "vstack") for node in whole):
+        return
+    for i in range(len(whole[0].arrays)):
+        text = argument(whole[-1], i)
+        for other, values in flow.like([node.arrays[i] for node in whole], text):
+            parts = [[v if n == i else a for n, a in enumerate(node.arrays)] for node, v in zip(whole, values)]
+            yield f"uses {other} where `{shown(text)}` belongs", [node.call(*some) for node, some in zip(whole, parts)]
+
+
+def turned(arrays, name):
+    """(words, values): a matrix, or the square part of it that belongs to h, without its transpose."""
+    alike = arrays[0].ndim == 2 and len({a.shape for a in arrays}) == 1
+    short, long = sorted(arrays[0].shape) if alike else (0, 0)
+    for start in {0, long - short} if short > 1 else ():
+        part = slice(start, start + short)
+        where, found = (part, slice(None)) if arrays[0].shape[0] == long else (slice(None), part), [a.copy() for a in arrays]
+        for a in found:
+            a[where] = a[where].T.copy()
+        words = f"`{name}`" if short == long else f"the square part of `{name}`"
+        yield f"multiplies {words} without transposing it", found
+
+
+def derivatives(flow, pairs, name=None, others=False):
+    """Another derivative of an activation: by a formula, or, with `others`, another tensor or the derivative there.
+
+    name: of what is wrong, by default the activation where it is computed.
+    """
+    node, head = pairs[-1]
+    ys, zs = [n.value for n, _ in pairs], [h.value for _, h in pairs]
+    right = [slope_at(n, h, z) for (n, h), z in zip(pairs, zs)]
+    if all(np.ptp(slope) <= 1e-12 for slope in right):
+        return  # linear
+    inner = name is None and flow.inner(node)
+    text, where = (inside(node), f" (line {node.frames[0].line}) in {place(node)}") if inner else (node.text, line(node))
+    k = next((k for k, parent in node.parents.items() if parent is head), None)
+    of = argument(node, k) if inner and k is not None else inside(head) if inner else head.text
+    by = "" if called(text) or not of else f" by `{shown(of)}`"
+    name = name or f"the derivative of `{shown(text)}`{by}{where}"
+    tried = [("is missing", [np.ones_like(z) for z in zs]), ("is applied twice", [s * s for s in right])]
+    ends = {float(f"{s:.9g}") for slope in right for s in np.ravel(slope)}
+    if len(ends) == 2 and 0.0 in ends:  # a function that is clipped
+        steep, y, flat = max(ends, key=abs), *(np.concatenate(list(map(np.ravel, some))) for some in (ys, right))
+        low, high = np.max(y[flat == 0]) < np.min(y[flat != 0]), np.min(y[flat == 0]) > np.max(y[flat != 0])
+        which = "its lower end" if low else "its upper end" if high else "its ends"
+        tried *= head in node.parents.values()  # in one operation, as of relu
+        tried += [(f"is taken as {figure(steep)} everywhere, not 0 beyond {which}", [0 * z + steep for z in zs])]
+    tried.append(("is taken at its output", [slope_at(n, h, y) for (n, h), y in zip(pairs, ys)]))
+    formulas = {
+        "1 - y^2, with its output y": lambda y, z: 1 - y * y,
+        "1 - y, with its output y": lambda y, z: 1 - y,
+        "y (1 - y), with its output y": lambda y, z: y * (1 - y),
+        "1 - z^2, with its argument z": lambda y, z: 1 - z * z,
+        "z (1 - z), with its argument z": lambda y, z: z * (1 - z),
+        "that of tanh": lambda y, z: d_tanh(z),
+        "that of a sigmoid": lambda y, z: d_sigmoid(z),
+        "its output y": lambda y, z: y,
+        "its argument z": lambda y, z: z,
+        "y / z, its output by its argument": lambda y, z: y / z,
+        "1 where z > 0, else 0": lambda y, z: 1.0 * (z > 0),
+        "1 where z > 0, else its output": lambda y, z: np.where(z > 0, 1, y),
+    }
+    for formula, f in formulas.items():
+        slopes = [f(y, z) for y, z in zip(ys, zs)]
+        whole = all(np.allclose(s[r != 0], r[r != 0], 1e-9, 1e-12) for s, r in zip(map(np.asarray, slopes), right))
+        cut = "is not 0 where its argument is cut off" if 0.0 in ends and whole else f"is taken as {formula}"
+        tried.append((cut, slopes))
+    tried = [] if others else tried
+    for other, values in flow.like(ys, text) if others else ():
+        tried.append((f"is taken as 1 - y^2 with {other} as y, not its output", [1 - v * v for v in values]))
+        tried.append((f"is taken as y (1 - y) with {other} as y, not its output", [v * (1 - v) for v in values]))
+    for other, values in flow.like(zs, head.text) if others else ():
+        tried.append((f"is taken at {other} instead of its argument", [slope_at(n, h, v) for (n, h), v in zip(pairs, values)]))
+        tried.append((f"is replaced by {other}", values))
+        if ends == {0.0, 1.0}:
+            tried.append((f"is taken as 1 where {other} > 0, else 0", [1.0 * (v > 0) for v in values]))
+    for said, slopes in tried:
+        yield f"{name} {said}", {n: (h, slope) for (n, h), slope in zip(pairs, slopes)}
+
+
+def everywhere(flow):
+    """One tensor in the place of another in all gradients, such as a cached tensor that was overwritten."""
+    uses = {}
+    for edges in flow.edges:
+        for j in range(len(edges[-1][0].arrays)):
+            arrays = [np.asarray(n.arrays[j]) for n, k in edges if k != j and len(n.arrays) > j]
+            if len(arrays) == len(edges) and all(a.dtype.kind == "f" and a.ndim for a in arrays):
+                key = tuple((a.shape, a.tobytes()) for a in arrays)
+                uses.setdefault(key, (arrays, argument(edges[-1][0], j), []))[2].append((edges, j))
+    for arrays, text, found in uses.values():
+        for other, values in flow.like(arrays, text) if len(found) > 1 else ():
+            slopes = {(n, i): n.slope(i, j, v) for edges, j in found for (n, i), v in zip(edges, values)}
+            yield f"all gradients use {other} where `{shown(text)}` belongs", slopes
+
+
+def together(flow):
+    """Two contributions to the gradient of one array."""
+    into = {}
+    for edges in flow.edges:
+        node, k = edges[-1]
+        into.setdefault(node.parents[k].key, []).append(edges)
+    for found in into.values():
+        for one, two in itertools.combinations(found, 2):
+            (arg, through), (_, other) = words(one), words(two)
+            said = f"of {arg} through {through} and {other}"
+            yield f"the gradients {said} have the wrong sign", {edge: -1.0 for edge in one + two}
+            yield f"the gradients {said} are missing", {edge: 0.0 for edge in one + two}
+            yield from exchanged(one, two)
+    products = {}  # as of a complex number in two parts, of which the conjugate is due
+    for edges in flow.edges:
+        node, k = edges[-1]
+        if node.own == "multiply":
+            products.setdefault(shown(argument(node, 1 - k)), []).append(edges)
+    for text, found in products.items():
+        if len(found) > 1:
+            said = f"the gradients through all products with `{text}`"
+            yield f"{said} have the wrong sign", {edge: -1.0 for edges in found for edge in edges}
+
+
+def exchanged(one, two):
+    """Two products, each with the matrix of the other."""
+    (node, k), (other, j) = one[-1], two[-1]
+    if not (node.own == other.own == "matmul" and k == j and len(one) == len(two)):
+        return
+    if np.shape(node.arrays[1 - k]) == np.shape(other.arrays[1 - j]) and not same(node.arrays[1 - k], other.arrays[1 - j]):
+        (arg, through), (_, beside) = words(one), words(two)
+        swapped = {(n, k): n.slope(k, 1 - k, m.arrays[1 - k]) for (n, _), (m, _) in zip(one, two)}
+        swapped |= {(m, j): m.slope(j, 1 - j, n.arrays[1 - j]) for (n, _), (m, _) in zip(one, two)}
+        yield f"the gradients of {arg} through {through} and {beside} use each other's matrix", swapped
+
+
+def lacking(flow):
+    """The derivative of an activation that is there in all gradients but one."""
+    for pairs in flow.regions:
+        inside = [_summed(head) for _, head in pairs]
+        slopes = [np.ravel(slope_at(node, head, head.value)) for node, head in pairs]
+        if not all(np.all(np.abs(slope) > FLAT) for slope in slopes):
+            continue
+        for edges in flow.edges:
+            node = edges[-1][0]
+            if node.own == "matmul" and len(edges) == len(pairs) and all(n in some for (n, _), some in zip(edges, inside)):
+                arg, through = words(edges)
+                said = f"the gradient of {arg} through {through} lacks the derivative of `{shown(pairs[-1][0].text)}`"
+                yield said, {(n, i): n.slope(i) / slope[:, None] for (n, i), slope in zip(edges, slopes)}
+
+
+def _summed(head):
+    """The head and the terms of which it is the sum."""
+    found = [head]
+    for node in found:
+        found += [p for p in node.parents.values() if node.own == "add" and np.shape(p.value) == np.shape(head.value)]
+    return found
+
+
+def factors(flow):
+    """The derivative of an activation that is not there."""
+    runs = {}
+    for node in flow.order:
+        runs.setdefault(node.key, []).append(node)
+    for nodes in runs.values():
+        name = f"the gradient of `{shown(nodes[-1].text)}`{line(nodes[-1])}"
+        for act, slope in (("tanh", lambda y: 1 - y * y), ("a sigmoid", lambda y: y * (1 - y))):
+            if nodes[-1].text and nodes[-1].frames:
+                yield f"{name} is multiplied by the derivative of {act}, which is not there", {n: slope(n.value) for n in nodes}
+
+
+def inside_activations(flow):
+    """(sentence, edits) of wrong derivatives of what is computed on the way to an activation."""
+    for others in (False, True):
+        for pairs in flow.within:
+            yield from derivatives(flow, pairs, others=others)
