@@ -2,6 +2,7 @@
 
 import dis
 import inspect
+import signal
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import zip_longest
@@ -240,7 +241,8 @@ def by_hand(interrupt):
     at = interrupt.__traceback__
     while at.tb_next:
         at = at.tb_next
-    return at.tb_frame.f_code.co_code[at.tb_lasti] != dis.opmap["RAISE_VARARGS"]
+    code, handler = at.tb_frame.f_code, signal.getsignal(signal.SIGINT)
+    return code.co_code[at.tb_lasti] != dis.opmap["RAISE_VARARGS"] or getattr(handler, "__code__", None) is code
 
 
 class Unwanted(TypeError):

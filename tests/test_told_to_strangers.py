@@ -17,7 +17,7 @@ from cellcheck.properties.intake.loading import GuestError, load
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, diagnose, emptied, ordinary
-from cellcheck.properties.reports.diagnosis.gradients import gradient_faults
+from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, whereabouts
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
 from cellcheck.properties.reports.diagnosis.promises import handed_on
 from cellcheck.properties.shrinking.shrinking import Subject, smallest
@@ -107,6 +107,54 @@ def test_rows_beyond_the_first_are_told():
     assert sentence.startswith("the gradient of b is that of the first 4 of 9 rows alone")
 
 
+@pytest.mark.parametrize(
+    ("b", "said"),
+    [
+        (lambda dz: np.abs(dz).sum(0) + 1, "; wrong is the gradient of b, and right are those of W, x and h"),
+        (
+            lambda dz: dz.sum(0) + np.abs(dz).sum(0) * (np.arange(dz.shape[1]) > 2),
+            "; wrong is the gradient of b (at 3 and 4 of axis 0), and",
+        ),
+    ],
+)
+def test_where_gradients_are_wrong_is_told_without_a_cause(b, said):
+    """Of what no mistake explains."""
+    assert whereabouts(grown(cell(tanh, lambda z, y: 1 - y * y, b=b), PLAIN))[0].startswith(f"no known mistake matches{said}")
+    assert whereabouts(grown(cell(tanh, lambda z, y: 1 - y * y), PLAIN)) == []
+    assert whereabouts(grown(cell(tanh, lambda z, y: 1 - abs(y)), PLAIN)) == []
+
+
+def test_the_rows_steps_and_gates_that_are_wrong_are_told():
+    """Of a sequence whose weights are those of two gates."""
+
+    def forward(x, h, W):
+        hs, n = [h], h.shape[1]
+        for xt in x:
+            z = xt @ W
+            hs.append(hs[-1] / 2 + np.sin(z[:, :n]) * np.cos(z[:, n:]))
+        return hs[-1], np.array(hs)[1:], x
+
+    def backward(dh, dys, x, h, W):
+        dx, dW, n = np.zeros_like(x), np.zeros_like(W), h.shape[1]
+        for t in range(len(x))[::-1]:
+            dh = dh + dys[t]
+            z = x[t] @ W
+            s, c = z[:, :n], z[:, n:]
+            dz = np.concatenate([dh * np.cos(s) * np.cos(c), -dh * np.sin(s) * np.sin(c) * (1 + (np.abs(c) < 0.5))], 1)
+            dx[t], dW, dh = dz @ W.T * (1 + (t == 2) * np.sign(x[t])), dW + x[t].T @ dz, dh / 2
+        return dx, dh, dW
+
+    Cell = adapt(
+        lambda F, S: {"W": np.zeros((F, 2 * S))},
+        ("x h W -> h ys cache", forward),
+        ("dh dys x h W -> dx dh dW", backward),
+        axes="steps batch features",
+    )
+    assert whereabouts(grown(lift(Cell), PLAIN)) == [
+        "no known mistake matches; wrong are the gradients of W (in gate 1 of its gates 0 to 1) and x, and right is that of h"
+    ]
+
+
 def test_a_sum_over_units_is_told():
     """Each of which has a gradient of its own."""
     Cell = cell(tanh, lambda z, y: 1 - y * y, b=lambda dz: dz.sum() + 0 * dz[0])
@@ -118,7 +166,7 @@ def test_a_surrogate_gradient_is_told():
     Cell = cell(lambda z: 1.0 * (z.real > 0), lambda z, y: 1 / (1 + z * z))
     sentence = told(Cell)
     assert sentence.startswith(
-        "h' takes the values 0 and 1 alone, so its derivative is 0, and the gradients are not: a surrogate"
+        "h' takes the values 0 and 1 alone, so its derivative is 0, and the gradients are not; if it is a surrogate"
     )
 
 

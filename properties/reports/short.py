@@ -13,7 +13,8 @@ def short(case, path=None):
     path: of the page, or why there is none; None where none is wanted.
     """
     lines = [f"{case.short_label} breaks the law {case.name}: {case.equation}", f"  at {case.sizes()}"]
-    tail = [f"  likely: {s}" for s in case.sentences[:2]] or ["  no known mistake matches"]
+    unknown = "no known mistake matches"
+    tail = [f"  {s}" if s.startswith(unknown) else f"  likely: {s}" for s in case.sentences[:2]] or [f"  {unknown}"]
     tail += [f"  {fault}" for fault in case.faults[:1]]
     rerun = case.rerun()
     whole = [f"  rerun:  {rerun}"] * bool(rerun) + [f"  report: {path}"] * bool(path)

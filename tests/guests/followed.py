@@ -227,7 +227,7 @@ MISTAKES = {  # what is said of each
         "first": "the gradient of b is that of row 0 times the batch of 3, not summed over it",
     },
     both: {
-        "step": "no gradient flows back to `R` through `h @ U` in both calls of `run` in step 1 of the steps 0 to 3",
+        "step": "no gradient flows back to `R` through `h @ U` in both calls of `run` in run 2 of 4",
         "flip": "the gradient of x of the second half of ys is not turned around in time",
     },
     buffered: {

@@ -28,6 +28,7 @@ from cellcheck.properties.reports.diagnosis.gradients import (
     at_a_limit,
     gradient_faults,
     where_a_size_is_one,
+    whereabouts,
     with_large_numbers,
 )
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, Grown, figure, grown
@@ -93,7 +94,9 @@ def diagnose(case, tried):
             flawed = flawed or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
             flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
             looks = (far, overflown, emptied, undefined, nearly, ordinary)
-            return list(flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ())), []
+            flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ())
+            there = tried(lambda: whereabouts(grown(case.Cell, PLAIN))) if of_gradients(case) and not flawed else ()
+            return list(flawed or there), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
     own = replace(recipe, **SIZES, upstream="every")  # of a single entry, everything is a multiple
 
@@ -147,6 +150,7 @@ def diagnose(case, tried):
                 )
                 or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.name in CONTINUED else ())
                 or tried(lambda: nearly(case) or ordinary(case))
+                or (tried(lambda: whereabouts(grown(case.Cell, PLAIN))) if of_gradients(case) else ())
             )
         if not told and not isinstance(case.error, Violation):
             told = tried(lambda: crashes(grown(case.Cell, PLAIN)) or narrow(grown(case.Cell, PLAIN)))

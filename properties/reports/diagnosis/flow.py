@@ -9,7 +9,7 @@ from cellcheck.properties.reports.diagnosis.mistakes import Mistake
 from cellcheck.properties.reports.diagnosis.places import argument, line, place, shown
 from cellcheck.properties.reports.diagnosis.tape import Tape, Untold, along
 
-MOST = 500  # operations of a tape that is looked at
+MOST, ENTRIES = 500, 10**7  # operations of a tape that is looked at, and entries of all their slopes
 
 
 class Flow:
@@ -27,6 +27,8 @@ class Flow:
         self.order = [node for node in self.tape.nodes if id(node) in needed]
         if len(self.order) > MOST:
             raise Untold(f"{len(self.order)} operations are too many")
+        if (n := sum(node.value.size * p.value.size for node in self.order for p in node.parents.values())) > ENTRIES:
+            raise Untold(f"slopes with {n} entries are too large")
         largest = {(node, k): 0.0 for node in self.order for k in node.parents if node.own.strip(".") in ("max", "amax")}
         # what is subtracted for numerical stability alone: its gradients cancel
         if largest and all(same(a, self.straight[name]) for name, a in self.back(largest).items()):
@@ -135,13 +137,18 @@ class Flow:
         return [edges for edges in together if len({node.key[0] for node, _ in edges}) > 1]
 
     def turns(self, edges):
-        """(edges, words): those of one step alone, where there are several and the cell may have made an exception of it."""
+        """(edges, words): those of one run alone, where there are several and the cell may have made an exception of it."""
         calls = {}
         for node, k in edges:
             calls.setdefault(node.key, []).append((node, k))
         n = {len(runs) for runs in calls.values()}
         for m in range(max(n)) if len(n) == 1 and n != {1} and self.g.cell.spec.sequence else ():
-            yield [runs[m] for runs in calls.values()], f"step {m} of the steps 0 to {max(n) - 1}"
+            yield [runs[m] for runs in calls.values()], f"run {m + 1} of {max(n)}"
+
+    def run(self, n):
+        """What it is called that is computed n times."""
+        forwards = self.g.cell.spec.sequence and "future" not in self.g.cell.spec.choices
+        return "step" if forwards and n == len(self.g.p.x) else "run"
 
     @cached_property
     def carried(self):
@@ -171,28 +178,31 @@ class Flow:
 
     def like(self, arrays, text):
         """(text, values) of the tensors that may stand for these arrays, which are called `text`."""
-        alike = len(arrays) > 1 and len({a.shape for a in arrays}) == 1  # not so where a mask has chosen entries
+        run, alike = (
+            self.run(len(arrays)),
+            len(arrays) > 1 and len({a.shape for a in arrays}) == 1,
+        )  # not so where a mask has chosen entries
         if alike and not all(same(arrays[0], a) for a in arrays):  # a weight is that of every step
             name, n = f"`{shown(text)}`", len(arrays)
-            yield f"{name} of the step before", [np.zeros_like(arrays[0]), *arrays[:-1]]
-            yield f"{name} of the step before, in the first step that of the last,", [arrays[-1], *arrays[:-1]]
-            yield f"{name} of the step after, in the last step its own,", [*arrays[1:], arrays[-1]]
-            yield f"{name} of the last step", [arrays[-1]] * n
-            yield f"{name} of the first step", [arrays[0]] * n
+            yield f"{name} of the {run} before", [np.zeros_like(arrays[0]), *arrays[:-1]]
+            yield f"{name} of the {run} before, in the first {run} that of the last,", [arrays[-1], *arrays[:-1]]
+            yield f"{name} of the {run} after, in the last {run} its own,", [*arrays[1:], arrays[-1]]
+            yield f"{name} of the last {run}", [arrays[-1]] * n
+            yield f"{name} of the first {run}", [arrays[0]] * n
         if all(a.ndim == 2 and len(a) == self.g.batch for a in arrays) and self.g.batch > 1:
             yield f"row 0 of `{shown(text)}`, for all rows,", [np.broadcast_to(a[:1], a.shape) for a in arrays]
         for other, at, values in self.tensors:
             for words, here, beside in (("before", values[1:], values[:-1]), ("after", values[:-1], values[1:])):
                 fits = len(here) == len(arrays) > 1 and all(v.shape == a.shape for v, a in zip(beside, arrays))
                 if fits and all(map(same, here, arrays)):  # a first or last step has no such edge
-                    yield f"`{shown(text)}` of the step {words}", beside
+                    yield f"`{shown(text)}` of the {run} {words}", beside
             if len(values) != len(arrays) or any(v.shape != a.shape for v, a in zip(values, arrays)):
                 continue
             if all(same(v, a) for v, a in zip(values, arrays)):
                 continue
             for words, one, two in (("before", values[1:], arrays[:-1]), ("after", values[:-1], arrays[1:])):
                 if len(arrays) > 1 and all(same(v, a) for v, a in zip(one, two)):
-                    yield f"`{shown(text)}` of the step {words}", values
+                    yield f"`{shown(text)}` of the {run} {words}", values
                     break
             else:
                 alike = shown(other) == shown(text)  # as self.R and R are

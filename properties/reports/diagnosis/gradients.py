@@ -91,6 +91,38 @@ def with_large_numbers(Cell):
     return []
 
 
+def whereabouts(g):
+    """Which gradients are wrong and where in them, if no mistake explains them, and some are right; [] if that says nothing."""
+    claims, truth = g.claims(), g.truth()
+    wrong = differing(g, claims, truth)
+    right = [name for name in claims if name not in wrong]
+    parts = {name: _parts(g, name, claims[name], truth[name]) for name in wrong}
+    if not wrong or not (right or all(parts.values())):
+        return []
+    told = several(f"{name}{f' ({part})' * bool(part)}" for name, part in parts.items())
+    others = f", and right {'is that' if len(right) == 1 else 'are those'} of {several(right)}" if right else ""
+    return [f"no known mistake matches; wrong {'is the gradient' if len(wrong) == 1 else 'are the gradients'} of {told}{others}"]
+
+
+def _parts(g, name, claim, true):
+    """Along the axes of a gradient: where alone it is wrong, or ""."""
+    off = ~np.isclose(claim, true, g.tolerance, g.tolerance * np.max(np.abs(true), initial=0.0))
+    k, said = g.names.index(name), []
+    axes = ["steps"] * (k >= g.n and g.cell.spec.batch_axis(name) == 1) + ["rows"] * (k >= g.n and g.by_rows)
+    for axis, length in enumerate(off.shape):
+        at = np.flatnonzero(np.moveaxis(off, axis, 0).reshape(length, -1).any(1))
+        gates, rest = divmod(length, g.p.recipe.state)
+        if not 0 < len(at) < length:
+            continue
+        if axis < len(axes):
+            said.append(f"in {axes[axis]} {several(map(str, at))}")
+        elif gates > 1 and not rest and len(of := {int(i) // g.p.recipe.state for i in at}) < gates:
+            said.append(f"in gate{'s' * (len(of) > 1)} {several(map(str, sorted(of)))} of its gates 0 to {gates - 1}")
+        else:
+            said.append(f"at {several(map(str, at))} of axis {axis}")
+    return ", ".join(said)
+
+
 def at_a_limit(Cell):
     """A sentence about gradients that never exceed a number, however large the upstream is; [] if there are none."""
     g = grown(Cell, replace(PLAIN, batch=1, steps=1))
@@ -235,9 +267,14 @@ def surrogate(g):
     for k, name in enumerate(g.outputs):
         values = np.unique(np.concatenate([np.ravel(grown(g.Cell, replace(g.p.recipe, seed=s)).ran()[name]) for s in range(3)]))
         alone = g.masked(lambda j, u, k=k: float(j == k))
-        if len(values) < 4 and any(np.any(c) for c in g.claims(alone).values()) and not any(map(np.any, g.truth(alone).values())):
+        if (
+            1 < len(values) < 4
+            and any(np.any(c) for c in g.claims(alone).values())
+            and not any(map(np.any, g.truth(alone).values()))
+        ):
             said = f"{name} takes the values {several(f'{v:g}' for v in values)} alone, so its derivative is 0, and the gradients are not"
-            return [f"{said}: a surrogate gradient? Verify the cell with its smooth surrogate in the place of the step"]
+            meant = "if it is a surrogate, verify the cell with that smooth function in the place of the step"
+            return [f"{said}; {meant}; if not, look for what is rounded or kept as whole numbers"]
     return []
 
 
@@ -378,9 +415,8 @@ def factor(g, k, claim):
     batch, steps = g.batch, g.p.steps
     meanings = {-1.0: "negated: its sign is wrong", 2.0: "counted twice"}
     meanings |= {1 / batch / steps: "the mean over batch and steps instead of the sum"}
-    if g.gist:
-        many = {float(steps): f"the {steps} steps", float(batch): f"the batch of {batch}"}
-        meanings |= {n: f"{n:g} times too large: what apply returns is the mean over {of}, is it not?" for n, of in many.items()}
+    if g.gist and steps > 1:
+        meanings[float(steps)] = f"{steps} times too large, as many as there are steps"
     meanings |= {1 / steps: f"the mean over the {steps} steps instead of the sum"}
     meanings |= {1 / batch: f"the mean over the batch of {batch} instead of the sum"}
     for value, words in meanings.items():

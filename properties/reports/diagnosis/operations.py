@@ -24,7 +24,7 @@ def mistakes(flow):
         if 0 < len(kept := [edge for edge in edges if edge not in flow.carried]) < len(edges):
             said = f"no gradient flows back to {arg} through {through} from one step to the one before"
             yield said, {edge: 0.0 for edge in edges if edge not in kept}
-        if all(_reordered(n.slope(i)) for n, i in edges):
+        if node.own in ("part", "roll", "flip", "flipud", "fliplr") and all(_reordered(n.slope(i)) for n, i in edges):
             yield (
                 f"the gradient that flows back to {arg} through {through} is not put back in order",
                 {(n, i): np.eye(n.value.size) for n, i in edges},
@@ -41,7 +41,7 @@ def mistakes(flow):
             yield f"no gradient flows back to {arg} through {through} in {which}", dict.fromkeys(m, 0.0)
         if len(edges) > 1 and edges not in flow.helped and len({id(n.parents[i]) for n, i in edges}) == 1:
             for which, kept in (("first", 0), ("last", -1)):
-                said = f"the gradient of {arg} is that of the {which} of {len(edges)} steps alone: it is assigned, not added up"
+                said = f"the gradient of {arg} is that of the {which} of {len(edges)} {flow.run(len(edges))}s alone: it is assigned, not added up"
                 yield said, {edge: 0.0 for edge in edges if edge != edges[kept]}
     for edges in (*flow.edges, *flow.helped):
         yield from substitutions(flow, edges)
@@ -63,7 +63,7 @@ def mistakes(flow):
 
 
 def _reordered(slope):
-    """Whether it takes all entries, each once, in another order, but does not transpose."""
+    """Whether it takes all entries, each once, in another order."""
     square = slope.shape[0] == slope.shape[1]
     once = square and set(np.unique(slope)) == {0.0, 1.0} and (slope.sum(0) == 1).all() and (slope.sum(1) == 1).all()
     return once and not np.diag(slope).all()

@@ -191,7 +191,7 @@ class Tape:
         if not self.runs:
             kept = [np.asarray(a) if isinstance(a, np.ndarray) else a for a in _arrays(args)]
             return function(*_put(args, iter(kept)), **kwargs)
-        function = CONTINUED.get(name, function)
+        function, args = CONTINUED.get(name, function), _put(args, _arrays(args))  # a guest may append to its lists later
         arrays = list(_arrays(args))
         parents = {k: node for k, a in enumerate(arrays) if (node := self.find(a)) is not None}
         plain = [np.asarray(a) for a in arrays]
