@@ -347,7 +347,7 @@ def square(x, h, W):
         (adapt(Gist, ("x h -> h", lambda _, x, h: (h,))), "it has no weights: say where an object keeps them"),
         (
             type("Many", (Gist,), {"sizes": {"batch": (10**9,)}}),
-            "a problem with 1000000000 batch is too large, give some up to 65536",
+            "a problem with 1000000000 batch is too large, give some up to 16777216",
         ),
         (
             type("Dict", (Gist,), {"backward": lambda self, d: {"W": self.W}}),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from numbers import Integral
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from cellcheck.cells import lift
@@ -34,7 +35,8 @@ from cellcheck.strategies import Problem
 SIZES = ((1, 1), (2, 3), (3, 2))  # (features, state), at batch 1
 PROBES = [Problem(3, 2, 3, steps=4, seed=seed, scale=0.5) for seed in (1, 2, 3)]  # where every weight should have an effect
 MORE = [Problem(3, 2, 3, steps=4, seed=seed, scale=2.0) for seed in range(4, 36)]  # where it may have one
-HUGE = 2**16  # of any size
+HUGE = 2**24  # of any size
+PATIENCE = 3.0  # seconds to look for a problem on which a weight has an effect
 KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
 SECONDS = 30.0  # for the whole pre-flight, unless --limit is given
@@ -468,7 +470,10 @@ def _check_live(Cell, notes):
 
 def _moves(Cell, k):
     """Whether writing into weights[k] moves an output on one of many problems, as of few units that are rarely active."""
+    began = perf_counter()
     for problem in MORE:
+        if perf_counter() - began > PATIENCE:
+            break
         try:
             cell, x, s = problem.build(Cell)
             outputs = [np.array(y) for y in cell.apply(x, *s)]

@@ -46,7 +46,7 @@ from cellcheck.properties.verdicts.tally import Tally
 from cellcheck.strategies import Literal
 
 UNBOUNDED = re.compile(r"finite|overflow|\b(nan|inf)\b")
-MOST = 65  # rows, features or units of a problem that is looked at
+MOST = {"batch": 65, "features": 17, "state": 17}  # of a problem that is looked at
 ORDINARY = 12  # problems that are tried
 AGAIN = ("purity", "sequences", "errors")  # groups with laws that call one cell several times
 
@@ -111,13 +111,16 @@ def diagnose(case, tried):
     def others():
         """Problems on which some mistakes show more plainly: the numbers of the case, as many steps, or a single one."""
         yield own
-        for size in ("batch", "features", "state"):
+        for size, most in MOST.items():
             if getattr(recipe, size) > SIZES[size]:
-                yield replace(PLAIN, **{size: min(getattr(recipe, size), MOST)})
+                yield replace(PLAIN, **{size: min(getattr(recipe, size), most)})
         if recipe.steps > SIZES["steps"]:
             yield replace(LONG, steps=recipe.steps)
             yield replace(recipe, batch=1, features=1, state=2)
-        if grown(case.Cell, PLAIN).cell.spec.sequence:
+        plain = grown(case.Cell, PLAIN)
+        if plain.cell.spec.sequence and (
+            plain.kind or not of_gradients(case)
+        ):  # others compute in one step what is alike by chance
             yield replace(PLAIN, steps=1)
 
     with quiet(Tally(), draws=0):
@@ -246,7 +249,7 @@ def emptied(case):
         fuller = literal
         for k in some:
             fuller = with_part(fuller, k, empty[k] + 1)
-        if some and subject.failure(fuller) is None:
+        if some and subject.failure(fuller) is None and _alone(case, some):
             for k in some if len(some) > 1 else ():  # one that may as well stay 0 is no cause
                 fewer = with_part(fuller, k, empty[k])
                 if subject.failure(fewer) is None:
@@ -260,6 +263,15 @@ def emptied(case):
             declared = ", ".join(f'"{name}": "non-zero"' for name in names)
             return [f"{said}; if {'it is' if len(names) == 1 else 'they are'} never 0, declare domains = {{{declared}}}"]
     return []
+
+
+def _alone(case, some):
+    """Whether the law breaks with NaN on an ordinary problem as well, once these arrays are 0."""
+    ordinary = replace(PLAIN, batch=1).literal(case.Cell)
+    for k in some:
+        ordinary = with_part(ordinary, k, 0 * np.asarray(parts(ordinary)[k]))
+    failed = Subject(case.law, case.Cell).failure(ordinary)
+    return bool(failed and failed.block and kind(failed.block) == "nan")
 
 
 def nearly(case):

@@ -148,7 +148,7 @@ class Flow:
     def run(self, n):
         """What it is called that is computed n times."""
         forwards = self.g.cell.spec.sequence and "future" not in self.g.cell.spec.choices
-        return "step" if forwards and n == len(self.g.p.x) else "run"
+        return "step" if forwards and n in (len(self.g.p.x), len(self.g.p.x) - 1) else "run"  # the first may have no such edge
 
     @cached_property
     def carried(self):

@@ -201,7 +201,7 @@ def unit(g):
 def everywhere(g, truth):
     """Mistakes in what all gradients have in common: the upstream, the halves of [dx, dh], what is there without an upstream."""
     x, h = g.names[g.n], g.names[-1]
-    if h != x and g.p.x.ndim == 2 and truth[h].ndim == 2:
+    if h != x and g.p.x.ndim == 2 and truth[x].shape[:-1] == truth[h].shape[:-1]:
         halves = np.split(np.concatenate([truth[x], truth[h]], axis=-1), [g.p.recipe.state], axis=-1)
         cut = {**truth, h: halves[0], x: halves[1]}
         yield Mistake(f"the gradients of {x} and {h} are cut from [d{x}, d{h}] as if it were [d{h}, d{x}]", lambda: cut)
