@@ -350,3 +350,17 @@ def test_a_mask_is_made_of_lengths_alone_that_fit():
             cell.apply(x, *state, lengths=lengths)
     with pytest.raises(ValueError, match="takes the lengths of rows, so axes must name steps and batch"):
         adapt(matrices, ("x h W b mask -> h", forward))
+
+
+def test_a_refusal_leaves_the_lengths_as_they_were():
+    """What the last apply was given counts, not what a later one refused."""
+    rng, cell = np.random.default_rng(0), masked()(2, 3)
+    for w in cell.weights:
+        w[...] = rng.normal(size=w.shape)
+    x, state = rng.normal(size=(3, 2, 2)), (np.ones((2, 3)), np.zeros((2, 3)))
+    ups = (np.ones((2, 3)), np.ones((2, 3)), np.ones((3, 2, 3)))
+    cell.apply(x, *state, lengths=[1, 2])
+    before = cell.vjp(*ups)
+    with pytest.raises(ValueError, match="matmul"):
+        cell.apply(x[:, :, :1], *state)
+    assert np.array_equal(cell.vjp(*ups).weights[0], before.weights[0])

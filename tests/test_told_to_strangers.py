@@ -77,7 +77,7 @@ def test_a_constant_with_too_few_digits_is_told_by_how_far_it_is_off():
     assert rounded.startswith("what is expected is met to ") and rounded.endswith("on the way has the precision of float32")
     off = told(cell(tanh, lambda z, y: 1 - y * y + 1e-10))
     assert off.startswith("what is expected is met to ") and off.endswith(
-        "an epsilon on the way, or a constant with too few digits"
+        "an epsilon, a tiny term too much, or a constant with too few digits"
     )
 
 

@@ -455,8 +455,12 @@ class Ragged(Adapted):
 
     def apply(self, x, *state, lengths=None):
         """The same; lengths: the steps of each row. Raises ValueError for others than a mask can be made of."""
-        self._steps = steps_of(x, lengths, sure="mask" in self.plan.forward.taken)
-        return super().apply(x, *state)
+        before, self._steps = self._steps, steps_of(x, lengths, sure="mask" in self.plan.forward.taken)
+        try:
+            return super().apply(x, *state)
+        except BaseException:
+            self._steps = before  # a refusal changes nothing
+            raise
 
     def _rows(self, x):
         mask = np.arange(len(x))[:, None] < self._steps if "mask" in self.plan.forward.taken else None

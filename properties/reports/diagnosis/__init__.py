@@ -282,7 +282,7 @@ def nearly(case):
     got, expected = (entry(a, block.index) for a in (block.got, block.expected))
     off = abs(got - expected) / abs(expected) if expected else 1.0
     cause = "a number or an array on the way has the precision of float32"
-    cause = cause if off > 2.0**-28 else "an epsilon on the way, or a constant with too few digits"
+    cause = cause if off > 2.0**-28 else "an epsilon, a tiny term too much, or a constant with too few digits"
     return [f"what is expected is met to {figure(off)} of its size: {cause}"] * (1e-12 < off < 2.0**-22)
 
 
