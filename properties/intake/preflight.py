@@ -479,7 +479,8 @@ def _moves(Cell, k):
             outputs = [np.array(y) for y in cell.apply(x, *s)]
             w = cell.weights[k]
             w += problem.directions(cell.weights)[k]
-            if not all(map(_alike, outputs, cell.apply(x, *s))):
+            moved = not all(map(_alike, outputs, cell.apply(x, *s)))
+            if moved and all(np.isfinite(y).all() for y in outputs):
                 return True
         except (Exception, SystemExit):
             continue
