@@ -140,6 +140,7 @@ def diagnose(case, tried):
                 or tried(lambda: overflown(case))
                 or tried(lambda: emptied(case))
                 or tried(lambda: undefined(case))
+                or tried(lambda: nearly(case))
                 or (
                     tried(
                         lambda: (
@@ -152,7 +153,7 @@ def diagnose(case, tried):
                     else ()
                 )
                 or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.name in CONTINUED else ())
-                or tried(lambda: nearly(case) or ordinary(case))
+                or tried(lambda: ordinary(case))
                 or (tried(lambda: whereabouts(grown(case.Cell, PLAIN))) if of_gradients(case) else ())
             )
         if not told and not isinstance(case.error, Violation):
