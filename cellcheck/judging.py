@@ -149,7 +149,7 @@ class Trial:
             with restored(), limited(self.options.limit):
                 told = reported(self.run.case, directory and self.home / directory)
                 nameless = self.options.reports and not directory
-                return told + "\n  report: none is written of a cell that has no name in a module" * bool(nameless)
+                return told + "\n  no report: bind the cell to a name in a module" * bool(nameless)
         except (Exception, SystemExit, *ENDINGS, Hang) as other:  # whatever a wild guest does while it is asked for more
             return f"{label} breaks the law {law.name}: {_named(error)} at {problem} (no report: {_named(other)})"
 

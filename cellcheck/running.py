@@ -28,10 +28,8 @@ from cellcheck.strategies import TOGETHER, Problem, problems, regimes
 
 ENDINGS = (SkipTest, pytest.skip.Exception, pytest.exit.Exception)
 CERTIFIED = 10  # a block that was certified in fewer examples has not been verified
-LEAST = (
-    0.25,
-    0.1,
-)  # shares of the non-trivial examples of a derivative: CERTIFIED of them and the second, or the first, must be certified
+LEAST = 0.25  # a derivative that was certified in so large a share of its non-trivial examples is verified
+SPARSE = 0.1  # so is one that was certified in this share, if these are CERTIFIED examples
 
 
 class Stopped(BaseException):
@@ -70,18 +68,18 @@ class Run:
     def uncertified(self):
         """Why too little was certified: nothing at all, or less than LEAST of the non-trivial examples of a derivative; else None.
 
-        A wrong derivative would have to be right in every example that certifies it, along a random direction of its own.
+        What is certified has been compared along a random direction in each example. What is wrong only where nothing could be
+        certified stays unseen, whatever the share.
         """
         seen = sum(self.tally.verdicts.values(), Counter())
         counts = ", ".join(f"{seen[verdict]} {verdict}" for verdict in ("inconclusive", "trivial") if seen[verdict])
         if counts and not seen["certified"]:
             return f"certified nothing in {self.tally.examples} examples ({counts})"
         derivatives = {name: self.tally.verdicts[name] for name in self.tally.decades if name not in self.idle}
-        few, many = LEAST
         blunt = [
             f"{name} in {seen['certified']}"
             for name, seen in derivatives.items()
-            if seen["certified"] < min(few * (n := seen["certified"] + seen["inconclusive"]), max(CERTIFIED, many * n))
+            if seen["certified"] < min(LEAST * (n := seen["certified"] + seen["inconclusive"]), max(CERTIFIED, SPARSE * n))
         ]
         told = f"of {self.tally.examples} examples certified {', '.join(blunt)}; elsewhere an error may hide in rounding, or at a kink"
         return f"{told}; --reference compares with another cell" if blunt else None

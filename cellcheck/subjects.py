@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,7 +128,9 @@ def label(Cell, directory):
 def _bound(Cell):
     """(module, name) of what an adapter made: of those where it has a name, the module that was loaded first; else (None, "")."""
     for called, module in sorted(sys.modules.items(), key=lambda pair: pair[0] in ("__main__", "__mp_main__")):
-        names = vars(module) if hasattr(module, "__dict__") and called.partition(".")[0] != "cellcheck" else {}
+        names = {}
+        with suppress(Exception):  # of a module that is loaded when it is asked for anything
+            names = vars(module) if called.partition(".")[0] != "cellcheck" else {}
         for name, value in list(names.items()):
             if value is Cell and name.isidentifier():
                 return module, name

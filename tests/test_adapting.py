@@ -348,8 +348,24 @@ def test_a_mask_is_made_of_lengths_alone_that_fit():
     for lengths in ([1, 4], [-1, 3], [1.0, 2.0], [1]):
         with pytest.raises(ValueError, match="wanted one integer from 0 to 3 for each of 2 rows"):
             cell.apply(x, *state, lengths=lengths)
-    with pytest.raises(ValueError, match="takes the lengths of rows, so axes must name steps and batch"):
-        adapt(matrices, ("x h W b mask -> h", forward))
+    with pytest.raises(ValueError, match="takes the mask of the rows; then axes must name steps and batch"):
+        adapt(matrices, ("x h W b mask -> h", forward))(2, 2)
+
+
+def test_an_input_or_a_weight_may_be_called_mask():
+    """As in a GRU-D, or of connections that are cut."""
+
+    def gated(x, mask, h, W, b):
+        return forward(x * mask, h, W, b)[0]
+
+    def cut(x, h, W, b, mask):
+        return forward(x, h, W * mask, b)[0]
+
+    given = adapt(matrices, ("x mask h W b -> h", gated), inputs="x mask")(2, 3)
+    assert given.apply(np.ones((1, 2)), np.zeros((1, 2)), np.ones((1, 3)))[0].shape == (1, 3)
+    weights = adapt(lambda F, S: {**matrices(F, S), "mask": np.ones((F + S, S))}, ("x h W b mask -> h", cut))(2, 3)
+    assert weights.weight_names == ["W", "b", "mask"]
+    assert weights.apply(np.ones((1, 2)), np.ones((1, 3)))[0].shape == (1, 3)
 
 
 def test_a_refusal_leaves_the_lengths_as_they_were():

@@ -342,12 +342,12 @@ def square(x, h, W):
     [
         (
             adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", square), axes="features batch"),
-            "is the order of its axes declared?",
+            "declare the order of its axes, or sizes =",
         ),
         (adapt(Gist, ("x h -> h", lambda _, x, h: (h,))), "it has no weights: say where an object keeps them"),
         (
             type("Many", (Gist,), {"sizes": {"batch": (10**9,)}}),
-            "a problem with 1000000000 batch is too large, give some up to 16777216",
+            "give some up to 16777216: larger problems do not fit into memory",
         ),
         (
             type("Dict", (Gist,), {"backward": lambda self, d: {"W": self.W}}),

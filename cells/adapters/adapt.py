@@ -55,7 +55,7 @@ def adapt(
     plan = Plan(make, forward, backward, weights, (states, inputs, output), axes, rate, options)
 
     def adapted(features, state):
-        return (Ragged if plan.ragged else Adapted)(plan, features, state)
+        return Adapted(plan, features, state)
 
     adapted.__doc__ = getattr(make, "__doc__", None)
     return adapted
@@ -116,9 +116,7 @@ class Plan:
         self.differentiates = self.updates or bool(self.reverse) or any(name.startswith("d") for name in self.backward.given)
         if len(set(self.states)) < len(self.states):
             raise ValueError(f"states are {', '.join(self.states)}; give each a name of its own")
-        self.ragged = bool({*RAGGED} & {*self.forward.taken})
-        if self.ragged and not (self.axes.sequence and self.axes.batch is None):
-            raise ValueError(f"forward {self.forward.text!r} takes the lengths of rows, so axes must name steps and batch")
+        self.ragged = {*RAGGED} & {*self.forward.taken} - {*self.inputs, *self.states}
         known = {"x", *self.forward.taken, *(self.inputs[:1] if self.encode else ())}
         if lost := [name for name in self.inputs if name not in known]:
             raise ValueError(f"inputs names {', '.join(lost)}, but forward {self.forward.text!r} does not take it")
@@ -214,6 +212,11 @@ class Adapted:
         if plan.dtype:
             self.dtypes = (plan.dtype,)
         self.weight_names, self._inputs, self._kept = self._names(), None, {}
+        if plan.ragged - {*self.weight_names}:
+            if not (plan.axes.sequence and plan.axes.batch is None):
+                told = f"forward {plan.forward.text!r} takes the {' and '.join(plan.ragged)} of the rows"
+                raise ValueError(f"{told}; then axes must name steps and batch; if it is an input, name it in inputs")
+            self.__class__ = Ragged
         for name in plan.named & set(self.weight_names):
             raise ValueError(
                 f"{name!r} names a weight as well as an input, a state or an output; rename it, or name the states in states="
@@ -361,7 +364,7 @@ class Adapted:
         values["names"] = self.weight_names
         if plan.targets:
             values["targets"] = plan.targets(x)
-        return values | self._rows(x)
+        return self._rows(x) | values
 
     def _rows(self, x):
         """What a signature may name of the lengths of the rows."""

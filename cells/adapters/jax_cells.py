@@ -30,7 +30,7 @@ def jax_function(make, call, *, states=("h",), sequence=False, dtype=np.float64,
 
     def adapted(features, state):
         said = {name: of_sizes(name, declared[name], features, state) for name in ("inputs", "state_shapes") if name in declared}
-        kind = Ragged if takes_lengths(call) else Function
+        kind = Ragged if sequence and takes_lengths(call, declared) else Function
         return kind(make, call, (features, state), compiled, states, dtype, declared | said)
 
     adapted.__doc__ = getattr(call, "__doc__", None)

@@ -5,8 +5,10 @@ import inspect
 import numpy as np
 
 
-def takes_lengths(call):
-    """Whether a function has a parameter that is called `lengths`."""
+def takes_lengths(call, declared):
+    """Whether a function has a parameter `lengths`, which is no declared input."""
+    if "lengths" in declared.get("inputs", ()):
+        return False
     try:
         return "lengths" in inspect.signature(call).parameters
     except (TypeError, ValueError):  # of a function in C

@@ -45,7 +45,7 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
                 for name, value in declared.items()
                 if name in ("inputs", "state_shapes")
             }
-            kind = Ragged if call and takes_lengths(call) else Module
+            kind = Ragged if call and sequence and takes_lengths(call, declared) else Module
             cell = kind(module, call, states, sequence, dtype, device, declared | said)
             if not blind:
                 blind.extend(copy.deepcopy(cell).unreached(features, state))

@@ -138,7 +138,8 @@ def _sizes(Guest, notes):
                 f"{refusal}; its forward pass takes all sizes that were tried; if its gradients need others, declare sizes"
             ) from None
         if set(takes) == {(1, 1)}:
-            raise Raised(f"{refusal}; one feature and one unit alone are taken: is the order of its axes declared?") from None
+            told = "it takes one feature and one unit alone: declare the order of its axes, or sizes = {'features': (1,), 'state': (1,)}"
+            raise Raised(f"{refusal}; {told}") from None
         if not takes and (fixed := _shapes(Guest)) == {()}:
             raise Raised(
                 f"{refusal}; it has no weights: say where an object keeps them, as adapt(..., weights='W U b')"
@@ -189,7 +190,7 @@ def _declared(Guest):
         if name not in SPEC_SIZES or not values or not (numbers or tied):
             raise Refusal(f"sizes is {sizes!r}; give whole numbers for any of {', '.join(SPEC_SIZES)}")
         if numbers and min(values) > HUGE:
-            raise Refusal(f"sizes is {sizes!r}; a problem with {min(values)} {name} is too large, give some up to {HUGE}")
+            raise Refusal(f"sizes is {sizes!r}; give some up to {HUGE}: larger problems do not fit into memory")
     return sizes
 
 
