@@ -165,7 +165,7 @@ def derivatives(flow, pairs, name=None, others=False):
     tried = [("is missing", [np.ones_like(z) for z in zs]), ("is applied twice", [s * s for s in right])]
     ends = {float(f"{s:.9g}") for slope in right for s in np.ravel(slope)}
     if len(ends) == 2 and 0.0 in ends:  # a function that is clipped
-        steep, y, flat = max(ends, key=abs), *(np.concatenate(list(map(np.ravel, some))) for some in (ys, right))
+        steep, y, flat = max(ends, key=abs), np.concatenate(list(map(np.ravel, ys))), np.concatenate(list(map(np.ravel, right)))
         low, high = np.max(y[flat == 0]) < np.min(y[flat != 0]), np.min(y[flat == 0]) > np.max(y[flat != 0])
         which = "its lower end" if low else "its upper end" if high else "its ends"
         tried *= head in node.parents.values()  # in one operation, as of relu
