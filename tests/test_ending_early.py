@@ -73,7 +73,9 @@ class Leaves(RNN):
     def act(self): import pytest; pytest.exit("bye", returncode=0)
 
 class Interrupts(RNN):
-    def act(self): os.kill(os.getpid(), signal.SIGINT); time.sleep(9)
+    def act(self):
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background
+        os.kill(os.getpid(), signal.SIGINT); time.sleep(9)
 
 class Patches(RNN):
     def act(self): np.tanh = np.sin

@@ -1,8 +1,10 @@
 """What cells of strangers have been told wrongly, or not at all: each now has its sentence, or its verdict."""
 
 import dis
+import os
 import signal
 import sys
+import time
 from dataclasses import replace
 from types import ModuleType
 
@@ -10,16 +12,20 @@ import numpy as np
 import pytest
 from cellcheck.cells import lift
 from cellcheck.cells.adapters import adapt
+from cellcheck.cells.adapters.ragged import takes_lengths
 from cellcheck.cells.copying import deepcopied
 from cellcheck.cells.lift import by_hand
+from cellcheck.properties.intake import preflight
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError, load
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.reports import Case
-from cellcheck.properties.reports.diagnosis import Attempts, diagnose, emptied, ordinary
-from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, whereabouts
+from cellcheck.properties.reports.diagnosis import Attempts, diagnose, emptied, flow, ordinary
+from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
+from cellcheck.properties.reports.diagnosis.gradients import factor, gradient_faults, whereabouts
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
 from cellcheck.properties.reports.diagnosis.promises import handed_on
+from cellcheck.properties.reports.diagnosis.tape import Untold
 from cellcheck.properties.shrinking.shrinking import Subject, smallest
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.strategies import Problem
@@ -330,6 +336,70 @@ def test_an_interrupt_by_hand_goes_on(tmp_path):
 
     with pytest.raises(RuntimeError, match="the cell raised KeyboardInterrupt"):
         Problem(1, 1, 1).build(Interrupts)[0].apply(np.zeros((1, 1)), np.zeros((1, 1)))
+
+
+def test_an_interrupt_by_hand_passes_through_a_cell():
+    """Also where it is called as a cell."""
+
+    class Interrupted(Gist):
+        def forward(self, x, h):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(9)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Problem(1, 1, 1).build(Interrupted)[0].apply(np.zeros((1, 1)), np.zeros((1, 1)))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("name", ["MOST", "ENTRIES"])
+def test_what_is_too_large_is_not_followed(name, monkeypatch):
+    """Its operations, or their slopes, take too long."""
+    monkeypatch.setattr(flow, name, 2)
+    with pytest.raises(Untold, match="are too"):
+        flow.Flow(grown(cell(tanh, lambda z, y: 1 - y * y), PLAIN))
+    assert flow_faults(grown(cell(tanh, lambda z, y: 1 - y), PLAIN), {"b": np.ones(1)}, {"b": np.zeros(1)}) == []
+
+
+def test_an_effect_of_a_weight_is_not_looked_for_forever(monkeypatch):
+    """Nor where the cell raises, or returns what is not finite."""
+
+    def moves(forward):
+        Cell = lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", forward)))
+        return preflight._moves(Cell, 0)
+
+    assert moves(lambda x, h, W: np.tanh(x @ W + h)) and not moves(lambda x, h, W: h + 0 * (x @ W))
+    assert not moves(lambda x, h, W: h + np.nan * (x @ W)) and not moves(lambda x, h, W: h @ x)
+    monkeypatch.setattr(preflight, "PATIENCE", -1.0)
+    assert not moves(lambda x, h, W: np.tanh(x @ W + h))
+
+
+def test_a_call_takes_lengths_if_it_has_such_a_parameter():
+    """Unless that is an input; and a function in C may have no signature."""
+    assert takes_lengths(lambda x, h, lengths: x, {}) and not takes_lengths(lambda x, h: x, {})
+    assert not takes_lengths(lambda x, lengths, h: x, {"inputs": ("x", "lengths")}) and not takes_lengths(dict.fromkeys, {})
+    assert not takes_lengths(min, {})
+
+
+def test_a_gist_that_is_wrong_by_the_number_of_steps_is_told_so():
+    """Whatever its loss divides by."""
+
+    class Long(Gist):
+        sequence = True
+
+        def forward(self, x, h):
+            self.kept = x, np.tanh(x @ self.W)
+            return self.kept[1].sum() + 0 * h.sum() + 0 * self.U.sum()
+
+        def backward(self, d):
+            x, y = self.kept
+            dz = len(x) * d * (1 - y * y)
+            return [np.tensordot(x, dz, ((0, 1), (0, 1))), 0 * self.U]
+
+    said = factor(grown(lift(Long), PLAIN), 4.0, np.ones(3))
+    assert said == "4 times too large, as many as there are steps (factor 4)"
 
 
 def square(x, h, W):

@@ -15,6 +15,7 @@ from cellcheck.properties.shrinking.shrinking import VISIBLE
 
 NUMBER = re.compile(r"-?\d+\.\d+(e[-+]\d+)?")
 LOST = 1e-13  # of the largest gradient: what 1 - t^2 has lost where it is saturated, in right cells, too
+FEW = 3  # values of a step function
 LARGER = 1e2, 1e4, 1e6, 1e9  # upstreams
 SCALES = (None, 0.01, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0)  # of pre-activations
 
@@ -265,10 +266,12 @@ def upstreams(g):
 def surrogate(g):
     """Outputs that take a few values alone, as spikes do, and are differentiated as if they were smooth."""
     for k, name in enumerate(g.outputs):
+        if len(np.unique(g.as_given[name])) > FEW:
+            continue
         values = np.unique(np.concatenate([np.ravel(grown(g.Cell, replace(g.p.recipe, seed=s)).ran()[name]) for s in range(3)]))
         alone = g.masked(lambda j, u, k=k: float(j == k))
         if (
-            1 < len(values) < 4
+            1 < len(values) <= FEW
             and any(np.any(c) for c in g.claims(alone).values())
             and not any(map(np.any, g.truth(alone).values()))
         ):
