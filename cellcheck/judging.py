@@ -17,6 +17,8 @@ from cellcheck.properties.intake.catalogue import GROUPS, Law, laws
 from cellcheck.properties.intake.raised import complaint, internal
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.reports import Case, reported
+from cellcheck.properties.reports.diagnosis.conduct import unwritten
+from cellcheck.properties.reports.diagnosis.grown import Grown
 from cellcheck.properties.reports.overview import finding
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.running import ENDINGS, Run, observed
@@ -112,9 +114,6 @@ class Trial:
             return "incomplete", f"{label}: {law.name}: {fault}"
         verdict = "hazard" if law.promise and not (self.subject.shipped or self.options.strict) else "broken"
         if run.flaky:
-            from cellcheck.properties.reports.diagnosis.conduct import unwritten
-            from cellcheck.properties.reports.diagnosis.grown import Grown
-
             again = "but not when it runs there again: its results differ from run to run"
             told = "if sums are taken in any order, declare deterministic = False; if not, look for random numbers, as of"
             told = f"{told} dropout, or for globals that keep something from call to call"

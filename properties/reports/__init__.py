@@ -4,7 +4,9 @@ from contextlib import suppress
 
 from cellcheck.properties.intake.raised import shown
 from cellcheck.properties.reports.case import Case
+from cellcheck.properties.reports.diagnosis import Attempts, diagnose
 from cellcheck.properties.reports.located import located
+from cellcheck.properties.reports.pages import write
 from cellcheck.properties.reports.recording import recorded
 from cellcheck.properties.reports.short import short
 from cellcheck.properties.verdicts.limits import Hang, limited
@@ -20,9 +22,6 @@ def reported(case, directory=None):
     What a broken cell raises while it is asked for more is not told; an error of Cellcheck itself is. A folder that cannot be
     written is one line of the report.
     """
-    from cellcheck.properties.reports.diagnosis import Attempts, diagnose  # a run whose laws hold need not load them
-    from cellcheck.properties.reports.pages import write
-
     attempts = Attempts()
     case.error = attempts(lambda: located(case), case.error)
     case.lengths = attempts(lambda: lengths(case), None)

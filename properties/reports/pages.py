@@ -5,6 +5,10 @@ import re
 from pathlib import Path
 from zlib import crc32
 
+from cellcheck.properties.reports.markdown import markdown
+from cellcheck.properties.reports.origin import origin
+from cellcheck.properties.reports.picture import picture
+from cellcheck.properties.reports.script import script
 from cellcheck.properties.writing.files import whole
 
 
@@ -32,11 +36,6 @@ def write(case, directory, tried):
 
     tried: the Attempts that keep the errors of Cellcheck.
     """
-    from cellcheck.properties.reports.markdown import markdown
-    from cellcheck.properties.reports.origin import origin
-    from cellcheck.properties.reports.picture import picture
-    from cellcheck.properties.reports.script import script
-
     home = Path(directory) / folder(case.label, case.home)
     page, code, image = (home / f"{case.name}{suffix}" for suffix in (".md", ".py", ".svg"))
     files = {}
