@@ -331,7 +331,7 @@ def test_rows_of_different_lengths_are_verified(given):
 @pytest.mark.parametrize(
     ("mistake", "said"),
     [
-        ("c goes on", "c' of rows [0, 1] of lengths [2, 0] is not that after so many steps, by 1"),
+        ("c goes on", "rows [0, 1] of lengths [2, 0] do not end in the c' of their last step, but 1"),
         ("dh is lost", "with lengths [2, 0, 4] the gradient of h of rows [0, 1] is not that of each row alone, by 1"),
     ],
 )

@@ -80,9 +80,9 @@ def test_a_constant_with_too_few_digits_is_told_by_how_far_it_is_off():
     right = cell(tanh, lambda z, y: 1 - y * y)
     assert gradient_faults(grown(right, PLAIN), Attempts()) == ([], True)
     rounded = told(cell(lambda z: z / 6 + tanh(z), lambda z, y: float(np.float32(1 / 6)) + 1 - tanh(z) ** 2))
-    assert rounded.startswith("what is expected is met to ") and rounded.endswith("on the way has the precision of float32")
+    assert rounded.startswith("the gradient is off by only ") and rounded.endswith("on the way has the precision of float32")
     off = told(cell(tanh, lambda z, y: 1 - y * y + 1e-10))
-    assert off.startswith("what is expected is met to ") and off.endswith(
+    assert off.startswith("the gradient is off by only ") and off.endswith(
         "an epsilon, a tiny term too much, or a constant with too few digits"
     )
 

@@ -268,15 +268,15 @@ def emptied(case):
 
 def _alone(case, some):
     """Whether the law breaks with NaN on an ordinary problem as well, once these arrays are 0."""
-    ordinary = replace(PLAIN, batch=1).literal(case.Cell)
+    plain = replace(PLAIN, batch=1).literal(case.Cell)
     for k in some:
-        ordinary = with_part(ordinary, k, 0 * np.asarray(parts(ordinary)[k]))
-    failed = Subject(case.law, case.Cell).failure(ordinary)
+        plain = with_part(plain, k, 0 * np.asarray(parts(plain)[k]))
+    failed = Subject(case.law, case.Cell).failure(plain)
     return bool(failed and failed.block and kind(failed.block) == "nan")
 
 
 def nearly(case):
-    """If a gradient broke the law: that it is right to the precision of float32."""
+    """If a gradient broke the law: that it is almost right, as with a number in float32 on the way."""
     block, spec = Failure(case.error).block, lift(case.Cell).spec()
     if block is None or kind(block) != "value" or not of_gradients(case) or np.float64 not in spec.dtypes:
         return []
@@ -284,7 +284,7 @@ def nearly(case):
     off = abs(got - expected) / abs(expected) if expected else 1.0
     cause = "a number or an array on the way has the precision of float32"
     cause = cause if off > 2.0**-28 else "an epsilon, a tiny term too much, or a constant with too few digits"
-    return [f"what is expected is met to {figure(off)} of its size: {cause}"] * (1e-12 < off < 2.0**-22)
+    return [f"the gradient is off by only {figure(off)} of its size: {cause}"] * (1e-12 < off < 2.0**-22)
 
 
 def usual(case):

@@ -188,8 +188,8 @@ def repeated(g):
             if not np.array_equal(a, b, equal_nan=True):
                 other = g.p.build(g.Cell)[0]
                 fresh = np.array(other.apply(x, *state)[g.outputs.index(name)])
-                same = np.array_equal(fresh, a)
-                why = "something is kept from the call before" if same else "it is not deterministic, as with dropout"
+                kept = np.array_equal(fresh, a)
+                why = "something is kept from the call before" if kept else "it is not deterministic, as with dropout"
                 return [f"a {which} identical apply returns another {name}, by {figure(np.max(np.abs(a - b)))}: {why}"]
     return []
 

@@ -195,7 +195,9 @@ def ragged(g):
         if T in lengths[off]:
             return []
         away = figure(max(gap(found[name][r], finals[lengths[r], r][k]) for r in off))
-        return [f"{name} of rows {off} of lengths {lengths[off].tolist()} is not that after so many steps, by {away}"]
+        return [
+            f"rows {off} of lengths {lengths[off].tolist()} do not end in the {name} of their last step, but {away} away from it"
+        ]
     if "ys" not in g.outputs:
         return []
     alive, ys = np.arange(T)[:, None, None] < lengths[:, None], found["ys"]
