@@ -24,11 +24,13 @@ def deepcopied(value, memo):
         new = value.copy("K")
     elif kind is list:
         new = memo[id(value)] = []
-        new += [deepcopied(item, memo) for item in value]
+        new += [memo.get(id(item), item) if type(item) in ATOMS else deepcopied(item, memo) for item in value]
     elif kind is dict or (kind is OrderedDict and not vars(value)):
         new = memo[id(value)] = kind()
         if value:
-            new.update([(deepcopied(key, memo), deepcopied(item, memo)) for key, item in value.items()])
+            new.update(
+                [(key if type(key) is str else deepcopied(key, memo), deepcopied(item, memo)) for key, item in value.items()]
+            )
     elif kind is tuple and value:
         items = [deepcopied(item, memo) for item in value]
         new = value if all(map(is_, items, value)) else tuple(items)
@@ -38,7 +40,9 @@ def deepcopied(value, memo):
         new = hook(value, memo)
     elif _plain(kind) and getattr(value, "__deepcopy__", None) is None and type(state := _state(value)) is dict:
         new = memo[id(value)] = object.__new__(kind)
-        state = {name: deepcopied(item, memo) for name, item in state.items()}
+        state = {
+            name: memo.get(id(item), item) if type(item) in ATOMS else deepcopied(item, memo) for name, item in state.items()
+        }  # without a call for most of them
         if restore := getattr(kind, "__setstate__", None):
             restore(new, state)
         else:

@@ -132,6 +132,23 @@ def test_the_handshake_finds_the_sharpest_oracle_that_is_right(Guest, rebinds, o
     assert set(handshake(Guest).oracles[:2]) == {oracle}
 
 
+class Normalised(RNN):
+    """Normalises twice: of two units, the outputs hardly depend on U."""
+
+    def _apply(self, x, h):
+        def norm(a):
+            a = a - a.mean(1, keepdims=True)
+            return a / np.sqrt((a * a).mean(1, keepdims=True) + 1e-5)
+
+        W, U = self.W[: self.input_features], self.W[self.input_features :]
+        return (np.tanh(norm(x @ W + norm(h @ U) * h) + self.b),)
+
+
+def test_the_handshake_asks_again_where_a_derivative_is_nearly_zero():
+    """A difference quotient says nothing of 1e-10; at five units it does."""
+    assert set(handshake(Normalised).oracles) == {ComplexStep}
+
+
 @pytest.mark.parametrize("problem", PROBLEMS[:4], ids=str)
 @pytest.mark.parametrize("Guest", [guest for guest, *_ in HANDSHAKES])
 def test_no_oracle_blames_a_correct_cell(Guest, problem):

@@ -5,9 +5,10 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from cellcheck.cells import LSTM, RNN, Unroll, lift
+from cellcheck.cells import LSTM, RNN, Gradients, Unroll, lift
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import CATALOGUE, killed
+from cellcheck.properties.oracles.function import Function
 from cellcheck.properties.shrinking import shrinking
 from cellcheck.properties.shrinking.shrinking import Failure, kind, shapes, smallest
 from cellcheck.properties.verdicts.blocks import Block, Violation
@@ -63,6 +64,53 @@ def test_sizes_are_those_of_the_block_that_is_told():
     law, Cell, problem = broken("MaskReducedWithAll")
     small, error = smallest(law.check, Cell, problem)
     assert error.blocks[0].name == "h'" and small.x.shape == (1, 2, 1)
+
+
+class Real(RNN):
+    """A cell of unknown equations that takes real numbers only. Its weight gradient is `factor` times the right one."""
+
+    kind, complex, factor = None, False, 2.0
+
+    def _vjp(self, dh):
+        weights, *others = super()._vjp(dh)
+        return Gradients([self.factor * g for g in weights], *others)
+
+
+class Slightly(Real):
+    """So small a fault that a difference quotient does not show it."""
+
+    factor = 1 + 1e-7
+
+
+class Kinked(Real):
+    """With relu in the place of tanh: at 0 no derivative is wrong."""
+
+    def _apply(self, x, h):
+        X = np.concatenate([x, h], axis=1)
+        self._cache = X, np.where(X @ self.W + self.b > 0, 0.0, 400.0)  # tanh' is 1 at the one, and 0 at the other
+        return (np.maximum(X @ self.W + self.b, 0.0),)
+
+
+@pytest.mark.parametrize("Guest", [Real, Slightly, Kinked])
+def test_a_cell_in_real_numbers_shrinks_to_one_unit(Guest):
+    """Whether or not a difference quotient shows the fault, and beside kinks, at which there is none."""
+    law = laws()["weight_gradients"].check
+    small, error = smallest(law, lift(Guest), Problem(4, 3, 2, seed=3))
+    assert small.x.shape == (1, 1) and len(small.weights[1]) == 1
+    assert error.blocks[0].severity > 100
+    with pytest.raises(Violation):
+        law(Cell=lift(Guest), problem=small)
+
+
+def test_a_plain_fault_is_shrunk_by_difference_quotients(monkeypatch):
+    """Of two evaluations each, without a search for kinks; only the first case and the last are judged to the last digits."""
+    asked, call, counts = [], Function.__call__, []
+    monkeypatch.setattr(Function, "__call__", lambda *given: asked.append(1) or call(*given))
+    for plain in (shrinking.PLAIN, np.inf):
+        monkeypatch.setattr(shrinking, "PLAIN", plain)
+        smallest(laws()["weight_gradients"].check, lift(Real), Problem(4, 3, 2, seed=3))
+        counts.append(len(asked) - sum(counts))
+    assert 3 * counts[0] < counts[1], counts
 
 
 @pytest.mark.parametrize("calls", range(2, 14))

@@ -234,6 +234,13 @@ class Adapted:
         if plan.output:
             self.output, self.output_shape = plan.output, self._output_shape()
 
+    def __deepcopy__(self, memo):
+        """A copy with a guest of its own; what else it holds does not change."""
+        new = memo[id(self)] = copy.copy(self)
+        for name in ("plan", "subject", "_inputs", "_kept"):
+            setattr(new, name, deepcopied(getattr(self, name), memo))
+        return new
+
     @property
     def weights(self):
         """The guest's live weights."""

@@ -59,6 +59,7 @@ class Chebyshev:
         for _ in range(HALVINGS):
             samples = np.array([self._at(arrays, direction, radius * t_k) for t_k in t])
             coefficients = np.abs(to_coefficients @ samples)
+            noise = max(noise, self.unit * np.abs(samples).max())  # where the center is 0, nothing else tells
             if coefficients[-self.last :].max() <= RESOLVED * noise:
                 noise = max(
                     noise, coefficients[-self.last :].max() * (n / 2) ** 0.5

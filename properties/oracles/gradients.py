@@ -36,6 +36,7 @@ CHAIN = 3  # steps at most of a cell with states that vjp treats as constants
 FAR = 64  # below the largest number of a dtype, sums on the way may be infinite
 NEARBY = 1e-3  # by so much numbers are moved away from a tie: relatively, or from 0
 TINY = 1e-6  # of an error: the least kink beside a tie
+ALIKE, APART = 1e-6, 1e-2  # of a claim and a difference quotient, relatively: surely right, and surely wrong
 REACH = 40  # regions whose claims differ by less than 2^REACH share a direction
 
 
@@ -225,6 +226,8 @@ class Judge:
         the place of the one that the cell admits.
         """
         oracle = oracle or self._oracle(direction)
+        if bound.ROUGHLY.get() and (rough := self._rough(name, direction, oracle)):
+            return rough
         value = self._value(oracle, direction)
         if not np.isfinite(value) and not isinstance(oracle, Chebyshev):
             oracle = self._real()
@@ -270,6 +273,19 @@ class Judge:
                 note = "a tie, and so no derivative"
             return replace(block, verdict="inconclusive", bound=np.inf, note=note) if note else replace(block, verdict="violated")
         return replace(block, verdict="certified" if block.error <= close * abs(value) else "inconclusive")
+
+    def _rough(self, name, direction, oracle):
+        """The block as a difference quotient has it, where that tells right from wrong; else None. Kinks are not looked for."""
+        if isinstance(oracle, Differences):
+            return None
+        value = self._value(oracle, direction) if isinstance(oracle, ComplexStep) else oracle.quotient(self.arrays, direction)
+        with np.errstate(all="ignore"):
+            got, array = self._claimed(direction), next(iter(direction)) if len(direction) == 1 else None
+            size = max(abs(got), abs(value))
+            block = Block(name, got, value, abs(got - value), ALIKE * size, note=oracle.name, array=array)
+        if block.error <= block.bound:
+            return replace(block, verdict="certified" if size else "trivial")
+        return replace(block, verdict="violated") if block.error >= APART * size and np.isfinite(size) else None
 
     def _value(self, oracle, direction):
         """The derivative of the oracle; NaN if the cell takes no complex numbers here, in a branch that the handshake has not seen."""
@@ -507,10 +523,11 @@ class Judge:
         key = k, oracle.name
         if key not in self.entries:
             found = np.zeros_like(self.claims[k])
+            rough = bound.ROUGHLY.get() and type(oracle) is Chebyshev
             for index in np.ndindex(found.shape):
                 v = np.zeros_like(found)
                 v[index] = 1.0
-                found[index] = oracle.value(self.arrays, {k: v})
+                found[index] = (oracle.quotient if rough else oracle.value)(self.arrays, {k: v})
             self.entries[key] = found
         return self.entries[key].copy()
 

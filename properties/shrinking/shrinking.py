@@ -15,7 +15,7 @@ from cellcheck.cells import lift
 from cellcheck.cells.spec import declared
 from cellcheck.properties.shrinking.dropping import kept, sizes, without
 from cellcheck.properties.verdicts.blocks import Violation
-from cellcheck.properties.verdicts.bound import DRAWS, drawing
+from cellcheck.properties.verdicts.bound import DRAWS, ROUGHLY, drawing
 from cellcheck.properties.verdicts.limits import EXAMPLE, Hang, limited
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import Literal, Problem
@@ -31,6 +31,7 @@ LONGEST = 5.0  # for one call, in seconds on the clock; or as many times what th
 LARGE = 20.0  # beyond it, the least number that fails says more than a round one
 MARGIN = 100  # times the bound, where the original failed by as much
 VISIBLE = 1e-3  # so large an error, absolute and relative, may replace any; a smaller one, those up to MARGIN times as large
+PLAIN = 0.05  # so large a relative error needs no oracle that is good to the last digits
 SEEDS, NEAR = (0, 8, 16, 64), 3  # where so few smaller shapes are left, Hypothesis has seen enough: the first seeds will do
 MANY = 9  # rows, units and the like: so many are tried one by one
 RESCALES = (5.0, 1.0, 30.0, 1e3, 0.03)
@@ -46,6 +47,12 @@ class Failure:
     def block(self):
         """The worst block of a Violation, else None."""
         return self.error.blocks[0] if isinstance(self.error, Violation) else None
+
+    @property
+    def plain(self):
+        """Whether a gradient is so wrong that a difference quotient shows it."""
+        gradient = self.block is not None and self.block.array is not None and kind(self.block) == "value"
+        return gradient and _sizes(self.block)[1] > PLAIN
 
     def stands_for(self, original, margin=MARGIN):
         """Whether this is the original failure at another problem: same block, same kind, a margin, and no vanishing numbers."""
@@ -91,11 +98,18 @@ def _sizes(block):
 
 
 @contextmanager
-def quiet(tally, draws):
-    """Run a law off the record: its verdicts go to `tally`, warnings are off, and S of the bound is drawn at most so often."""
-    with counting(tally), drawing(draws), np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def quiet(tally, draws, roughly=False):
+    """Run a law off the record: its verdicts go to `tally`, warnings are off, and S of the bound is drawn at most so often.
+
+    roughly: whether a difference quotient will do, as for an error that is as large as the numbers.
+    """
+    token = ROUGHLY.set(roughly)
+    try:
+        with counting(tally), drawing(draws), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        ROUGHLY.reset(token)
 
 
 class Subject:
@@ -110,7 +124,7 @@ class Subject:
             self.sizes += ("steps",) * spec.sequence
             self.declared = {name: declared(spec.sizes, name) for name in self.sizes}
         self.few, self.many = DRAWS.get()
-        self.draws, self.longest = self.many, EXAMPLE
+        self.draws, self.longest, self.roughly = self.many, EXAMPLE, False
         self.grant(RESEED)
 
     def grant(self, budget, more=0.0):
@@ -126,13 +140,21 @@ class Subject:
         """The Failure of the law on this problem, or None."""
         self.calls += 1
         try:
-            with quiet(Tally(), self.draws), limited(self.longest):
+            with quiet(Tally(), self.draws, self.roughly), limited(self.longest):
                 self.law(Cell=self.Cell, problem=problem)
         except (Hang, UnsatisfiedAssumption):
             return None
         except Exception as error:
             return Failure(error)
         return None
+
+    def surely(self, problem):
+        """The same Failure, with a bound of more draws, which may be some times as large, and from an oracle that is good to the last digits."""
+        draws, roughly, self.draws, self.roughly = self.draws, self.roughly, self.many, False
+        try:
+            return self.failure(problem)
+        finally:
+            self.draws, self.roughly = draws, roughly
 
 
 def smallest(law, Cell, problem):
@@ -146,16 +168,23 @@ def smallest(law, Cell, problem):
     slow = min(SLOW, ENOUGH * took) if took < 1 else 0.0  # more for a cell so large that one call takes long
     if original is None:
         return problem, None
+    for subject.roughly in (True, False) if original.plain else (False,):
+        small, error = smaller(subject, problem, original, slow)
+        if error is not None:
+            return small, error
+    return problem, None
+
+
+def smaller(subject, problem, original, slow):
+    """(problem, error) of fewer and of simpler numbers. error is None if the law does not fail there as it does on the original."""
     small, error = simplest(subject, fewest(subject, problem, original, slow), original, slow)
-    if error is None:
-        return problem, None
     worst = Failure(error)
     if isinstance(small, Literal) and original.block and worst.block and worst.block.name != original.block.name:
         # Another block is the worst by now. It may fail at sizes at which the first one does not.
         fewer = fewest(subject, small.recipe, worst, slow)
         if any(getattr(fewer, name) < getattr(small.recipe, name) for name in subject.sizes):
-            smaller, again = simplest(subject, fewer, worst, slow)
-            return (smaller, again) if again else (small, error)
+            fewest_numbers, again = simplest(subject, fewer, worst, slow)
+            return (fewest_numbers, again) if again else (small, error)
     return small, error
 
 
@@ -181,13 +210,14 @@ def simplest(subject, problem, original, slow):
         literal = problem
     best = subject.failure(literal)
     if not (isinstance(literal, Literal) and best and best.stands_for(original)):
-        again = subject.failure(problem)
+        again = None if subject.roughly else subject.failure(problem)
         return problem, again and again.error
     subject.grant(MINIMISE, slow)
     small = Minimiser(subject, literal, original).run()
-    subject.draws = subject.many
-    failed = subject.failure(small)  # with a bound of more draws, which may be some times as large
-    return (small, failed.error) if failed and failed.stands_for(original, MARGIN / 10) else (literal, best.error)
+    failed = subject.surely(small)
+    if failed and failed.stands_for(original, MARGIN / 10):
+        return small, failed.error
+    return literal, None if subject.roughly else best.error
 
 
 def reseeded(subject, problem, original):
