@@ -118,7 +118,7 @@ class Lifted:
         """What is given, with integers in the place of floats where the domain is one of whole numbers."""
         specs = (*self.spec.inputs, *self.spec.states)
         whole = [a.domain is not None and a.domain.whole for a in specs] + [False] * len(given)
-        return [np.rint(np.real(a)).astype(int) if w else a for a, w in zip(given, whole)]
+        return [np.rint(np.asarray(a).real).astype(int) if w else a for a, w in zip(given, whole)]  # without roundings on the way
 
     def vjp(self, *d_outputs):
         """The guest's Gradients, its declared choices undone. d_outputs: one upstream per output.

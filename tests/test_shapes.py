@@ -13,6 +13,7 @@ from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.mutants.judge import drawn
 from cellcheck.properties.oracles.chained import Chained
+from cellcheck.properties.oracles.gradients import gradients
 from cellcheck.properties.shrinking.dropping import without
 from cellcheck.properties.shrinking.shrinking import smallest
 from cellcheck.properties.verdicts.tally import Tally, counting
@@ -218,6 +219,22 @@ def test_a_whole_number_that_is_off_by_rounding_stays():
         for step in (2.0**-53, 2.0**-24):
             for sign in (-16, 16):
                 assert np.array_equal(Domain.declared("tokens", n).folded(tokens * (1 + sign * step)), tokens)
+
+
+class Embedding(Tokens):
+    """Its weight gradients are 1 % too large."""
+
+    def vjp(self, d):
+        """With the fault."""
+        weights, *others = super().vjp(d)
+        return [1.01 * g for g in weights], *others
+
+
+def test_no_rounding_makes_another_token():
+    """Of 2 (1 - u), were it rounded so while it is made a whole number. Its bounds would excuse anything."""
+    for seed in range(4):
+        blocks = gradients(lift(Embedding), Problem(3, 5, 2, seed=seed, scale=1.0), "weights")
+        assert all(b.verdict == "violated" and b.bound < 1e-9 for b in blocks)
 
 
 def test_sizes_that_are_not_declared_are_not_tried_by_the_shrinker():

@@ -23,6 +23,10 @@ EXACT = {
     np.fmax,
     np.fmin,
     np.conjugate,
+    np.rint,
+    np.floor,
+    np.ceil,
+    np.trunc,
 }
 DENSE = 2**16  # products of a matrix product up to which each is rounded on its own
 SHARE = 0.25  # of the largest spread of an array: no entry counts as rounded by less, as few draws may miss it
