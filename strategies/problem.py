@@ -50,7 +50,8 @@ LONGEST = 10**6  # steps: more than any sequence has
 LARGE = 130  # beyond a block of 128 units
 FEATURES = STATES = SIZES * 2 + (33, LARGE)  # a problem of LARGE units takes as long as eight others
 # Each shows the borders of other blocks.
-RARE = {"batch": (32, 65), "features": (33, LARGE), "state": (33, LARGE), "steps": (12, 20, 20, 36)}
+RARE = {"batch": (32, 65), "features": (33, LARGE), "state": (33, LARGE), "steps": (12, 36)}
+LASTING = 1.0  # the scale at which gradients live longest: larger pre-activations are saturated, smaller weights let go
 POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
 BITS = np.random.PCG64(0)
 START, STREAM = BITS.state, np.random.Generator(BITS)
@@ -108,7 +109,8 @@ class Problem:
         """This problem and others, with this one as the seed: TOGETHER in all. sizes: those that a cell declares, by name.
 
         They are drawn from the lists of `problems`, but declared sizes as often as each other. Of each size, one problem has a RARE
-        one, and the others have none: so no run is without them. The simplest problem is alone, since Hypothesis begins with it.
+        one, and the others have none: so no run is without them. In the problem of many steps, gradients live long. The simplest
+        problem is alone, since Hypothesis begins with it.
         """
         if self == Problem(*(one[0] for one in (BATCHES, FEATURES, STATES, STEPS, SEEDS)), *STYLES[0]):
             return [self]
@@ -121,7 +123,9 @@ class Problem:
         for k, (name, some) in enumerate(RARE.items()):
             if not declared(sizes, name):
                 chosen[4 * k][k] = some[rng.integers(len(some))]
-        return [self, *(Problem(*rest, *style) for *rest, style in chosen)]
+        found = [self, *(Problem(*rest, *style) for *rest, style in chosen)]
+        long = 1 + 4 * [*RARE].index("steps")
+        return [*found[:long], replace(found[long], scale=LASTING, regime="plain"), *found[long + 1 :]]
 
     def fitted(self, Cell):
         """This problem at sizes that the cell takes: each that is not declared is replaced by one that is."""
