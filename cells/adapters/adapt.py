@@ -383,11 +383,12 @@ class Adapted:
         info = np.finfo(arrays[0].dtype)
         wide = max((np.abs(w).sum(axis=k).max(initial=0.0) for w in arrays for k in range(w.ndim)), default=0.0)
         sizes = [np.abs(np.asarray(a)).max(initial=0.0) for a in (x, *state)]
-        sizes.append(sum(np.abs(d).astype(float).sum() for d in upstream))
+        total = sum(np.abs(d).astype(float).sum() for d in upstream)
         grows = (1 + len(x) * self.sequence) * np.log2(1 + wide) + sum(np.log2(1 + a) for a in sizes)
+        grows += np.log2(total or 1.0)  # a small one leaves room for a larger rate
         least, share = RATES
         room = info.maxexp * share - grows
-        return 2.0 ** int(max(room, least)) if np.isfinite(room) else 2.0**least
+        return 2.0 ** int(min(max(room, least), info.maxexp - 1)) if np.isfinite(room) else 2.0**least
 
     def _updating(self, signature, function, values, rate):
         """What the call returns, and as `dweights` how far it moved the weights, over the rate; they are put back.
