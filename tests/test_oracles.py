@@ -1,12 +1,13 @@
 """The judge of gradients refuses what is wrong, by however little, and each oracle finds the derivative within its bound."""
 
+import math
 from functools import cache
 
 import numpy as np
 import pytest
 from cellcheck.cells import GRU, LSTM, RNN, Gradients, Unroll
 from cellcheck.properties.oracles import gradients, memory
-from cellcheck.properties.oracles.analytic import AnalyticStep
+from cellcheck.properties.oracles.analytic import AnalyticStep, BufferedStep
 from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.complex_step import ComplexStep
 from cellcheck.properties.oracles.function import Function
@@ -78,7 +79,7 @@ def test_a_right_gradient_is_certified(Shipped, problem):
     assert {block.verdict for block in blocks} == {"certified"}
 
 
-@pytest.mark.parametrize("oracle", [ComplexStep, AnalyticStep, Chebyshev])
+@pytest.mark.parametrize("oracle", [ComplexStep, AnalyticStep, BufferedStep, Chebyshev])
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 def test_an_oracle_is_within_its_own_error(oracle, problem):
     """d/dt tanh(w x + t v x) is found within the oracle's error and the rounding of the tanh."""
@@ -110,6 +111,16 @@ class RealBuffers(RNN):
         return (buffer,)
 
 
+class OneByOne(RNN):
+    """A correct cell that computes number by number, with a function of real numbers."""
+
+    def _apply(self, x, h):
+        X = np.concatenate([x, h], axis=1)
+        z = X @ self.W + self.b
+        self._cache = X, z
+        return (np.array([math.tanh(v) for v in z.flat]).reshape(z.shape),)
+
+
 class Unreachable(RNN):
     """A correct cell whose weights deepcopy does not find."""
 
@@ -120,16 +131,32 @@ class Unreachable(RNN):
 HANDSHAKES = [
     (RNN, True, ComplexStep),
     (AbsoluteSigmoid, True, AnalyticStep),
-    (RealBuffers, True, Chebyshev),
+    (RealBuffers, True, BufferedStep),
+    (OneByOne, True, Chebyshev),
     (Unreachable, False, Chebyshev),
 ]
 
 
 @pytest.mark.parametrize(("Guest", "rebinds", "oracle"), HANDSHAKES)
 def test_the_handshake_finds_the_sharpest_oracle_that_is_right(Guest, rebinds, oracle):
-    """For weights: complex step, else analytic step, else Chebyshev."""
+    """For weights: complex step, else analytic step, else that with complex buffers, else Chebyshev."""
     assert handshake(Guest).rebinds == rebinds
     assert set(handshake(Guest).oracles[:2]) == {oracle}
+
+
+class Overflowing(RNN):
+    """A correct cell whose complex exp overflows where numbers are large, as in 1 / (1 + exp(-z))."""
+
+    def _apply(self, x, h):
+        X = np.concatenate([x, h], axis=1)
+        z = X @ self.W + self.b
+        self._cache = X, z
+        return (2 / (1 + np.exp(-2 * z)) - 1,)
+
+
+def test_an_overflow_far_away_is_no_reason_for_another_oracle():
+    """Where complex step gives NaN, real numbers are asked at that problem alone."""
+    assert set(handshake(Overflowing).oracles) == {ComplexStep}
 
 
 class Normalised(RNN):

@@ -1,7 +1,12 @@
 """The complex step through functions that complex arithmetic does not continue: abs, sign, comparisons, clip, conjugate."""
 
+from contextlib import contextmanager
+from functools import wraps
+
 import numpy as np
 from cellcheck.properties.oracles.complex_step import ComplexStep
+
+BUFFERS = [name + like for name in ("zeros", "ones", "empty", "full") for like in ("", "_like")]
 
 
 class AnalyticStep(ComplexStep):
@@ -13,6 +18,38 @@ class AnalyticStep(ComplexStep):
     def number(z):
         """The array as one that continues real functions."""
         return z.view(Analytic)
+
+
+class BufferedStep(AnalyticStep):
+    """An analytic step in which new arrays of float64 are complex: a cell that fills np.zeros step by step loses no imaginary part."""
+
+    name = "analytic step, complex buffers"
+
+    def _slopes(self, arrays, direction, step):
+        with _complex_buffers():
+            return super()._slopes(arrays, direction, step)
+
+
+@contextmanager
+def _complex_buffers():
+    """Within this context, NumPy's functions that make an array of float64 make a complex one."""
+    plain = {name: getattr(np, name) for name in BUFFERS}
+    try:
+        for name, make in plain.items():
+            setattr(np, name, _made(make))
+        yield
+    finally:
+        for name, make in plain.items():
+            setattr(np, name, make)
+
+
+def _made(make):
+    @wraps(make)
+    def made(*given, **options):
+        new = make(*given, **options)
+        return new.astype(complex).view(Analytic) if type(new) is np.ndarray and new.dtype == np.float64 else new
+
+    return made
 
 
 class Analytic(np.ndarray):

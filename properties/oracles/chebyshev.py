@@ -66,7 +66,7 @@ class Chebyshev:
                 )  # the noise of the samples that gives such coefficients
                 truncation = 4 * (np.arange(n) * coefficients)[-2:].sum()
                 self._error = float(truncation + self._amplified(weights) * noise) / radius
-                return float(weights @ samples) / radius
+                return float(weights @ (samples - samples[0])) / radius  # of constant samples exactly 0
             radius /= 2
         return np.nan
 

@@ -8,14 +8,14 @@ from functools import lru_cache
 from itertools import product
 
 import numpy as np
-from cellcheck.properties.oracles.analytic import AnalyticStep
+from cellcheck.properties.oracles.analytic import AnalyticStep, BufferedStep
 from cellcheck.properties.oracles.chebyshev import Chebyshev, Differences
 from cellcheck.properties.oracles.complex_step import ComplexStep
 from cellcheck.properties.oracles.function import Function, differentiated, rebound
 from cellcheck.properties.oracles.wide import Widened
 from cellcheck.strategies import Problem
 
-LADDER = (ComplexStep, AnalyticStep)
+LADDER = (ComplexStep, AnalyticStep, BufferedStep)
 TOLERANCE = 1e-4
 SMOOTH = 1.4  # between the power 2 of a step, by which second differences of smooth numbers fall, and the 1 of those that jump
 EXACT = 1e-9  # complex step and analytic step agree to rounding, where they agree
@@ -105,14 +105,14 @@ def _farther(function, upstream, arrays, directions, oracles):
     """The oracles; other ones in the place of complex step if it is wrong here: in a branch with abs, for example."""
     known = {k: v for k, v in enumerate(directions) if oracles[k] is ComplexStep}
     found = []
-    for oracle in LADDER:
+    for oracle in LADDER[:2]:
         try:
             found.append(oracle(function, upstream).value(arrays, known))
         except Exception:  # of a function that takes no complex numbers
             found.append(np.nan)
     quotient = Chebyshev(function, upstream).quotient(arrays, known)
-    if abs(found[0] - found[1]) <= EXACT * abs(found[0]) or not np.isfinite(quotient):
-        return oracles
+    if abs(found[0] - found[1]) <= EXACT * abs(found[0]) or not np.isfinite([found[0], quotient]).all():
+        return oracles  # where exp overflows, as in 1 / (1 + exp(-z)), real numbers are asked at that problem alone
     other = AnalyticStep if abs(found[1] - quotient) <= TOLERANCE * abs(quotient) else Chebyshev
     right = abs(found[0] - quotient) <= TOLERANCE * abs(quotient)
     return oracles if right else [other if o is ComplexStep else o for o in oracles]
