@@ -1,11 +1,13 @@
 """Cells as they are found in public code: what is right passes, with a declaration where one is honest; what is wrong is refused."""
 
 import contextlib
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from cellcheck.cells import GRU, LSTM, RNN, Gradients, Unroll, lift
+from cellcheck.properties.intake import preflight
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError
@@ -460,6 +462,13 @@ def test_results_that_differ_from_run_to_run_are_named():
         r["reason"] for r in check(leaking.Wandering, "quick", ["gradients", "purity"]).results if r["verdict"] == "broken"
     ]
     assert reasons and any("but not when it runs there again: its results differ from run to run" in reason for reason in reasons)
+
+
+def test_a_cell_that_takes_long_is_told_so(monkeypatch):
+    """Before a run of an hour."""
+    monkeypatch.setattr(preflight, "LONG", 0.0)
+    text = r"apply and vjp take \S+ s at small sizes, and a run calls them thousands of times: verify a part first"
+    assert any(re.match(text, note) for note in cleared("guest.py:RNN", RNN).notes)
 
 
 def test_sums_in_any_order_are_named():

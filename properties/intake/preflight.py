@@ -36,6 +36,7 @@ SIZES = ((1, 1), (2, 3), (3, 2))  # (features, state), at batch 1
 PROBES = [Problem(3, 2, 3, steps=4, seed=seed, scale=0.5) for seed in (1, 2, 3)]  # where every weight should have an effect
 MORE = [Problem(3, 2, 3, steps=4, seed=seed, scale=2.0) for seed in range(4, 36)]  # where it may have one
 HUGE = 2**24  # of any size
+LONG = 0.1  # seconds for a call of apply and vjp
 PATIENCE = 3.0  # seconds to look for a problem on which a weight has an effect
 KINDS = tuple(conventions.GATES)
 SOURCES = ("x", "h", "bias", "bias_x", "bias_h")
@@ -85,7 +86,7 @@ def cleared(text, Guest, limit=SECONDS):
         notes += ["takes no empty sequence"] * bool(fewest)
         notes += _blind(lift(Guest).spec()) + _constant(lift(Guest)) + _unsteady(lift(Guest))
         notes += _unlisted(lift(Guest))
-        notes += _misspelled(Guest) + _ignored(Guest)
+        notes += _misspelled(Guest) + _ignored(Guest) + _slow(lift(Guest))
         found, said = _convention(lift(Guest, **declared))
     return Cleared(lift(Guest, **declared, **found), [*said, *notes])
 
@@ -680,6 +681,18 @@ def _unsteady(Cell):
         return [f"{told}: something else decides, such as what they draw"]
     told = f"two runs on the same numbers differ by up to {off:.1g}"
     return [f"{told}; if sums are taken in any order, declare deterministic = False"] * (off > 0)
+
+
+def _slow(Cell):
+    """A line about a cell that takes long at small sizes, where it has run before."""
+    with contextlib.suppress(Exception):  # the laws report it
+        p = PROBES[0].literal(Cell)
+        cell, start = p.build(Cell)[0], perf_counter()
+        outcome(cell, p)
+        if (seconds := perf_counter() - start) > LONG:
+            told = f"apply and vjp take {seconds:.1g} s at small sizes, and a run calls them thousands of times"
+            return [f"{told}: verify a part first, as with --profile quick -k weight_gradients"]
+    return []
 
 
 def _factory(error):
