@@ -1,4 +1,4 @@
-"""The report of every mutant: run by name, and with the oldest versions; a minute.
+"""The report of every mutant: run by name; a minute.
 
 pytest -n auto tests/slow_reports.py
 """
