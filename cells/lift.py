@@ -56,9 +56,13 @@ def declarations(options, adapter=None):
     for name in options:
         if name not in DECLARED:
             known = [*DECLARED, *(inspect.signature(adapter).parameters if adapter else ())]
-            near = "".join(f"; did you mean {close}?" for close in get_close_matches(name, known, 1))
-            raise TypeError(f"{name} is no option and no declaration{near}")
+            raise TypeError(f"{name} is no option and no declaration{near(name, known)}")
     return options
+
+
+def near(name, known):
+    """A question whether the closest of the known names is meant, "" if none is close."""
+    return "".join(f"; did you mean {close}?" for close in get_close_matches(name, known, 1))
 
 
 class Lifted:

@@ -166,10 +166,13 @@ BAD = {
     "U is none of x,": {"forward": ("x h W U b -> h", rnn)},
     "says 2 values, but the function returned ndarray": {"forward": ("x h W b -> h cache", rnn)},
     "h is a tuple of 2; name each of them in the signature": {"forward": ("x h W b -> h", lambda *_: (np.zeros((1, 4)), None))},
+    "returns dhh, the gradient of nothing that forward takes; to ignore a value, call it _; did you mean dh?": {
+        "backward": ("dh -> dx dhh dW _", None)
+    },
     "'x' names a weight as well as an input": {
         "make": lambda F, S: {"W": np.zeros((F + S, S)), "b": np.zeros(S), "x": np.zeros(S)}
     },
-    "the axis time has no length; give it in sizes": {"axes": "time batch"},
+    "a function of (features, state); if it is the time of a sequence, call it steps": {"axes": "time batch"},
     "wanted one of h, sum, loss among": {"forward": ("x h W b -> y", rnn)},
     "h has shape (2, 4), but the axes features were declared": {
         "axes": "features",

@@ -11,7 +11,7 @@ from cellcheck.cells.adapters.ragged import steps_of
 from cellcheck.cells.adapters.signature import Signature, attribute, entries, leaves, set_attribute
 from cellcheck.cells.contract import Cell, Gradients
 from cellcheck.cells.copying import deepcopied
-from cellcheck.cells.lift import HIDDEN, OF_SIZES, declarations
+from cellcheck.cells.lift import HIDDEN, OF_SIZES, declarations, near
 from cellcheck.cells.spec import SIZES, Domain
 
 SCALARS = ("sum", "loss")
@@ -231,6 +231,12 @@ class Adapted:
             arrays = [*plan.inputs, *self.state_names, *self.weight_names]
             wanted = f"wanted some of {', '.join(f'd{name}' for name in arrays)}"
             raise ValueError(f"backward {plan.backward.text!r} returns no gradient of {', '.join(arrays)}; {wanted}")
+        kept = {"_", *plan.forward.taken, *(plan.forward.given if plan.reverse else plan.outputs)}
+        known = [f"d{name}" for name in (*plan.inputs, *self.state_names, *self.weight_names, "weights", *plan.outputs, *kept)]
+        for name in plan.backward.given:
+            if name not in (*known, *kept) and (plan.reverse or name.startswith("d")):
+                told = f"signature {plan.backward.text!r} returns {name}, the gradient of nothing that forward takes"
+                raise ValueError(f"{told}; to ignore a value, call it _{near(name, known)}")
         if plan.output:
             self.output, self.output_shape = plan.output, self._output_shape()
 
@@ -257,7 +263,8 @@ class Adapted:
         length = self.plan.lengths.get(axis, getattr(self.subject, axis, None))
         length = length(self.input_features, self.state_size) if callable(length) else length
         if not isinstance(length, (int, np.integer)):
-            raise ValueError(f"the axis {axis} has no length; give it in sizes, as a number or a function of (features, state)")
+            told = f"the axis {axis} has no length; give it in sizes, as a number or a function of (features, state)"
+            raise ValueError(told + "; if it is the time of a sequence, call it steps" * (not self.sequence))
         return int(length)
 
     def _output_shape(self):
