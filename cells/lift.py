@@ -91,13 +91,13 @@ class Lifted:
     def apply(self, x, *rest, **options):
         """The new states, then the output if it is not a state; as a tuple of arrays. rest: further inputs, then the states."""
         spec, shape = self.spec, np.shape(x)
-        self._rows = shape[spec.sequence] if len(shape) > spec.sequence else 1
-        self._leading = shape[: spec.sequence + 1]
         if spec.bounded:
             x, *rest = self._whole((x, *rest))
+        outputs = _called(self.guest.apply if spec.full else self.guest.forward, x, *rest, **options)
+        self._rows = shape[spec.sequence] if len(shape) > spec.sequence else 1  # not before: a refusal changes nothing
+        self._leading = shape[: spec.sequence + 1]
         if not spec.full:
-            return (_numbers("forward", _called(self.guest.forward, x, *rest)),)
-        outputs = _called(self.guest.apply, x, *rest, **options)
+            return (_numbers("forward", outputs),)
         outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
         outputs = tuple(self._sized(y, _numbers("apply", y), a) for y, a in zip_longest(outputs, spec.outputs[: len(outputs)]))
         return tuple(_scaled(outputs, self._rows)) if self._mean_loss() else outputs

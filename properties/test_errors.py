@@ -79,13 +79,15 @@ def test_wrong_upstreams_are_refused(Cell, problem):
 
 
 @pytest.mark.promise
+@pytest.mark.needs("features or states")
 @given(problem=problems())
 def test_a_refusal_changes_nothing(Cell, problem):
     """apply(x, s); apply(x of one feature or one row more, s) raises; vjp(u) = apply(x, s); vjp(u)."""
     problem = _with_steps(problem.literal(Cell))
     cell = problem.build(Cell)[0]
     before = outcome(cell, problem)
-    wrong = (_wider(problem.x), problem.rows([*range(problem.batch)] * 2).x)[: 2 if problem.state else 1]
+    wrong = [_wider(problem.x)] if problem.spec.inputs[0].shape else []
+    wrong += [problem.rows([*range(problem.batch)] * 2).x] if problem.state else []
     refused = [_refusal("apply", cell.apply, (x, *problem.state)) for x in wrong]
     if any(block.verdict == "violated" for block in refused):
         require(refused)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cellcheck.cells import RNN
+from cellcheck.cells import RNN, lift
 from cellcheck.cells.adapters import adapt
 from cellcheck.properties import test_linearity, test_sequences
 from cellcheck.properties.intake.capabilities import missing
@@ -224,6 +224,16 @@ def test_a_mean_loss_is_undone_where_it_is_declared(targets):
     """The loss and all its gradients, by the number of rows."""
     found = cleared("guest.py:Loss", adapt(**LOSS, targets=targets, choices={"mean": True})).Cell
     assert violated(found, [Problem(3, 2, 4, scale=1.0)]) == set()
+
+
+def test_a_refused_batch_leaves_the_mean_of_the_last():
+    """Else its gradients are multiplied by the rows of the batch that was refused."""
+    cell, x, h = lift(adapt(**LOSS, targets=sign_of_the_first, choices={"mean": True}))(2, 3), np.ones((2, 2)), np.ones((2, 3))
+    cell.apply(x, h)
+    before = cell.vjp(np.array(1.0)).weights
+    with pytest.raises(ValueError):
+        cell.apply(np.ones((4, 2)), h)
+    assert all(map(np.array_equal, cell.vjp(np.array(1.0)).weights, before))
 
 
 def test_an_undeclared_mean_loss_is_said():

@@ -8,6 +8,7 @@ import pytest
 from cellcheck.cells import RNN, lift
 from cellcheck.cells.adapters import adapt
 from cellcheck.cells.spec import Domain
+from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.preflight import cleared
@@ -158,6 +159,14 @@ def test_problems_keep_to_the_domains(Guest):
         moved = literal.moved(np.random.default_rng(0), 1e-3)
         assert literal.inside() and moved.inside()
         assert moved.spec is literal.spec and not np.array_equal(moved.state[-1], literal.state[-1]) * np.any(literal.state[-1])
+
+
+def test_more_tokens_are_wrong_beside_a_state_alone():
+    """Without one they are a larger batch, which is right."""
+    needs, options = laws()["a_refusal_changes_nothing"].needs, {"output": "y", "domains": {"x": "tokens"}}
+    Stateless = adapt(lambda F, S: {"E": np.zeros((F, S))}, ("x E -> y", lambda x, E: E[x]), inputs={"x": "batch"}, **options)
+    assert missing(Stateless, needs) == "its x is one number in each row, and it takes no state"
+    assert missing(Tokens, needs) is None
 
 
 def test_tokens_are_whole_numbers():

@@ -96,6 +96,10 @@ NEEDS = {  # the first that is missing is the reason
     "x": (lambda cell: "x" in cell.spec.gradients and "x" in cell.spec.offers, "no input gradients"),
     "state": (lambda cell: "state" in cell.spec.gradients and "state" in cell.spec.offers, "no state gradients"),
     "features": (lambda cell: bool(cell.spec.inputs[0].shape), "its x is one number in each row"),
+    "features or states": (
+        lambda cell: bool(cell.spec.inputs[0].shape or cell.spec.inputs[1:] or cell.spec.states),
+        "its x is one number in each row, and it takes no state",
+    ),
     "numbers": (lambda cell: not (cell.spec.inputs[0].domain and cell.spec.inputs[0].domain.whole), "its x holds whole numbers"),
     "upstreams": (_takes_upstreams, "takes no upstream for some of its outputs"),
     "outputs": (lambda cell: not cell.spec.scalar, "no outputs but their sum"),
