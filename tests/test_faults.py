@@ -15,6 +15,7 @@ from cellcheck.properties.reports.diagnosis.promises import LOOKS, promise_fault
 from cellcheck.properties.reports.diagnosis.sequence import ragged
 from cellcheck.properties.reports.diagnosis.through_time import through_time
 
+from tests.guests.field import clipping_loss
 from tests.guests.gist import CorrectRNN
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of broken cells
@@ -485,6 +486,7 @@ PROMISED = {
         broken("RNN", ("dz = dh *", "np.random.rand()\n        dz = dh *")),
         "global_random_state_is_left_alone",
     ),
+    "a batch of no rows gives nan for loss, instead of 0": (lift(clipping_loss(0.05, mean=True)), "an_empty_batch_adds_nothing"),
     "without states the cell starts from 0.5": (
         broken("RNN", ("np.zeros(shape, self.weights[0].dtype) for", "np.full(shape, 0.5) for"), file="contract"),
         "an_omitted_state_is_zero",

@@ -220,7 +220,7 @@ def empty_batch(g):
     """What a batch of no rows gives."""
     found = g.ran(g.p.rows(slice(0)))
     lost = [n for n, a in found.items() if a.size and not np.isfinite(a).all()]
-    return [f"a batch of no rows gives nan for the gradient of {several(lost)}, instead of 0"] if lost else []
+    return [f"a batch of no rows gives nan for {_titled(g, lost)}, instead of 0"] if lost else []
 
 
 def large_loss(g):
@@ -228,10 +228,10 @@ def large_loss(g):
     if g.cell.spec.scalar != "loss":
         return []
     large = g.ran(replace(g.p, weights=[1000 * w for w in g.p.weights]).folded())
-    lost = [name if name in g.outputs else f"the gradient of {name}" for name, a in large.items() if not np.isfinite(a).all()]
+    lost = [name for name, a in large.items() if not np.isfinite(a).all()]
     if not lost:
         return []
-    told = f"with weights 1000 times as large, {several(lost)} {'are' if len(lost) > 1 else 'is'} not finite"
+    told = f"with weights 1000 times as large, {_titled(g, lost)} {'are' if len(lost) > 1 else 'is'} not finite"
     advice = "In a softmax, subtract the largest entry first, and take the log of the sum of exp"
     return [
         f"{told}: exp of a large number overflows, or log is taken of 0. {advice}; or, if weights are never so large, declare domains"
@@ -274,6 +274,11 @@ LOOKS = {
     "changed_weights_count": kept_weights,
     "a_used_cell_equals_a_fresh_one": handed_on,
 }
+
+
+def _titled(g, names):
+    outputs, arrays = ([name for name in names if (name in g.outputs) is which] for which in (True, False))
+    return several([*outputs, *([f"the gradient of {several(arrays)}"] if arrays else [])])
 
 
 def _moved(found, fresh, off):
