@@ -170,6 +170,7 @@ NAMED = {
     "the gradient of b is not finite: 5 of 5 entries of b": returning("Gradients([X.T @ dz, np.full(5, np.nan)], dx, (dh,))"),
     "every gradient is zero, but": broken("RNN", ("dz = dh *", "dz = 0 * dh *")),
     "every gradient is scaled by 3": broken("RNN", ("dz = dh *", "dz = 3 * dh *")),
+    "every gradient is 3 times too large, as many as there are rows": broken("RNN", ("dz = dh *", "dz = len(dh) * dh *")),
     "every gradient is scaled by 2.5": lift(ScaledSum),
     "the gradient of b is zero everywhere": lift(NoBiasGradient),
     "the activation is max(z, 0) instead of tanh": lift(Relu, kind="RNN", weight_blocks=blocks),
@@ -475,6 +476,12 @@ def test_states_that_stand_still_tell_nothing_of_lengths():
 def test_a_kept_promise_is_not_told_as_broken(Correct, law):
     """Of cells that keep it."""
     assert promise_faults(grown(Correct, PLAIN), law) == []
+
+
+def test_a_factor_near_one_that_varies_is_not_said():
+    """At other numbers it is another one."""
+    Cell = returning("Gradients([X.T @ dz, dz.sum(axis=0) * (1 + 1e-4 * np.abs(X).max())], dx, (dh,))")
+    assert not any("scaled by" in sentence for sentence in examined(Cell, PLAIN).sentences)
 
 
 PROMISED = {

@@ -62,12 +62,15 @@ def solved(flow, claims, truth):
 
     seen = flat(claims)
     for edges, factor, off in scaled(flow, claims, truth):
-        other = grown(flow.g.Cell, replace(flow.g.p.recipe, seed=flow.g.p.recipe.seed + 1))
+        batch = flow.g.batch
+        other = grown(flow.g.Cell, replace(flow.g.p.recipe, seed=flow.g.p.recipe.seed + 1, batch=batch + 1))
         arg, through = words(edges)
         there = next((f for e, f, _ in scaled(Flow(other), other.claims(), other.truth()) if words(e) == (arg, through)), None)
         varies = there is not None and abs(there - factor) > CLOSE * abs(factor)
         by = f"{factor:.6g}" if abs(factor - 1) > 0.01 else _times(factor)
         by = f"{factor:.4g}, and by {there:.4g} at other numbers, on which it depends" if varies else by
+        if varies and abs(factor - batch) < CLOSE > abs(there - other.batch):
+            by = f"{batch}, the number of rows"
         node = edges[-1][0]
         many = np.size(node.arrays[edges[-1][1]]) / node.value.size
         mean = "mean" in node.own and abs(factor - many) < CLOSE * many

@@ -319,7 +319,7 @@ def lasting(g, name, told):
 
 
 def _rounded(number):
-    return figure(number[0])
+    return figure(float(number[0]) - (abs(float(number[0]) - 1) < 0.01))  # of a factor near 1, the distance from 1
 
 
 def one_array(g, name, claim, truth):
@@ -416,6 +416,8 @@ def by_gates(g, name, claim, true):
 def factor(g, k, claim):
     """What a constant factor means at these sizes."""
     batch, steps = g.batch, g.p.steps
+    if abs(k - batch) <= 1e-9 * batch and grows_with_rows(g):
+        return f"{batch} times too large, as many as there are rows (factor {batch})"
     meanings = {-1.0: "negated: its sign is wrong", 2.0: "counted twice"}
     meanings |= {1 / batch / steps: "the mean over batch and steps instead of the sum"}
     if g.gist and steps > 1:
@@ -430,6 +432,13 @@ def factor(g, k, claim):
     if 0 < k < 1 and abs(norm - near) <= 1e-6 * norm:  # some divide by the norm plus 1e-6
         return f"clipped to a norm of {near:g}; if that is meant, declare choices = {{'clip': {near:g}}}"
     return f"scaled by {k:.10g}"
+
+
+def grows_with_rows(g):
+    """Whether a gradient is as many times too large as there are rows in a larger batch, too."""
+    larger = grown(g.Cell, replace(g.p.recipe, batch=g.batch + 1))
+    factors = [ratio(claim, larger.truth()[name]) for name, claim in larger.claims().items()]
+    return larger.batch != g.batch and any(k and abs(k - larger.batch) <= 1e-9 * k for k in factors)
 
 
 def ratio(claim, true):
