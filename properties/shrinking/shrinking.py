@@ -54,6 +54,11 @@ class Failure:
         gradient = self.block is not None and self.block.array is not None and kind(self.block) == "value"
         return gradient and _sizes(self.block)[1] > PLAIN
 
+    @property
+    def visible(self):
+        """Whether numbers differ by more than rounding explains, be it to float32."""
+        return self.block is not None and kind(self.block) == "value" and min(_sizes(self.block)[:2]) > VISIBLE
+
     def stands_for(self, original, margin=MARGIN):
         """Whether this is the original failure at another problem: same block, same kind, a margin, and no vanishing numbers."""
         if original.block is None or self.block is None:

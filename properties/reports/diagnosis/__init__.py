@@ -88,9 +88,11 @@ def diagnose(case, tried):
             f"of a sequence of 0 steps, {said}" for said in promise_faults(grown(case.Cell, replace(PLAIN, steps=0)), case.name)
         ]
 
+    rounding = not Failure(case.error).visible
     if not simple(lift(case.Cell).spec()):
         with quiet(Tally(), draws=0):
-            flawed = accepted(case) or (case.name in ALONE and tried(promise)) or tried(lambda: cast(grown(case.Cell, PLAIN)))
+            flawed = accepted(case) or (case.name in ALONE and tried(promise))
+            flawed = flawed or (rounding and tried(lambda: cast(grown(case.Cell, PLAIN))))
             flawed = flawed or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
             flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
             looks = (far, overflown, emptied, undefined, nearly, ordinary)
@@ -101,7 +103,7 @@ def diagnose(case, tried):
     own = replace(recipe, **SIZES, upstream="every")  # of a single entry, everything is a multiple
 
     def look(problem):
-        found = examined(case.Cell, problem, of_gradients(case), case.group not in AGAIN)
+        found = examined(case.Cell, problem, of_gradients(case), case.group not in AGAIN, rounding)
         tried.faults += [fault for fault in found.faults if fault not in tried.faults]
         if case.name == "gradients_are_finite":  # a gradient that is wrong, but a number, is no cause
             return [sentence for sentence in found.sentences if UNBOUNDED.search(sentence)]
@@ -352,26 +354,26 @@ class Examined(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def examined(Cell, problem, gradients=True, once=False):
+def examined(Cell, problem, gradients=True, once=False, rounding=True):
     """The Examined of a cell on one problem.
 
     gradients: whether mistakes in gradients may be the cause; once: whether the law calls a fresh cell once, so that mistakes
-    that show at a second call come last.
+    that show at a second call come last; rounding: whether the error may be that of rounding.
     """
     tried = Attempts()
-    sentences, wrong = tried(lambda: _examined(grown(Cell, problem), tried, problem, gradients, once), ((), False))
+    sentences, wrong = tried(lambda: _examined(grown(Cell, problem), tried, problem, gradients, once, rounding), ((), False))
     return Examined(tuple(sentences), wrong, tuple(tried.faults))
 
 
-def _examined(g, tried, problem, gradients, once):
-    if told := tried(lambda: conduct_faults(g, once)):
+def _examined(g, tried, problem, gradients, once, rounding):
+    if told := tried(lambda: conduct_faults(g, once, rounding)):
         return told, True
     told, apart = tried(lambda: equation_faults(g), ((), "")) if g.plain else ((), "")
     if told and not g.cell.spec.sequence:
         return told, True
     if g.plain and g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
         return told, True
-    numeric = tried(lambda: single(g)) or tried(lambda: numeric_faults(g))
+    numeric = ((rounding or g.single) and tried(lambda: single(g))) or tried(lambda: numeric_faults(g))
     if apart and numeric:
         return numeric, True
     told, good = tried(lambda: gradient_faults(g, tried), ((), True)) if gradients and g.cell.spec.gradients else ((), True)
