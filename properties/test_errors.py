@@ -114,8 +114,11 @@ def test_wrong_lengths_are_refused(Cell, problem):
     cell, steps, batch = problem.build(Cell)[0], problem.steps, problem.batch
     before, whole = outcome(cell, problem), np.full(batch, steps)
     wrong = [whole - steps - 1, whole + 1, whole + 0.5, np.append(whole, steps)]
-    tried = [_refusal("apply", lambda lengths: cell.apply(problem.x, *problem.state, lengths=lengths), [bad]) for bad in wrong]
-    require([*tried, *unchanged(Cell, problem, outcome(cell, problem), before)])
+
+    def tried(bad):
+        return _refusal("apply", lambda: cell.apply(problem.x, *problem.state, lengths=bad), (), f"lengths = {bad.tolist()}")
+
+    require([*map(tried, wrong), *unchanged(Cell, problem, outcome(cell, problem), before)])
 
 
 def _refused(Cell, problem, wrong):
@@ -136,14 +139,14 @@ def _with_steps(problem):
     return problem
 
 
-def _refusal(name, call, arguments):
-    """The block of a call that must raise, whatever it raises."""
+def _refusal(name, call, arguments, given=None):
+    """The block of a call that must raise, whatever it raises. given: the wrong argument in words, instead of all shapes."""
     try:
         call(*arguments)
     except Exception:
         return Block(name, "an exception", "an exception")
-    shapes = ", ".join(str(np.shape(a)) for a in arguments)
-    return Block(name, f"a result for {shapes}", "an exception", np.inf, 0.0, "violated")
+    given = given or ", ".join(str(np.shape(a)) for a in arguments)
+    return Block(name, f"a result for {given}", "an exception", np.inf, 0.0, "violated")
 
 
 def _wider(a, axis=-1):

@@ -88,6 +88,24 @@ def test_script_reproduces_and_knows_when_the_cell_is_fixed(name, tmp_path, code
     assert code_of(file) == 0
 
 
+class Truncates(Unroll(RNN)):
+    """Takes 1.5 steps for one."""
+
+    def apply(self, x, *state, lengths=None):
+        """The same."""
+        return super().apply(x, *state, lengths=None if lengths is None else lengths.astype(int))
+
+
+def test_the_lengths_that_are_accepted_are_told():
+    """Not those that are refused before."""
+    case = failed(laws()["wrong_lengths_are_refused"], Truncates, ONE)
+    short = reported(case)
+    assert "lengths = [1.5]" in short and case.sentences == [
+        "apply accepts what it should refuse: it gives a result for lengths = [1.5]"
+    ]
+    assert case.lengths == [1.5]
+
+
 def test_script_compares_what_the_law_compares(tmp_path, code_of):
     """Although an answer is an array that was given, as another law says; the lengths are told."""
     case, short = told_of(tmp_path, LOST)

@@ -38,6 +38,6 @@ def reported(case, directory=None):
 
 
 def lengths(case):
-    """The lengths of the rows that the law passes to the cell, or None."""
-    calls = recorded(case.law, case.Cell, case.problem)[0].calls
-    return next((call.options["lengths"] for call in calls if "lengths" in call.options), None)
+    """The lengths of the rows that the law passes to the cell, of those that it does not refuse the first; or None."""
+    calls = [call for call in recorded(case.law, case.Cell, case.problem)[0].calls if "lengths" in call.options]
+    return next((call.options["lengths"] for call in sorted(calls, key=lambda call: call.error is not None)), None)

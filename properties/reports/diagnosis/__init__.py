@@ -338,7 +338,7 @@ def accepted(case):
     """Of a law of errors: what was not refused."""
     blocks = case.error.blocks if isinstance(case.error, Violation) else []
     taken = [b for b in blocks if isinstance(b.expected, str) and b.expected == "an exception"][:1]
-    said = "refuses nothing"
+    said = "accepts what it should refuse"
     if taken and case.name.startswith(("wrong", "features", "a_refusal")) and "lengths" not in case.name:
         larger = Subject(case.law, case.Cell).failure(PLAIN) is None
         said = "takes sizes of 1 for any other" if larger else "does not check shapes"
