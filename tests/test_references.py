@@ -80,6 +80,24 @@ def test_parallel_forms_equal_their_steps(Form):
     assert result.held and BY_NAME in result.notes[-1]
 
 
+class NotEmpty(Unroll(LSTM)):
+    """Refuses an empty sequence."""
+
+    def apply(self, x, *state, lengths=None):
+        """The same."""
+        if not len(x):
+            raise ValueError("no steps")
+        return super().apply(x, *state, lengths=lengths)
+
+
+def test_a_reference_that_takes_no_empty_sequence_excuses_no_law():
+    """No empty sequence is compared; the law of empty sequences is verified all the same."""
+    for Cell, reference, verdict in ((Unroll(LSTM), NotEmpty, "held"), (NotEmpty, Unroll(LSTM), "not verified")):
+        result = check(Cell, "quick", ["equivalence", "no_steps_leave_the_state"], reference=reference)
+        assert result.held and result.verdicts["no_steps_leave_the_state"] == verdict
+        assert result.verdicts["the_reference_may_go_on"] == "held"
+
+
 def test_a_state_reached_by_a_run_is_compared():
     """Where it is larger than any state that is drawn, only the law of going on sees what happens to it."""
     assert equal(guests.ClipsWhatItStartsFrom, guests.Step, "default").verdicts == {

@@ -167,7 +167,6 @@ def referred(Cell, label, Other):
         "reference": Reference(label, Other, move, matched, states, sizes),
         "domains": narrowed | {a.name: a.domain for a in own.arrays if a.domain},
         "chunk": own.chunk or other.chunk,
-        "fewest_steps": max(own.fewest_steps, other.fewest_steps if other.sequence and own.sequence else 0),
     }
     return lift(Cell, **declared)
 

@@ -18,10 +18,15 @@ LOW = 2.0**-24  # the unit from which on rounding is measured by random rounding
 
 def beside(Cell, problem):
     """The literal problem of a cell that has a reference: sizes that both take, numbers that both hold, and the larger unit."""
+    spec, refers = Cell.spec(), Cell.spec().reference.Cell.spec()
+    fewest = max(spec.fewest_steps, refers.fewest_steps if spec.sequence and refers.sequence else 0)
     if not hasattr(problem, "recipe"):
-        sizes = Cell.spec().reference.sizes
+        sizes = spec.reference.sizes
         problem = replace(problem, **fit(sizes, {name: getattr(problem, name) for name in sizes}))
+        problem = replace(problem, steps=max(problem.steps, fewest))
     p = problem.literal(Cell)
+    if p.steps < fewest:
+        reject()
     other = p.spec.reference.cell(p.spec).spec
     unit = max(p.spec.unit(p.x.dtype), other.unit(other.dtype))
 
@@ -30,7 +35,7 @@ def beside(Cell, problem):
 
     given = [tuple(map(held, u)) for u in p.given]
     moved = replace(p, weights=[*map(held, p.weights)], x=held(p.x), state=tuple(map(held, p.state)), given=given)
-    return replace(moved, spec=replace(p.spec, precision=unit))
+    return replace(moved, spec=replace(p.spec, precision=unit, fewest_steps=fewest))
 
 
 def outputs(p):
