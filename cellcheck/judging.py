@@ -102,7 +102,7 @@ class Trial:
         if run.error is None:
             if run.tally.examples and not run.tally.verdicts:
                 return "not verified", run.tally.nothing
-            if not self.subject.shipped and (nothing := run.uncertified()):
+            if not self.subject.shipped and (nothing := run.uncertified(lift(Cell).spec().reference)):
                 return "not verified", nothing
             vacuous = run.vacuous() if self.subject.shipped else None
             return ("broken", vacuous) if vacuous else ("held", "")

@@ -65,8 +65,10 @@ class Run:
         thin = [f"{name} {seen['certified']}" for name, seen in judged.items() if seen["certified"] < wanted]
         return f"vacuous: of {self.tally.examples} examples certified {', '.join(thin)}; wanted {wanted} each" if thin else None
 
-    def uncertified(self):
+    def uncertified(self, reference=None):
         """Why too little was certified: nothing at all, or less than LEAST of the non-trivial examples of a derivative; else None.
+
+        reference: that of the cell, if it has one.
 
         What is certified has been compared along a random direction in each example. What is wrong only where nothing could be
         certified stays unseen, whatever the share.
@@ -82,7 +84,7 @@ class Run:
             if seen["certified"] < min(LEAST * (n := seen["certified"] + seen["inconclusive"]), max(CERTIFIED, SPARSE * n))
         ]
         told = f"of {self.tally.examples} examples certified {', '.join(blunt)}; elsewhere an error may hide in rounding, or at a kink"
-        return f"{told}; --reference compares with another cell" if blunt else None
+        return told + "; --reference compares with another cell" * (not reference) if blunt else None
 
     def result(self, cell, group, law, verdict, reason):
         """The run as a dict of plain values, for the table. reason: why not verified, or the report of what broke."""

@@ -502,6 +502,13 @@ def test_a_misspelled_declaration_is_named():
     ]
 
 
+def test_a_declaration_that_is_surely_misspelled_is_refused():
+    """With the name that is meant; a plural or a short name may be the guest's own."""
+    with pytest.raises(GuestError, match="precison is no declaration; did you mean precision"):
+        seen(type("Misspelled", (leaking.RNN,), {"precison": 2.0**-24}))
+    seen(type("Own", (leaking.RNN,), {"input_size": 3, "output_size": 4, "gradient": None, "dtype": float, "size": 3}))
+
+
 def test_what_is_read_beside_the_weights_is_named():
     """A bias that is missing from weights; not a buffer that apply overwrites."""
 

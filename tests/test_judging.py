@@ -40,6 +40,12 @@ def trial(Cell=LSTM, law="vjp_is_linear", shipped=True, strict=False, expected=N
     return Trial(laws()[law], Subject("LSTM", Cell, shipped=shipped), Options(reports=None, strict=strict), Path(), expected)
 
 
+def test_a_reference_that_is_given_is_not_recommended():
+    """To a cell of which it certified too little."""
+    run = Run(tally=BLUNT)
+    assert f"{run.uncertified('torch:LSTM')}; --reference compares with another cell" == run.uncertified() == HIDDEN
+
+
 @pytest.fixture
 def judged(monkeypatch):
     """Judge a trial whose law ended with this error or tally; the report of a broken law is `told`."""

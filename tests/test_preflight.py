@@ -166,6 +166,11 @@ BAD = {
         "guest.py:Guest",
         FULL + "    weight_names = ('W',)",
     ),
+    "sequence is 'yes'; give True or False": ("guest.py:Guest", FULL + "    sequence = 'yes'"),
+    "returned 1 array; wanted 2: h', ys, since sequence = True": (
+        "guest.py:Guest",
+        edit(FULL, "[x, h]", "[x[-1], h]") + "    sequence = True",
+    ),
     "fewest_steps is -1; give a whole number of at least 0": ("guest.py:Guest", FULL + "    fewest_steps = -1"),
     "most_steps is 0; give a whole number of at least 1": ("guest.py:Guest", FULL + "    most_steps = 0"),
     "sizes is [2, 3]; give a dict, such as {'state': (2, 4)}": ("guest.py:Guest", FULL + "    sizes = [2, 3]"),

@@ -105,7 +105,7 @@ def test_laws_beyond_six_of_one_cause_are_named_in_one_line():
     """Without reports no path is named."""
     lines, long = told([result(law) for law in "abcdefgh"])
     assert lines[-1].strip() == "and 2 more: g, h"
-    assert lines[2].strip() == "no known mistake matches:"
+    assert lines[2].strip() == "no known mistake matches these laws:"
     assert long == [True] + [False] * 7
 
 

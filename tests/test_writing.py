@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from cellcheck.properties.writing import svg
 from cellcheck.properties.writing.markup import Markup, joined, tag
-from cellcheck.properties.writing.text import code, line, prose
+from cellcheck.properties.writing.text import code, line, prose, several
 
 from bench.chart import chart
 
@@ -20,6 +20,8 @@ def test_a_line_is_printable_and_short():
     assert len(line("x" * 100_000)) == 160
     assert line("\x1b" * 100_000, 20) == "\\x1b\\x1b\\x1b\\x1b\\..."
     assert line("größe") == "größe"
+    assert several(["weights", "x", "states"]) == "weights, x and states"
+    assert line("no gradient flows back", 16) == "no gradient..."
 
 
 @pytest.mark.parametrize("character", "<|`&")

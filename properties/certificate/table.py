@@ -5,7 +5,7 @@ from collections import Counter
 from cellcheck.properties.certificate.data import PARTS, status, status_of_cell, uncertified, verdict_of
 from cellcheck.properties.intake.capabilities import NEEDS
 from cellcheck.properties.intake.catalogue import grouped, rank
-from cellcheck.properties.writing.text import WIDTH, folded
+from cellcheck.properties.writing.text import WIDTH, folded, several
 
 VERDICTS = {  # heading of the column: what is counted there; those in ALWAYS have theirs even when it is empty
     "held": "held",
@@ -165,7 +165,7 @@ def _absent(results):
     absent = [part for part, v in verdict.items() if v == "not verified"]
     if absent:
         kept = [f"{part} {v}" for part, v in verdict.items() if v != "not verified"]
-        yield f"gradients of {' and '.join(absent)} NOT verified" + f"; of {', '.join(kept)}" * bool(kept)
+        yield f"gradients of {several(absent)} NOT verified" + f"; of {', '.join(kept)}" * bool(kept)
 
     if reason := _free(results):
         yield f"equations NOT verified ({reason}); give --reference to compare with another cell"

@@ -323,8 +323,9 @@ def _check_variant(spec):
 
 def _check_new_declarations(cell):
     spec, guest = cell.spec, cell.guest
-    if not isinstance(spec.deterministic, bool):
-        raise Refusal(f"deterministic is {spec.deterministic!r}; give True or False")
+    for name, value in (("deterministic", spec.deterministic), ("sequence", getattr(guest, "sequence", False))):
+        if not isinstance(value, bool):
+            raise Refusal(f"{name} is {value!r}; give True or False")
     if spec.precision is not None and not (isinstance(spec.precision, float) and 0 < spec.precision < 1):
         raise Refusal(f"precision is {spec.precision!r}; give a unit roundoff, such as 2.0**-24")
     for name, least in (("fewest_steps", 0), ("most_steps", 1)):
@@ -375,6 +376,7 @@ def _check_outputs(cell, called, outputs, x):
     if len(outputs) != len(names):
         more = ("; if the last is no state, declare" if names else "; declare state_names, or") + " output = 'y'"
         more *= len(outputs) == len(names) + 1 and not spec.own_output
+        more += ", since sequence = True" * (len(outputs) == len(names) - 1 and names[-1] == "ys")
         wanted = f"{len(names)}: {', '.join(names)}" if names else "none, since it has no states and no output"
         raise Refusal(f"{called} returned {len(outputs)} array{'s' * (len(outputs) != 1)}; wanted {wanted}{more}")
     rows = x.shape[spec.sequence]
@@ -656,7 +658,7 @@ def _ignored(Guest):
 
 
 def _misspelled(Guest):
-    """Lines about attributes of a class whose names are nearly those of declarations."""
+    """Lines about attributes of a class whose names are nearly those of declarations. Raises Refusal where one is meant for sure."""
     Guest = lift(Guest).Guest
     own = (
         [name for name, value in vars(Guest).items() if not name.startswith("_") and not callable(value)]
@@ -664,6 +666,14 @@ def _misspelled(Guest):
         else []
     )
     close = {name: difflib.get_close_matches(name.lower(), DECLARED, 1, 0.8) for name in own if name not in DECLARED}
+    for name, found in close.items():
+        if (
+            found
+            and len(name) > 7
+            and name.rstrip("s") != found[0].rstrip("s")
+            and difflib.get_close_matches(name, found, 1, 0.85)
+        ):
+            raise Refusal(f"{name} is no declaration; did you mean {found[0]}? If it is your own, give it another name")
     return [f"{name} is no declaration; if {found[0]} is meant, write that" for name, found in close.items() if found]
 
 

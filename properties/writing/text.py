@@ -8,10 +8,20 @@ WIDTH = 80  # columns of what is printed
 
 
 def line(text, most=LONG):
-    """The text as one printable line of at most `most` characters; control characters and ANSI escapes are spelled out."""
+    """The text as one printable line of at most `most` characters; control characters and ANSI escapes are spelled out.
+
+    It is cut between two words, unless the last of them is as long as the rest.
+    """
     text = " ".join(str(text).split())[: most + 1]
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return text if len(text) <= most else text[: most - 3] + "..."
+    words = text[: most - 2].rpartition(" ")[0]
+    return text if len(text) <= most else (words if 2 * len(words) > most else text[: most - 3]) + "..."
+
+
+def several(names):
+    """a, b and c."""
+    names = list(names)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def folded(lines):

@@ -301,13 +301,13 @@ def ordinary(case):
     literal, subject = case.problem, Subject(case.law, case.Cell)
     if not isinstance(literal, Literal):
         return []
-    sizes = {name: np.max(np.abs(a), initial=0.0) for name, a in zip(literal.spec.array_names, parts(literal))}
-    name = max(sizes, key=lambda name: sizes[name])
-    k = list(sizes).index(name)
-    smaller = with_part(literal, k, np.asarray(parts(literal)[k]) / max(sizes[name], 1.0))
-    if not sizes[name] > LARGE or subject.failure(smaller) or not usual(case):
+    largest = [max(np.ravel(a), key=abs, default=0.0) for a in parts(literal)[: len(literal.spec.arrays)]]
+    k = max(range(len(largest)), key=lambda k: abs(largest[k]))
+    name, most = literal.spec.array_names[k], largest[k]
+    smaller = with_part(literal, k, np.asarray(parts(literal)[k]) / max(abs(most), 1.0))
+    if not abs(most) > LARGE or subject.failure(smaller) or not usual(case):
         return []
-    said = f"the law holds on {ORDINARY} problems with ordinary numbers, and breaks with {name} up to {figure(sizes[name])}"
+    said = f"the law holds on {ORDINARY} problems with ordinary numbers, and breaks with {name} {'down' if most < 0 else 'up'} to {figure(most)}"
     return [f'{said}; if numbers are never so large, declare domains = {{"{name}": (low, high)}}']
 
 

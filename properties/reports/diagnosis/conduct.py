@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 from cellcheck.properties.intake.raised import named
-from cellcheck.properties.reports.diagnosis.grown import PLAIN, close, figure, gap, same, several
+from cellcheck.properties.reports.diagnosis.grown import PLAIN, close, figure, gap, same
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
+from cellcheck.properties.writing.text import several
 
 
 def conduct_faults(g, once=False, rounding=True):

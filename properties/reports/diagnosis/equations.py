@@ -7,8 +7,9 @@ import numpy as np
 from cellcheck.cells.activations import sigmoid
 from cellcheck.properties.intake.conventions import GATES, gates_of, step, tensors
 from cellcheck.properties.oracles.equations import equations
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, figure, gap, several, the
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, figure, gap, the
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
+from cellcheck.properties.writing.text import several
 
 ROUNDED = 16  # units of its precision by which an output may be off
 

@@ -7,11 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, PLAIN, close, figure, gap, grown, same, several
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, PLAIN, close, figure, gap, grown, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.through_time import cut_off, reached, through_time
 from cellcheck.properties.reports.diagnosis.within_gates import within_gates
 from cellcheck.properties.shrinking.shrinking import VISIBLE
+from cellcheck.properties.writing.text import several
 
 NUMBER = re.compile(r"-?\d+\.\d+(e[-+]\d+)?")
 LOST = 1e-13  # of the largest gradient: what 1 - t^2 has lost where it is saturated, in right cells, too

@@ -177,12 +177,6 @@ def gap(a, b):
     return float(np.max(np.abs(np.asarray(a) - b), initial=0.0) / scale)
 
 
-def several(names):
-    """a, b and c."""
-    names = list(names)
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def the(gate):
     """The gate in a sentence."""
     return "the candidate" if gate == "candidate" else f"the {gate} gate"

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 from cellcheck.properties.intake.raised import named
-from cellcheck.properties.reports.diagnosis.grown import figure, several
+from cellcheck.properties.reports.diagnosis.grown import figure
 from cellcheck.properties.reports.diagnosis.numerics import textbook
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
+from cellcheck.properties.writing.text import several
 from cellcheck.strategies.problem import with_weights
 
 

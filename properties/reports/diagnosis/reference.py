@@ -7,8 +7,9 @@ from cellcheck.cells.activations import sigmoid
 from cellcheck.properties.intake.conventions import letters
 from cellcheck.properties.intake.references import order_of
 from cellcheck.properties.oracles import reference as oracle
-from cellcheck.properties.reports.diagnosis.grown import PLAIN, same, several
+from cellcheck.properties.reports.diagnosis.grown import PLAIN, same
 from cellcheck.properties.verdicts.run import apply, vjp
+from cellcheck.properties.writing.text import several
 
 STEPS = 9  # enough for two borders of small chunks
 MAPS = {  # what may be done to a state before the first step

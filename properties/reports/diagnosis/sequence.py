@@ -6,9 +6,10 @@ import numpy as np
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.raised import named
 from cellcheck.properties.oracles.equations import equations
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, figure, gap, same, several
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, figure, gap, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.verdicts.run import outcome
+from cellcheck.properties.writing.text import several
 
 
 def sequence_faults(g):

@@ -5,8 +5,9 @@ from functools import lru_cache, partial
 
 import numpy as np
 from cellcheck.properties.intake.conventions import gates_of
-from cellcheck.properties.reports.diagnosis.grown import jacobian, same, several
+from cellcheck.properties.reports.diagnosis.grown import jacobian, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
+from cellcheck.properties.writing.text import several
 
 
 def through_time(g, claims, truth):

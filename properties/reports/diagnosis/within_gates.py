@@ -12,8 +12,9 @@ import numpy as np
 from cellcheck.cells.activations import d_sigmoid, d_tanh, sigmoid
 from cellcheck.properties.intake import conventions
 from cellcheck.properties.intake.conventions import gates_of
-from cellcheck.properties.reports.diagnosis.grown import Grown, close, figure, gap, same, several, the
+from cellcheck.properties.reports.diagnosis.grown import Grown, close, figure, gap, same, the
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
+from cellcheck.properties.writing.text import several
 
 
 def within_gates(g):
