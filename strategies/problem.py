@@ -43,7 +43,7 @@ SCALES = (5.0, 1.0, 0.3, 30.0, 1e3, 0.03, 1e-3, 1e-8, 1e6)
 STYLES = sorted(product(SCALES, REGIMES, UPSTREAMS), key=lambda s: (s[0] != SCALES[0]) + (s[1] != "plain") + (s[2] != "every"))
 BATCHES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 7) * 5 + (32, 65)  # the large ones are rare: one or two in a hundred
 SIZES = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 9)
-STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 3 + (8, 12, 20, 36)  # one in twenty is longer than eight
+STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 3 + (8, 12, 36)  # one in twenty is longer than eight
 SEEDS = range(2**16)
 TOGETHER = 20  # problems for each example of Hypothesis, whose own work costs as much as one or two of them
 LONGEST = 10**6  # steps: more than any sequence has
@@ -169,7 +169,7 @@ class Problem:
 
     def _bordering(self, chunk):
         """The steps; where they are many, those around the border of a chunk of this length, unless that is fewer."""
-        around = {8: chunk - self.seed % 2, 12: chunk + 1, 20: chunk + 1, 36: 2 * chunk + 1} if chunk else {}
+        around = {8: chunk - self.seed % 2, 12: chunk + 1, 36: 2 * chunk + 1} if chunk else {}
         return max(self.steps, around.get(self.steps, 0))
 
     def upstreams(self, n, outputs, spec):

@@ -20,18 +20,17 @@ class AnalyticStep(ComplexStep):
         return z.view(Analytic)
 
 
-class BufferedStep(AnalyticStep):
-    """An analytic step in which new arrays of float64 are complex: a cell that fills np.zeros step by step loses no imaginary part."""
+def _made(make):
+    @wraps(make)
+    def made(*given, **options):
+        new = make(*given, **options)
+        return new.astype(complex).view(Analytic) if type(new) is np.ndarray and new.dtype == np.float64 else new
 
-    name = "analytic step, complex buffers"
-
-    def _slopes(self, arrays, direction, step):
-        with _complex_buffers():
-            return super()._slopes(arrays, direction, step)
+    return made
 
 
 @contextmanager
-def _complex_buffers():
+def complex_buffers():
     """Within this context, NumPy's functions that make an array of float64 make a complex one."""
     plain = {name: getattr(np, name) for name in BUFFERS}
     try:
@@ -43,13 +42,11 @@ def _complex_buffers():
             setattr(np, name, make)
 
 
-def _made(make):
-    @wraps(make)
-    def made(*given, **options):
-        new = make(*given, **options)
-        return new.astype(complex).view(Analytic) if type(new) is np.ndarray and new.dtype == np.float64 else new
+class BufferedStep(AnalyticStep):
+    """An analytic step in which new arrays of float64 are complex: a cell that fills np.zeros step by step loses no imaginary part."""
 
-    return made
+    name = "analytic step, complex buffers"
+    surroundings = staticmethod(complex_buffers)
 
 
 class Analytic(np.ndarray):

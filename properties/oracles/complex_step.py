@@ -1,5 +1,7 @@
 """The directional derivative by complex step: exact to rounding, at the cost of one complex forward pass."""
 
+from contextlib import nullcontext
+
 import numpy as np
 from cellcheck.properties.oracles.memory import LARGE, give_back, taken
 
@@ -32,6 +34,7 @@ class ComplexStep:
     name = "complex step"
     resolution = 0.0
     beside = (1e-6, 1e-9, 1e-12)  # how far from the point a kink is looked for
+    surroundings = nullcontext  # in which the function runs
 
     def __init__(self, function, upstream):
         """function: a Function; upstream: one array per output."""
@@ -71,7 +74,8 @@ class ComplexStep:
             else:  # a copy, made by an index of integers or booleans
                 imag[index] = v * factor
         points = [self.number(z) if k in direction else z for k, z in enumerate(points)]
-        return [np.asarray(y).imag / step for y in self.function(points)]
+        with self.surroundings():
+            return [np.asarray(y).imag / step for y in self.function(points)]
 
     def _complex(self, k, array):
         """A complex copy of array k, since a cell may write into its inputs; of a large one the same as at the last call."""

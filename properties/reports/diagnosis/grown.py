@@ -149,7 +149,9 @@ def _slopes(cell, arrays, k, oracle):
     for index in np.ndindex(arrays[k].shape):
         moved[k][index] += 1j * TINY_STEP
         copied = copied if own else rebound(cell, moved[:n])
-        yield [np.imag(np.asarray(y)) / TINY_STEP for y in copied.apply(moved[n], *moved[n + 1 :])]
+        with oracle.surroundings():
+            slopes = [np.imag(np.asarray(y)) / TINY_STEP for y in copied.apply(moved[n], *moved[n + 1 :])]
+        yield slopes
         moved[k][index] = arrays[k][index]
 
 
