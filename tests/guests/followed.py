@@ -209,6 +209,49 @@ def leaky(mistake=None):
     )
 
 
+def filled(mistake=None):
+    """Both ways in time side by side, and a layer above; every array is filled step by step along its last axis, and then used as a whole."""
+
+    def run(x, U, order):
+        ys, h = np.zeros((len(U), *x.shape[1:])), 0 * x[:1, :, 0]
+        for t in order:
+            ys[:, :, t] = h = np.tanh(x[:, :, t].sum(0) + U @ (h + np.zeros((len(U), 1))))
+        return ys
+
+    def forward(x, U, V, R):
+        ways = run(x, U, range(x.shape[2])), run(x, V, range(x.shape[2])[::-1])
+        ys, out = np.concatenate(ways), np.zeros((len(R), *x.shape[1:]))
+        for t in range(x.shape[2]):
+            out[:, :, t] = R @ ys[:, :, t]
+        return np.logaddexp(0, out), (ways, ys, out)
+
+    def back(d, ys, U, order):
+        dU, dx, dh = 0 * U, np.zeros_like(ys[0]), 0
+        for k, t in [*enumerate(order)][::-1]:
+            dz = (d[:, :, t] + dh) * (1 - ys[:, :, t] ** 2)
+            dU += dz @ ys[:, :, order[k - 1]].T if k else 0
+            dx[:, t], dh = dz.sum(0), 0 if mistake == "step" else U.T @ dz
+        return dU, dx
+
+    def backward(d, x, U, V, R, kept):
+        ways, ys, out = kept
+        do, T = d if mistake == "slope" else d / (1 + np.exp(-out)), range(x.shape[2])
+        dys = np.einsum("ij,ibt->jbt", R, do) * (mistake != "way")
+        dU, dx = back(dys[: len(U)], ways[0], U, T)
+        dV, dx_back = back(dys[len(U) :], ways[1], V, T[::-1])
+        return dx + dx_back + 0 * x, dU, dV, np.einsum("ibt,jbt->ij", do, ys)
+
+    return adapt(
+        lambda F, S: {"U": np.zeros((S, S)), "V": np.zeros((S, S)), "R": np.zeros((3, 2 * S))},
+        ("x U V R -> ys kept", forward),
+        ("dys x U V R kept -> dx dU dV dR", backward),
+        axes="features batch steps",
+        output={"ys": "three batch steps"},
+        sizes={"three": 3},
+        choices={"future": True},
+    )
+
+
 MISTAKES = {  # what is said of each
     normed: {
         "mean": "no gradient flows back to `a` through `a.mean(-1, keepdims=True)` in both calls of `ln`",
@@ -233,6 +276,11 @@ MISTAKES = {  # what is said of each
     buffered: {
         "kept": "where `q[:, :, -1]` overwrites `np.roll(q, -1, axis=-1)`, the gradient of what was there before is not 0",
         "order": "the gradient that flows back to `q` through `np.roll(q, -1, axis=-1)` is not put back in order",
+    },
+    filled: {
+        "step": "the gradient does not flow from step t + 1 to step t",
+        "slope": "the derivative of `np.logaddexp(0, out)` is missing",
+        "way": "no gradient flows back to `ys` through `ys[:, :, t]`",
     },
     leaky: {
         "turned": "the upstream of ys is turned around in time",

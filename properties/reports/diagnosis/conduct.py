@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from cellcheck.properties.intake.raised import named
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, close, figure, gap, same, several
+from cellcheck.properties.reports.diagnosis.tape import made
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 
 
@@ -28,26 +29,16 @@ def first(g, *looks):
 
 
 def unwritten(g):
-    """Fill np.empty with NaN, and name the results that become NaN.
+    """Fill np.empty with NaN, and name the results that become NaN: memory that was never written is told from any other only there."""
+    fresh = g.ran()
 
-    NumPy's own names are exchanged for the one run: only there can memory that was never written be told from any other.
-    """
-    fresh, kept = g.ran(), {name: getattr(np, name) for name in ("empty", "empty_like")}
+    def filled(array):
+        if array.dtype.kind in "fc":
+            array[...] = np.nan
+        return array
 
-    def filled(make):
-        def made(*given, **options):
-            array = make(*given, **options)
-            if array.dtype.kind in "fc":
-                array[...] = np.nan
-            return array
-
-        return made
-
-    vars(np).update({name: filled(make) for name, make in kept.items()})
-    try:
+    with made(filled, "empty", "empty_like"):
         found = g.ran()
-    finally:
-        vars(np).update(kept)
     off = [name for name, a in found.items() if a.shape == fresh[name].shape and (np.isnan(a) & ~np.isnan(fresh[name])).any()]
     become = f"{several(off)} {'become' if len(off) > 1 else 'becomes'} NaN" if off else ""
     told = "memory of np.empty is read before it is written: with np.empty filled with NaN,"
