@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from cellcheck.cells import lift
+from cellcheck.cells.adapters import adapt
 from cellcheck.properties.intake import conventions
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import CATALOGUE
@@ -374,6 +375,58 @@ def test_a_memory_beside_the_states_is_told():
         "steps depend on more than x and h, or are put together wrongly: continued after its first step, a run ends 0."
     )
     assert "only if the number of the step shall matter, declare choices = {'time': True}" in sentence
+
+
+def recalled(mistake):
+    """S' = S / 2 + k v^T and y = tanh(S' sum k) for each of two inputs, of which the state is a matrix; without gradients."""
+
+    def forward(k, v, S):
+        k, ys = k / (1 + np.abs(k).sum(1 if mistake == "rows" else 2, keepdims=True)), []
+        for t in range(len(k)):
+            S = (S if mistake != "carried" or t else 0 * S) / 2 + k[t, :, :, None] * v[t, :, None] * (
+                t < 3 or mistake != "dropped"
+            )
+            ys.append(np.tanh((S * k[t, :, :, None]).sum(1)) + (k[-1, :, :1] if mistake == "ahead" else 0))
+        return S, np.reshape(ys, (*k.shape[:2], S.shape[2]))
+
+    return adapt(
+        lambda F, S: {},
+        ("k v S -> S y", forward),
+        axes="steps batch features",
+        inputs={"k": "steps batch features", "v": "steps batch state"},
+        states={"S": "batch features state"},
+        output={"y": "steps batch state"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (None, None),
+        ("rows", "rows depend on each other: in a batch of 3, rows [0, 1, 2] of S' differ from what each gives alone"),
+        ("carried", "the initial S is ignored: the outputs stay the same when zero"),
+        ("ahead", "ys of step 0 changes with k and v of step 3, which is later"),
+        ("dropped", "steps depend on more than k, v and S, or are put together wrongly"),
+    ],
+)
+def test_rows_and_steps_are_looked_at_in_cells_of_any_shapes(mistake, said):
+    """With several inputs, and a state that is a matrix."""
+    sentences = told(recalled(mistake), "a_sequence_is_its_steps", "sequences")
+    assert [sentence.startswith(said) for sentence in sentences] == [True] if said else sentences == []
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_loss_in_which_rows_depend_on_each_other_is_told(axis):
+    """As of a softmax over the rows; nothing is said of one over the features."""
+
+    def forward(x, W):
+        e = np.exp(x @ W)
+        return ((e / e.sum(axis, keepdims=True)) ** 2).sum()
+
+    Cell = adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x W -> loss", forward), axes="batch features", domains={"x": (-2, 2)})
+    sentences = told(Cell, "sum_output_is_additive_over_rows", "linearity")
+    said = "rows depend on each other: the loss of 3 rows is "
+    assert [sentence.startswith(said) for sentence in sentences] == [True] * (axis == 0)
 
 
 class Leaky:

@@ -11,6 +11,7 @@ from cellcheck.cells import lift
 from cellcheck.properties.intake.raised import internal, named, source
 from cellcheck.properties.reports.diagnosis.conduct import (
     again,
+    averaged,
     cached,
     cast,
     conduct_faults,
@@ -20,6 +21,7 @@ from cellcheck.properties.reports.diagnosis.conduct import (
     narrow,
     refilled,
     repeated,
+    rows,
     shared,
     single,
 )
@@ -88,13 +90,22 @@ def diagnose(case, tried):
             f"of a sequence of 0 steps, {said}" for said in promise_faults(grown(case.Cell, replace(PLAIN, steps=0)), case.name)
         ]
 
+    def bordering():
+        looks = where_a_size_is_one, at_a_limit, with_large_numbers
+        asked = looks if case.group in ("gradients", "linearity") else ()
+        told = next(filter(None, (tried(lambda look=look: look(case.Cell)) for look in asked)), ())
+        return told or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.name in CONTINUED else ())
+
     if not simple(lift(case.Cell).spec()):
         with quiet(Tally(), draws=0):
             flawed = accepted(case) or (case.name in ALONE and tried(promise)) or tried(lambda: cast(grown(case.Cell, PLAIN)))
             flawed = flawed or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
+            flawed = flawed or tried(lambda: first(grown(case.Cell, PLAIN), averaged, rows))
+            if grown(case.Cell, PLAIN).cell.spec.sequence:
+                flawed = flawed or tried(lambda: sequence_faults(grown(case.Cell, PLAIN)))
             flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
             looks = (far, overflown, emptied, undefined, nearly, ordinary)
-            flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ())
+            flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ()) or bordering()
             there = tried(lambda: whereabouts(grown(case.Cell, PLAIN))) if of_gradients(case) and not flawed else ()
             return list(flawed or there), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
@@ -141,18 +152,7 @@ def diagnose(case, tried):
                 or tried(lambda: emptied(case))
                 or tried(lambda: undefined(case))
                 or tried(lambda: nearly(case))
-                or (
-                    tried(
-                        lambda: (
-                            where_a_size_is_one(case.Cell)
-                            or at_a_limit(case.Cell)
-                            or (usual(case) and with_large_numbers(case.Cell))
-                        )
-                    )
-                    if case.group in ("gradients", "linearity")
-                    else ()
-                )
-                or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.name in CONTINUED else ())
+                or bordering()
                 or tried(lambda: ordinary(case))
                 or (tried(lambda: whereabouts(grown(case.Cell, PLAIN))) if of_gradients(case) else ())
             )
@@ -369,13 +369,13 @@ def _examined(g, tried, problem, gradients, once):
     told, apart = tried(lambda: equation_faults(g), ((), "")) if g.plain else ((), "")
     if told and not g.cell.spec.sequence:
         return told, True
-    if g.plain and g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
+    if g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
         return told, True
     numeric = tried(lambda: single(g)) or tried(lambda: numeric_faults(g))
     if apart and numeric:
         return numeric, True
     told, good = tried(lambda: gradient_faults(g, tried), ((), True)) if gradients and g.cell.spec.gradients else ((), True)
-    if good and problem == PLAIN and g.plain and g.cell.spec.sequence:
+    if good and problem == PLAIN and g.cell.spec.sequence:
         told = told or tried(lambda: ragged_gradients(g))
     if told and apart:
         told = [apart, *told]

@@ -236,7 +236,7 @@ class Traced(np.ndarray):
         return self.tape.record(func.__name__, func, args, kwargs)
 
     def __getitem__(self, index):
-        if self.buffer and isinstance(node := self.tape.known.get(_bytes(np.asarray(self)[index])), Node):
+        if self.buffer and self.tape.runs and isinstance(node := self.tape.known.get(_bytes(np.asarray(self)[index])), Node):
             return self.tape.hand(node)
         return self.tape.record("part", lambda a: a[index], (self,), {}) if self.tape else super().__getitem__(index)
 
@@ -250,7 +250,7 @@ class Traced(np.ndarray):
             new[index] = part
             return new
 
-        self.node = self.tape.record("put", put, (self, np.asanyarray(value)), {}).node
+        self.node = getattr(self.tape.record("put", put, (self, np.asanyarray(value)), {}), "node", None)
         np.asarray(self)[index] = np.asarray(value)
 
     def __iter__(self):
