@@ -429,6 +429,25 @@ def test_a_loss_in_which_rows_depend_on_each_other_is_told(axis):
     assert [sentence.startswith(said) for sentence in sentences] == [True] * (axis == 0)
 
 
+class Unreset(Growing):
+    """Computes the gradient of h number by number, and adds those of the rows before."""
+
+    def vjp(self, dh):
+        weights, dx, (dh,) = super().vjp(dh)
+        return (
+            weights,
+            dx,
+            [np.array([[math.fsum(column[: r + 1]) for column in dh.T] for r in range(len(dh))]).reshape(dh.shape)],
+        )
+
+
+def test_a_gradient_of_a_row_that_depends_on_others_is_told():
+    """With the rows in which it is wrong."""
+    [sentence] = told(lift(Unreset), "state_gradients", "gradients")
+    said = "the gradient of a row depends on earlier rows, although its outputs do not: in a batch of 3, that of h in rows 1 and 2 changes"
+    assert sentence.startswith(said)
+
+
 class Leaky:
     """ys[t] = tanh(x[t] W) + 0.5 ys[t - 1], without states. reach(s, t): the factor of the gradient from step s of ys to step t of x."""
 

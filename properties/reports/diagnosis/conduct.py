@@ -417,6 +417,30 @@ def row(g, run, name, r=0):
     return np.take(run[name], r, g.cell.spec.batch_axis(name))
 
 
+def mingled(g):
+    """Gradients of a row that change with another row, where the outputs do not."""
+    if not g.by_rows or missing(g.Cell, ROWS):
+        return []
+    whole, again, changes = g.ran(), g.ran(), {}
+    names = [name for name in whole if name not in g.names[: g.n] and same(whole[name], again[name]) and np.any(whole[name])]
+    for other in range(g.batch):
+        run = g.ran(g.p.rows([(r + 1) % g.batch if r == other else r for r in range(g.batch)]))
+        for name, r in ((name, r) for name in names for r in range(g.batch) if r != other):
+            away = np.max(np.abs(row(g, run, name, r) - row(g, whole, name, r)), initial=0.0) / np.max(np.abs(whole[name]))
+            if away > g.tolerance:
+                changes.setdefault(name, []).append((away, r, other))
+    if set(changes) & set(g.outputs):
+        return []
+    for name, found in changes.items():
+        side = "earlier " * all(r > k for _, r, k in found) + "later " * all(r < k for _, r, k in found)
+        off, many = sorted({r for _, r, _ in found}), f"in a batch of {g.batch}, that of {name} in row"
+        said = (
+            f"the gradient of a row depends on {side or 'other '}rows, although its outputs do not: {many}{'s' * (len(off) > 1)}"
+        )
+        return [f"{said} {several(map(str, off))} changes with them, by {figure(max(found)[0])}"]
+    return []
+
+
 def _placed(g, name, r):
     """Whether a row depends on its place in the batch alone, and not on what the other rows hold."""
     others, alike = (

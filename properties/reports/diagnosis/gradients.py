@@ -6,6 +6,7 @@ from functools import partial
 from itertools import pairwise
 
 import numpy as np
+from cellcheck.properties.reports.diagnosis.conduct import mingled
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, PLAIN, close, figure, gap, grown, same, several
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
@@ -37,6 +38,7 @@ def gradient_faults(g, tried):
         told = (
             (through_time(g, claims, truth) if g.plain else [])
             or tried(lambda: flow_faults(g, claims, truth))
+            or tried(lambda: mingled(g))
             or cut_off(claims, truth)
             or reached(g, vague=False)
             or tried(lambda: flow_faults(g, claims, truth, last=True))
@@ -44,14 +46,14 @@ def gradient_faults(g, tried):
             or severed(g)
         )
     elif not told and not g.kind and any(np.any(claims[name]) for name in wrong):
-        told = tried(lambda: flow_faults(g, claims, truth)) or severed(g)
+        told = tried(lambda: flow_faults(g, claims, truth)) or tried(lambda: mingled(g)) or severed(g)
     if told:
         return told, False
     singly = {name: lasting(g, name, one_array(g, name, claims[name], truth)) for name in wrong}
     told = [s for said in singly.values() for s in said if len(wrong) == 1 or not s.startswith("only ")]
     if not all(singly.values()) and g.plain and g.kind and g.blocks and not g.gist:
         told = within_gates(g) or told
-    told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind)) or severed(g)
+    told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind)) or tried(lambda: mingled(g)) or severed(g)
     right = [name for name in claims if name not in wrong]
     if told and right:
         told[0] += f" ({several(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong, {several(right)} right)"
