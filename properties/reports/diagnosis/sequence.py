@@ -190,19 +190,22 @@ def ragged(g):
             return [
                 f"padding updates {name}: rows of lengths {lengths.tolist()} end as if x were 0 for the rest of the {T} steps"
             ]
-    for k, name in enumerate(name for name in g.outputs if name != "ys"):
-        taken = [next((n for n in range(T + 1) if same(found[name][r], finals[n, r][k])), None) for r in range(batch)]
+    for j, name in enumerate(name for name in g.outputs if name != "ys"):
+        taken = [next((n for n in range(T + 1) if same(found[name][r], finals[n, r][j])), None) for r in range(batch)]
         if taken == lengths.tolist():
             continue
         if None not in taken:
             return [f"lengths are {lengths.tolist()}, but the rows of {name} end as after {taken} steps"]
+        of = [next((k for k, n in enumerate(lengths) if same(found[name][r], finals[n, k][j])), -1) for r in range(batch)]
+        if sorted(of) == list(range(batch)):
+            return [f"with lengths {lengths.tolist()} the rows of {name} come in the order {of}"]
         off = [r for r in range(batch) if taken[r] is None]
         reset = all(not np.any(found[name][r]) for r in off)
         if reset:
             return [f"{name} is zero in rows {off} of lengths {lengths[off].tolist()}: their state is lost"]
-        if T in lengths[off]:
+        if T in lengths[off] and not all(same(g.ran()[name][r], finals[T, r][j]) for r in range(batch)):
             return []
-        away = figure(max(gap(found[name][r], finals[lengths[r], r][k]) for r in off))
+        away = figure(max(gap(found[name][r], finals[lengths[r], r][j]) for r in off))
         return [
             f"rows {off} of lengths {lengths[off].tolist()} do not end in the {name} of their last step, but {away} away from it"
         ]
