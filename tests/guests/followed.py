@@ -194,6 +194,7 @@ def leaky(mistake=None):
             dh = dh + turned.get(mistake, dys)[t]
             da = da + (dh * (ns[-1 if mistake == "last" else t] - hs[t])).sum(0)
             dz = dh * a * (1 - ns[t - 1 if mistake == "wrapped" else t] ** 2)
+            dW, dU = (0 if mistake == "assigned" else 1) * dW, (0 if mistake == "assigned" else 1) * dU
             dW, dU, dx[t] = dW + x[t].T @ dz, dU + hs[t].T @ dz, dz @ W.T
             dh = (0.5 if mistake == "half" else 1) * dh * (1 - a) + dz @ U.T
         return dx, dh, dW, dU, da * a * (1 - a)
@@ -289,5 +290,6 @@ MISTAKES = {  # what is said of each
         "last": "the gradient of `a` in `a * ns[-1]` uses `ns[-1]` of the last step where",
         "wrapped": "of the step before, in the first step that of the last, as y",
         "half": "is scaled by 0.5",
+        "assigned": "the gradients of W and U are those of the first of 4 steps alone: they are assigned, not added up",
     },
 }
