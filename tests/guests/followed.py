@@ -54,7 +54,7 @@ def selective(mistake=None):
     def backward(dh, dy, u, raw, B, C, log, D, kept):
         hs, dt, A = kept
         du, ddt, dB, dC, dA = dy * D[:, None], np.zeros_like(dt), np.zeros_like(B), np.zeros_like(C), np.zeros_like(A)
-        for t in range(u.shape[2])[::-1]:
+        for t in range(u.shape[2] - (mistake == "skipped"))[::-1]:
             dC[:, :, t] = (dy[:, :, t, None] * hs[t + 1]).sum(1)
             dh = dh + dy[:, :, t, None] * C[:, None, :, t]
             e = np.exp(dt[:, :, t, None] * A)
@@ -191,6 +191,9 @@ def leaky(mistake=None):
         dW, dU, dx, da = np.zeros_like(W), np.zeros_like(U), np.zeros_like(x), 0 * a
         turned = {"turned": dys[::-1], "late": np.roll(dys, 1, 0), "early": np.concatenate([dys[1:], 0 * dys[:1]])}
         for t in range(T)[::-1]:
+            if mistake == "skipped" and t == T - 1:
+                dh = 0 * dh
+                continue
             dh = dh + turned.get(mistake, dys)[t]
             da = da + (dh * (ns[-1 if mistake == "last" else t] - hs[t])).sum(0)
             dz = dh * a * (1 - ns[t - 1 if mistake == "wrapped" else t] ** 2)
@@ -262,6 +265,7 @@ MISTAKES = {  # what is said of each
         "dt u": "no gradient flows back to `dt` through `dt[:, :, t]`",
         "assigned": "the gradient of `A` is that of the first of 4 steps alone: it is assigned, not added up",
         "output": "the derivative of `np.logaddexp(0, raw)` is taken at its output",
+        "skipped": "the last step is left out of the reverse pass, and what flows back to its states goes on unchanged",
         "chain": "the derivative of `-np.exp(log)` by `log` is missing",
     },
     reset_after: {
@@ -290,6 +294,7 @@ MISTAKES = {  # what is said of each
         "last": "the gradient of `a` in `a * ns[-1]` uses `ns[-1]` of the last step where",
         "wrapped": "of the step before, in the first step that of the last, as y",
         "half": "is scaled by 0.5",
+        "skipped": "the last step is left out of the reverse pass: this predicts",
         "assigned": "the gradients of W and U are those of the first of 4 steps alone: they are assigned, not added up",
     },
 }

@@ -40,6 +40,7 @@ def mistakes(flow):
         for m, which in flow.turns(edges):
             yield f"no gradient flows back to {arg} through {through} in {which}", dict.fromkeys(m, 0.0)
     yield from assigned(flow)
+    yield from left_out(flow)
     for edges in (*flow.edges, *flow.helped):
         yield from substitutions(flow, edges)
     places = {}
@@ -75,6 +76,24 @@ def assigned(flow):
         for which, kept in (("first", 0), ("last", -1)):
             edits = {edge: 0.0 for edges in some for edge in edges if edge != edges[kept]}
             yield f"{of} of the {which} of {n} {flow.run(n)}s alone: {what} assigned, not added up", edits
+
+
+def left_out(flow):
+    """The first or the last step without its gradients; what flows back to its states is lost, or goes on to the step before."""
+    runs, T = {}, len(flow.g.p.x) if flow.g.cell.spec.sequence else 0
+    for node in flow.order:
+        runs.setdefault(node.key, []).append(node)
+    looped = [nodes for nodes in runs.values() if len(nodes) == T > 1 and nodes[0].frames]
+    before = {n.parents[k].key: runs[n.key][0].parents.get(k) for n, k in flow.carried}  # the initial state
+    for which, at in (("last", -1), ("first", 0)) if looped else ():
+        said = f"the {which} step is left out of the reverse pass"
+        yield said, (lost := {nodes[at]: 0.0 for nodes in looped})
+        states = [(nodes[at], nodes[-2] if at else before[nodes[0].key]) for nodes in looped if nodes[0].key in before]
+        passed = [(n, b) for n, b in states if b is not None and b is not n and np.shape(b.value) == np.shape(n.value)]
+        yield (
+            f"{said}, and what flows back to its states goes on unchanged",
+            lost | {n: (b, np.ones(n.value.size)) for n, b in passed},
+        )
 
 
 def _reordered(slope):
