@@ -118,6 +118,8 @@ class Flow:
         found, coarse = {}, {}
         for node in self.order:
             for k, parent in node.parents.items():
+                if node.own == parent.own == "put" and not k:
+                    continue  # an array that is filled step by step: what is put there tells more
                 if (
                     node.text and sum(parent is other for other in node.parents.values()) == 1
                 ):  # z * z is left to what is said of z

@@ -139,7 +139,7 @@ class Tape:
 
     def _buffer(self, array):
         if self.runs and array.dtype.kind == "f":
-            array = array.view(Traced)
+            array = np.zeros_like(array).view(Traced)
             array.tape, array.buffer = self, True
         return array
 
