@@ -127,7 +127,8 @@ def test_where_gradients_are_wrong_is_told_without_a_cause(b, said):
     """Of what no mistake explains."""
     assert whereabouts(grown(cell(tanh, lambda z, y: 1 - y * y, b=b), PLAIN))[0].startswith(f"no known mistake matches{said}")
     assert whereabouts(grown(cell(tanh, lambda z, y: 1 - y * y), PLAIN)) == []
-    assert whereabouts(grown(cell(tanh, lambda z, y: 1 - abs(y)), PLAIN)) == []
+    all_wrong = "no known mistake matches; all gradients are wrong (W, b, x and h): half of their entries are 0.533 to "
+    assert whereabouts(grown(cell(tanh, lambda z, y: 1 - abs(y)), PLAIN))[0].startswith(all_wrong)
 
 
 def test_the_rows_steps_and_gates_that_are_wrong_are_told():

@@ -41,7 +41,7 @@ def gradient_faults(g, tried):
             or tried(lambda: mingled(g))
             or cut_off(claims, truth)
             or reached(g, vague=False)
-            or tried(lambda: flow_faults(g, claims, truth, last=True))
+            or (() if wrong[1:] == [] and wrong[0] in g.names[: g.n] else tried(lambda: flow_faults(g, claims, truth, last=True)))
             or reached(g)
             or severed(g)
         )
@@ -96,14 +96,19 @@ def with_large_numbers(Cell):
 
 
 def whereabouts(g):
-    """Which gradients are wrong and where in them, if no mistake explains them, and some are right; [] if that says nothing."""
+    """Which gradients are wrong, and where in them or by how much, if no mistake explains them."""
     claims, truth = g.claims(), g.truth()
     wrong = differing(g, claims, truth)
     right = [name for name in claims if name not in wrong]
-    parts = {name: _parts(g, name, claims[name], truth[name]) for name in wrong}
-    if not wrong or not (right or all(parts.values())):
+    if not wrong:
         return []
+    parts = {name: _parts(g, name, claims[name], truth[name]) for name in wrong}
     told = several(f"{name}{f' ({part})' * bool(part)}" for name, part in parts.items())
+    if not right and not all(parts.values()):
+        seen, true = (np.concatenate([np.ravel(side[name]) for name in wrong]) for side in (claims, truth))
+        low, high = np.percentile(seen[true != 0] / true[true != 0], (25, 75)) if np.any(true) else (np.inf, np.inf)
+        many = f"half of their entries are {figure(low)} to {figure(high)} times the right ones"
+        return [f"no known mistake matches; all gradients are wrong ({told}): {many}"]
     others = f", and right {'is that' if len(right) == 1 else 'are those'} of {several(right)}" if right else ""
     return [f"no known mistake matches; wrong {'is the gradient' if len(wrong) == 1 else 'are the gradients'} of {told}{others}"]
 
