@@ -14,9 +14,9 @@ from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import CATALOGUE
 from cellcheck.properties.mutants.judge import drawn
 from cellcheck.properties.reports import Case
-from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined, overflown
+from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined, located, overflown
 from cellcheck.properties.reports.diagnosis.flow import Flow
-from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, where_a_size_is_one, with_large_numbers
+from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, onwards, where_a_size_is_one, with_large_numbers
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.operations import mistakes
@@ -466,6 +466,41 @@ class Leaky:
         factors = np.array([[self.reach(s, t) for t in range(len(d))] for s in range(len(d))]).reshape(len(d), len(d))
         dz = np.tensordot((self.decay * factors + np.triu(factors != 1, 1)).T, d, 1) * (1 - self.y**2)
         return [np.tensordot(self.x, dz, ((0, 1), (0, 1)))], dz @ self.weights[0].T, ()
+
+
+class Blocked(Growing):
+    """Computes the gradient of h for the first 16 rows and the first 8 units alone."""
+
+    def vjp(self, dh):
+        weights, dx, (dh,) = super().vjp(dh)
+        return weights, dx, [np.where((np.arange(len(dh))[:, None] < 16) & (np.arange(dh.shape[1]) < 8), dh, 0)]
+
+
+@pytest.mark.parametrize(
+    ("size", "n", "where"),
+    [
+        ("batch", 17, "at batch 34, wrong is the gradient of h (in rows"),
+        ("state", 9, "at state 17, wrong is the gradient of h (in units"),
+    ],
+)
+def test_rows_and_units_from_which_on_gradients_are_wrong_are_told(size, n, where):
+    """Beyond the sizes at which mistakes are told apart."""
+    block = Block("a", np.zeros(1), np.ones(1), 1.0, 0.0, "violated", (0,))
+    case = Case(
+        "a.py:B", "state_gradients", "gradients", "", None, lift(Blocked), replace(PLAIN, **{size: n}), Violation([block])
+    )
+    [sentence] = located(case)
+    first = {"batch": 16, "state": 8}[size]
+    assert sentence == f"no known mistake matches; {where} from {first} on), and right are those of W, rate and x"
+
+
+def test_the_step_from_which_on_gradients_are_wrong_is_told():
+    """With the upstreams for which they are right."""
+    found = onwards(grown(lambda F, S: Leaky(F, S, lambda s, t: 0.9 if s > 19 else 1.0), replace(LONG, steps=24)))
+    assert found[0].startswith(
+        "no known mistake matches; gradients are right for an upstream at any single step of ys before step 20"
+    )
+    assert onwards(grown(Leaky, replace(LONG, steps=24))) == []
 
 
 @pytest.mark.parametrize(

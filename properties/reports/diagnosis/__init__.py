@@ -29,6 +29,7 @@ from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import (
     at_a_limit,
     gradient_faults,
+    onwards,
     where_a_size_is_one,
     whereabouts,
     with_large_numbers,
@@ -94,7 +95,9 @@ def diagnose(case, tried):
         looks = where_a_size_is_one, at_a_limit, with_large_numbers
         asked = looks if case.group in ("gradients", "linearity") else ()
         told = next(filter(None, (tried(lambda look=look: look(case.Cell)) for look in asked)), ())
-        return told or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.name in CONTINUED else ())
+        long = (PLAIN, *(problem for size, problem in enlarged(case) if size == "steps"))
+        runs = long if case.name in CONTINUED else ()
+        return told or next(filter(None, (tried(lambda p=p: continued(grown(case.Cell, p))) for p in runs)), ())
 
     if not simple(lift(case.Cell).spec()):
         with quiet(Tally(), draws=0):
@@ -106,7 +109,7 @@ def diagnose(case, tried):
             flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
             looks = (far, overflown, emptied, undefined, nearly, ordinary)
             flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ()) or bordering()
-            there = tried(lambda: whereabouts(grown(case.Cell, PLAIN))) if of_gradients(case) and not flawed else ()
+            there = tried(lambda: located(case)) if of_gradients(case) and not flawed else ()
             return list(flawed or there), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
     own = replace(recipe, **SIZES, upstream="every")  # of a single entry, everything is a multiple
@@ -154,7 +157,7 @@ def diagnose(case, tried):
                 or tried(lambda: nearly(case))
                 or bordering()
                 or tried(lambda: ordinary(case))
-                or (tried(lambda: whereabouts(grown(case.Cell, PLAIN))) if of_gradients(case) else ())
+                or (tried(lambda: located(case)) if of_gradients(case) else ())
             )
         if not told and not isinstance(case.error, Violation):
             told = tried(lambda: crashes(grown(case.Cell, PLAIN)) or narrow(grown(case.Cell, PLAIN)))
@@ -191,6 +194,25 @@ def unmade(case):
     except Exception as error:
         at = f"making a cell of {recipe.features} features and {recipe.state} units raises {named(error)}"
         return [f"{at}; if it takes some sizes alone, declare them, as sizes = {{'state': (1, 2)}}"]
+    return []
+
+
+def enlarged(case):
+    """(name of a size, a problem with twice as many as the case has), for each size that is larger there than in PLAIN."""
+    recipe = getattr(case.problem, "recipe", case.problem)
+    for size, most in (MOST | {"steps": 80} if lift(case.Cell).spec().sequence else MOST).items():
+        if (n := getattr(recipe, size)) > SIZES[size]:
+            yield size, replace(LONG if size == "steps" else PLAIN, **{size: min(2 * n, most)})
+
+
+def located(case):
+    """Where gradients are wrong, of PLAIN, or, where those are right, of larger problems."""
+    if told := whereabouts(grown(case.Cell, PLAIN)):
+        return told
+    for size, problem in enlarged(case):
+        g = grown(case.Cell, problem)
+        if told := (onwards(g) if size == "steps" else []) or whereabouts(g):
+            return [told[0].replace("; ", f"; at {size} {getattr(problem, size)}, ", 1)]
     return []
 
 

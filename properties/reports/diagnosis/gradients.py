@@ -113,6 +113,20 @@ def whereabouts(g):
     return [f"no known mistake matches; wrong {'is the gradient' if len(wrong) == 1 else 'are the gradients'} of {told}{others}"]
 
 
+def onwards(g):
+    """The step of ys from which on an upstream there alone gives wrong gradients, if those for earlier ones are right."""
+    T = len(g.upstream[-1]) if g.outputs[-1] == "ys" else 0
+    upstreams = (
+        g.masked(lambda k, u, t=t: (np.arange(T) == t).reshape(-1, *[1] * (u.ndim - 1)) if u is g.upstream[-1] else 0)
+        for t in range(T)
+    )
+    off = [t for t, u in enumerate(upstreams) if differing(g, g.claims(u), g.truth(u))]
+    if not off or not off[0] or len(off) < T - off[0]:
+        return []
+    said = f"gradients are right for an upstream at any single step of ys before step {off[0]}"
+    return [f"no known mistake matches; {said}, and wrong for one at that step or later"]
+
+
 def _parts(g, name, claim, true):
     """Along the axes of a gradient: where alone it is wrong, or ""."""
     off = ~np.isclose(claim, true, g.tolerance, g.tolerance * np.max(np.abs(true), initial=0.0))
@@ -123,12 +137,14 @@ def _parts(g, name, claim, true):
         gates, rest = divmod(length, g.p.recipe.state)
         if not 0 < len(at) < length:
             continue
+        onwards = len(at) == length - at[0] > 1
+        where = f"from {at[0]} on" if onwards else several(map(str, at))
         if axis < len(axes):
-            said.append(f"in {axes[axis]} {several(map(str, at))}")
+            said.append(f"in {axes[axis]} {where}")
         elif gates > 1 and not rest and len(of := {int(i) // g.p.recipe.state for i in at}) < gates:
             said.append(f"in gate{'s' * (len(of) > 1)} {several(map(str, sorted(of)))} of its gates 0 to {gates - 1}")
         else:
-            said.append(f"at {several(map(str, at))} of axis {axis}")
+            said.append(f"in units {where}" if gates == 1 and not rest and onwards else f"at {where} of axis {axis}")
     return ", ".join(said)
 
 

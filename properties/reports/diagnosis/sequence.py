@@ -155,13 +155,17 @@ def continued(g):
     whole, first = g.ran(), g.ran(g.p.span(slice(1)))
     later, names = g.p.span(slice(1, None)), g.outputs[: len(g.p.states)]
     rest = g.ran(replace(later, state=(*later.further, *(first[name] for name in names))))
-    off = {name: gap(whole[name], rest[name]) for name in names if not same(whole[name], rest[name])}
+    off = {name: gap(whole[name], rest[name]) for name in names if not same(whole[name], rest[name], g.tolerance)}
     if not off:
         return []
     given, away = several([*(a.name for a in g.cell.spec.inputs), *g.cell.spec.state_names]), figure(max(off.values()))
     said = (
         f"steps depend on more than {given}, or are put together wrongly: continued after its first step, a run ends {away} away"
     )
+    if "ys" in whole and (
+        late := [t for t, pair in enumerate(zip(whole["ys"][1:], rest["ys"]), 1) if not same(*pair, g.tolerance)]
+    ):
+        said += f", and first differs in ys of step {late[0]}"
     meant = (
         "only if the number of the step shall matter, declare choices = {'time': True}; then no law tests how steps go together"
     )
