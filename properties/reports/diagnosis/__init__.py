@@ -206,7 +206,7 @@ def enlarged(case):
 
 
 def located(case):
-    """Where gradients are wrong, of PLAIN, or, where those are right, of larger problems."""
+    """Where the gradients of PLAIN are wrong; if they are right, where those of larger problems are."""
     if told := whereabouts(grown(case.Cell, PLAIN)):
         return told
     for size, problem in enlarged(case):

@@ -32,7 +32,7 @@ def first(g, *looks):
 
 
 def unwritten(g):
-    """Fill np.empty with NaN, and name the results that become NaN: memory that was never written is told from any other only there."""
+    """Fill np.empty with NaN: the results that become NaN are made of memory that was never written."""
     fresh = g.ran()
 
     def filled(array):

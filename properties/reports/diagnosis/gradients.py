@@ -41,7 +41,7 @@ def gradient_faults(g, tried):
             or tried(lambda: mingled(g))
             or cut_off(claims, truth)
             or reached(g, vague=False)
-            or (() if wrong[1:] == [] and wrong[0] in g.names[: g.n] else tried(lambda: flow_faults(g, claims, truth, last=True)))
+            or ([] if len(wrong) == 1 and wrong[0] in g.names[: g.n] else tried(lambda: flow_faults(g, claims, truth, last=True)))
             or reached(g)
             or severed(g)
         )
@@ -114,7 +114,7 @@ def whereabouts(g):
 
 
 def onwards(g):
-    """The step of ys from which on an upstream there alone gives wrong gradients, if those for earlier ones are right."""
+    """The first step of ys whose upstream, alone, gives wrong gradients, if each later one does so as well."""
     T = len(g.upstream[-1]) if g.outputs[-1] == "ys" else 0
     upstreams = (
         g.masked(lambda k, u, t=t: (np.arange(T) == t).reshape(-1, *[1] * (u.ndim - 1)) if u is g.upstream[-1] else 0)
@@ -137,14 +137,14 @@ def _parts(g, name, claim, true):
         gates, rest = divmod(length, g.p.recipe.state)
         if not 0 < len(at) < length:
             continue
-        onwards = len(at) == length - at[0] > 1
-        where = f"from {at[0]} on" if onwards else several(map(str, at))
+        tail = len(at) == length - at[0] > 1
+        where = f"from {at[0]} on" if tail else several(map(str, at))
         if axis < len(axes):
             said.append(f"in {axes[axis]} {where}")
         elif gates > 1 and not rest and len(of := {int(i) // g.p.recipe.state for i in at}) < gates:
             said.append(f"in gate{'s' * (len(of) > 1)} {several(map(str, sorted(of)))} of its gates 0 to {gates - 1}")
         else:
-            said.append(f"in units {where}" if gates == 1 and not rest and onwards else f"at {where} of axis {axis}")
+            said.append(f"in units {where}" if gates == 1 and not rest and tail else f"at {where} of axis {axis}")
     return ", ".join(said)
 
 

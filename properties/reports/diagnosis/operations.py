@@ -61,7 +61,7 @@ def mistakes(flow):
 
 
 def assigned(flow):
-    """Gradients of what every step uses are those of one step alone: of one argument, or of all weights whose gradients are wrong."""
+    """Assigns the gradient at every step, of one array that all steps use, or of all weights whose gradients are wrong."""
     used = [edges for edges in flow.edges if len(edges) > 1 and len({id(n.parents[i]) for n, i in edges}) == 1]
     claims, truth = flow.g.claims(), flow.g.truth()
     wrong = {name: [] for name in claims if not same(claims[name], truth[name])}
@@ -79,7 +79,7 @@ def assigned(flow):
 
 
 def left_out(flow):
-    """The first or the last step without its gradients; what flows back to its states is lost, or goes on to the step before."""
+    """Leaves out the first or the last step; the gradient of its states is lost, or passed on unchanged to the step before."""
     runs, T = {}, len(flow.g.p.x) if flow.g.cell.spec.sequence else 0
     for node in flow.order:
         runs.setdefault(node.key, []).append(node)

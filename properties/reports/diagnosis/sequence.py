@@ -13,7 +13,7 @@ from cellcheck.properties.verdicts.run import outcome
 
 def sequence_faults(g):
     """Sentences about the outputs of a sequence cell, [] where they are those of its steps."""
-    stepwise = [unlike_steps, empty, ragged] if not missing(g.Cell, ["finals", "single step", "same steps", "any time"]) else []
+    stepwise = [] if missing(g.Cell, ["finals"]) else [unlike_steps, empty, ragged]
     looks = [ignored, *stepwise, ahead, later] if g.p.states else [later]
     return next(filter(None, (look(g) for look in looks)), [])
 
