@@ -41,7 +41,7 @@ def gradient_faults(g, tried):
             or tried(lambda: mingled(g))
             or cut_off(claims, truth)
             or reached(g, vague=False)
-            or ([] if len(wrong) == 1 and wrong[0] in g.names[: g.n] else tried(lambda: flow_faults(g, claims, truth, last=True)))
+            or ([] if meant(g, claims, truth, wrong) else tried(lambda: flow_faults(g, claims, truth, last=True)))
             or reached(g)
             or severed(g)
         )
@@ -58,6 +58,13 @@ def gradient_faults(g, tried):
     if told and right:
         told[0] += f" ({several(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong, {several(right)} right)"
     return told, False
+
+
+def meant(g, claims, truth, wrong):
+    """What is said of the one weight whose gradient is wrong; [] for a mere factor, of which a place in the source tells more."""
+    name = wrong[0]
+    told = lasting(g, name, one_array(g, name, claims[name], truth)) if len(wrong) == 1 and name in g.names[: g.n] else []
+    return [sentence for sentence in told if " is scaled by " not in sentence]
 
 
 def differing(g, claims, truth):
