@@ -240,7 +240,23 @@ def test_dropped_steps_are_named_among_the_declared_numbers_of_steps(most, said)
     assert told == ([said] if said else [])
 
 
-@pytest.mark.parametrize(("Guest", "said"), [(Ragged, None), (PaddingRuns, "the rows of h' end as after [4, 4, 4] steps")])
+class Sorted(Ragged):
+    """Sorts the rows by their lengths, and does not put them back in order."""
+
+    def apply(self, x, h, *, lengths=None):
+        """h' of the longest row first."""
+        (h,) = super().apply(x, h, lengths=lengths)
+        return (h if lengths is None else h[np.argsort(lengths)[::-1]],)
+
+
+LENGTHS = [
+    (Ragged, None),
+    (PaddingRuns, "the rows of h' end as after [4, 4, 4] steps"),
+    (Sorted, "with lengths [2, 0, 4] the rows of h' come in the order [2, 0, 1]"),
+]
+
+
+@pytest.mark.parametrize(("Guest", "said"), LENGTHS)
 def test_lengths_of_a_sequence_that_returns_its_last_state_alone(Guest, said):
     """Are told as those of one that returns ys."""
     sentences = examined(lift(Guest), PLAIN).sentences

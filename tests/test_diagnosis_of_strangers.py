@@ -8,14 +8,15 @@ from functools import partial
 import numpy as np
 import pytest
 from cellcheck.cells import lift
+from cellcheck.cells.adapters import adapt
 from cellcheck.properties.intake import conventions
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import CATALOGUE
 from cellcheck.properties.mutants.judge import drawn
 from cellcheck.properties.reports import Case
-from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined, overflown
+from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined, located, overflown
 from cellcheck.properties.reports.diagnosis.flow import Flow
-from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, where_a_size_is_one, with_large_numbers
+from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, onwards, where_a_size_is_one, with_large_numbers
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.operations import mistakes
@@ -378,6 +379,77 @@ def test_a_memory_beside_the_states_is_told():
     assert "only if the number of the step shall matter, declare choices = {'time': True}" in sentence
 
 
+def recalled(mistake):
+    """S' = S / 2 + k v^T and y = tanh(S' sum k) for each of two inputs, of which the state is a matrix; without gradients."""
+
+    def forward(k, v, S):
+        k, ys = k / (1 + np.abs(k).sum(1 if mistake == "rows" else 2, keepdims=True)), []
+        for t in range(len(k)):
+            S = (S if mistake != "carried" or t else 0 * S) / 2 + k[t, :, :, None] * v[t, :, None] * (
+                t < 3 or mistake != "dropped"
+            )
+            ys.append(np.tanh((S * k[t, :, :, None]).sum(1)) + (k[-1, :, :1] if mistake == "ahead" else 0))
+        return S, np.reshape(ys, (*k.shape[:2], S.shape[2]))
+
+    return adapt(
+        lambda F, S: {},
+        ("k v S -> S y", forward),
+        axes="steps batch features",
+        inputs={"k": "steps batch features", "v": "steps batch state"},
+        states={"S": "batch features state"},
+        output={"y": "steps batch state"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (None, None),
+        ("rows", "rows depend on each other: in a batch of 3, rows [0, 1, 2] of S' differ from what each gives alone"),
+        ("carried", "the initial S is ignored: the outputs stay the same when zero"),
+        ("ahead", "ys of step 0 changes with k and v of step 3, which is later"),
+        ("dropped", "steps depend on more than k, v and S, or are put together wrongly"),
+    ],
+)
+def test_rows_and_steps_are_looked_at_in_cells_of_any_shapes(mistake, said):
+    """With several inputs, and a state that is a matrix."""
+    sentences = told(recalled(mistake), "a_sequence_is_its_steps", "sequences")
+    assert [sentence.startswith(said) for sentence in sentences] == [True] if said else sentences == []
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_loss_in_which_rows_depend_on_each_other_is_told(axis):
+    """As of a softmax over the rows; nothing is said of one over the features."""
+
+    def forward(x, W):
+        e = np.exp(x @ W)
+        return ((e / e.sum(axis, keepdims=True)) ** 2).sum()
+
+    Cell = adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x W -> loss", forward), axes="batch features", domains={"x": (-2, 2)})
+    sentences = told(Cell, "sum_output_is_additive_over_rows", "linearity")
+    said = "rows depend on each other: the loss of 3 rows is "
+    assert [sentence.startswith(said) for sentence in sentences] == [True] * (axis == 0)
+
+
+class Unreset(Growing):
+    """Computes the gradient of h number by number, and adds those of the rows before."""
+
+    def vjp(self, dh):
+        weights, dx, (dh,) = super().vjp(dh)
+        return (
+            weights,
+            dx,
+            [np.array([[math.fsum(column[: r + 1]) for column in dh.T] for r in range(len(dh))]).reshape(dh.shape)],
+        )
+
+
+def test_a_gradient_of_a_row_that_depends_on_others_is_told():
+    """With the rows in which it is wrong."""
+    [sentence] = told(lift(Unreset), "state_gradients", "gradients")
+    said = "the gradient of a row depends on earlier rows, although its outputs do not: in a batch of 3, that of h in rows 1 and 2 changes"
+    assert sentence.startswith(said)
+
+
 class Leaky:
     """ys[t] = tanh(x[t] W) + 0.5 ys[t - 1], without states. reach(s, t): the factor of the gradient from step s of ys to step t of x."""
 
@@ -396,6 +468,41 @@ class Leaky:
         factors = np.array([[self.reach(s, t) for t in range(len(d))] for s in range(len(d))]).reshape(len(d), len(d))
         dz = np.tensordot((self.decay * factors + np.triu(factors != 1, 1)).T, d, 1) * (1 - self.y**2)
         return [np.tensordot(self.x, dz, ((0, 1), (0, 1)))], dz @ self.weights[0].T, ()
+
+
+class Blocked(Growing):
+    """Computes the gradient of h for the first 16 rows and the first 8 units alone."""
+
+    def vjp(self, dh):
+        weights, dx, (dh,) = super().vjp(dh)
+        return weights, dx, [np.where((np.arange(len(dh))[:, None] < 16) & (np.arange(dh.shape[1]) < 8), dh, 0)]
+
+
+@pytest.mark.parametrize(
+    ("size", "n", "where"),
+    [
+        ("batch", 17, "at batch 34, wrong is the gradient of h (in rows"),
+        ("state", 9, "at state 17, wrong is the gradient of h (in units"),
+    ],
+)
+def test_rows_and_units_from_which_on_gradients_are_wrong_are_told(size, n, where):
+    """Beyond the sizes at which mistakes are told apart."""
+    block = Block("a", np.zeros(1), np.ones(1), 1.0, 0.0, "violated", (0,))
+    case = Case(
+        "a.py:B", "state_gradients", "gradients", "", None, lift(Blocked), replace(PLAIN, **{size: n}), Violation([block])
+    )
+    [sentence] = located(case)
+    first = {"batch": 16, "state": 8}[size]
+    assert sentence == f"no known mistake matches; {where} from {first} on), and right are those of W, rate and x"
+
+
+def test_the_step_from_which_on_gradients_are_wrong_is_told():
+    """With the upstreams for which they are right."""
+    found = onwards(grown(lambda F, S: Leaky(F, S, lambda s, t: 0.9 if s > 19 else 1.0), replace(LONG, steps=24)))
+    assert found[0].startswith(
+        "no known mistake matches; gradients are right for an upstream at any single step of ys before step 20"
+    )
+    assert onwards(grown(Leaky, replace(LONG, steps=24))) == []
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def selective(mistake=None):
     def backward(dh, dy, u, raw, B, C, log, D, kept):
         hs, dt, A = kept
         du, ddt, dB, dC, dA = dy * D[:, None], np.zeros_like(dt), np.zeros_like(B), np.zeros_like(C), np.zeros_like(A)
-        for t in range(u.shape[2])[::-1]:
+        for t in range(u.shape[2] - (mistake == "skipped"))[::-1]:
             dC[:, :, t] = (dy[:, :, t, None] * hs[t + 1]).sum(1)
             dh = dh + dy[:, :, t, None] * C[:, None, :, t]
             e = np.exp(dt[:, :, t, None] * A)
@@ -191,9 +191,13 @@ def leaky(mistake=None):
         dW, dU, dx, da = np.zeros_like(W), np.zeros_like(U), np.zeros_like(x), 0 * a
         turned = {"turned": dys[::-1], "late": np.roll(dys, 1, 0), "early": np.concatenate([dys[1:], 0 * dys[:1]])}
         for t in range(T)[::-1]:
+            if mistake == "skipped" and t == T - 1:
+                dh = 0 * dh
+                continue
             dh = dh + turned.get(mistake, dys)[t]
             da = da + (dh * (ns[-1 if mistake == "last" else t] - hs[t])).sum(0)
             dz = dh * a * (1 - ns[t - 1 if mistake == "wrapped" else t] ** 2)
+            dW, dU = (0 if mistake == "assigned" else 1) * dW, (0 if mistake == "assigned" else 1) * dU
             dW, dU, dx[t] = dW + x[t].T @ dz, dU + hs[t].T @ dz, dz @ W.T
             dh = (0.5 if mistake == "half" else 1) * dh * (1 - a) + dz @ U.T
         return dx, dh, dW, dU, da * a * (1 - a)
@@ -209,6 +213,49 @@ def leaky(mistake=None):
     )
 
 
+def filled(mistake=None):
+    """Both ways in time side by side, and a layer above; every array is filled step by step along its last axis, and then used as a whole."""
+
+    def run(x, U, order):
+        ys, h = np.zeros((len(U), *x.shape[1:])), 0 * x[:1, :, 0]
+        for t in order:
+            ys[:, :, t] = h = np.tanh(x[:, :, t].sum(0) + U @ (h + np.zeros((len(U), 1))))
+        return ys
+
+    def forward(x, U, V, R):
+        ways = run(x, U, range(x.shape[2])), run(x, V, range(x.shape[2])[::-1])
+        ys, out = np.concatenate(ways), np.zeros((len(R), *x.shape[1:]))
+        for t in range(x.shape[2]):
+            out[:, :, t] = R @ ys[:, :, t]
+        return np.logaddexp(0, out), (ways, ys, out)
+
+    def back(d, ys, U, order):
+        dU, dx, dh = 0 * U, np.zeros_like(ys[0]), 0
+        for k, t in [*enumerate(order)][::-1]:
+            dz = (d[:, :, t] + dh) * (1 - ys[:, :, t] ** 2)
+            dU += dz @ ys[:, :, order[k - 1]].T if k else 0
+            dx[:, t], dh = dz.sum(0), 0 if mistake == "step" else U.T @ dz
+        return dU, dx
+
+    def backward(d, x, U, V, R, kept):
+        ways, ys, out = kept
+        do, T = d if mistake == "slope" else d / (1 + np.exp(-out)), range(x.shape[2])
+        dys = np.einsum("ij,ibt->jbt", R, do) * (mistake != "way")
+        dU, dx = back(dys[: len(U)], ways[0], U, T)
+        dV, dx_back = back(dys[len(U) :], ways[1], V, T[::-1])
+        return dx + dx_back + 0 * x, dU, dV, np.einsum("ibt,jbt->ij", do, ys)
+
+    return adapt(
+        lambda F, S: {"U": np.zeros((S, S)), "V": np.zeros((S, S)), "R": np.zeros((3, 2 * S))},
+        ("x U V R -> ys kept", forward),
+        ("dys x U V R kept -> dx dU dV dR", backward),
+        axes="features batch steps",
+        output={"ys": "three batch steps"},
+        sizes={"three": 3},
+        choices={"future": True},
+    )
+
+
 MISTAKES = {  # what is said of each
     normed: {
         "mean": "no gradient flows back to `a` through `a.mean(-1, keepdims=True)` in both calls of `ln`",
@@ -218,6 +265,7 @@ MISTAKES = {  # what is said of each
         "dt u": "no gradient flows back to `dt` through `dt[:, :, t]`",
         "assigned": "the gradient of `A` is that of the first of 4 steps alone: it is assigned, not added up",
         "output": "the derivative of `np.logaddexp(0, raw)` is taken at its output",
+        "skipped": "the last step is left out of the reverse pass, and what flows back to its states goes on unchanged",
         "chain": "the derivative of `-np.exp(log)` by `log` is missing",
     },
     reset_after: {
@@ -234,6 +282,11 @@ MISTAKES = {  # what is said of each
         "kept": "where `q[:, :, -1]` overwrites `np.roll(q, -1, axis=-1)`, the gradient of what was there before is not 0",
         "order": "the gradient that flows back to `q` through `np.roll(q, -1, axis=-1)` is not put back in order",
     },
+    filled: {
+        "step": "the gradient does not flow from step t + 1 to step t",
+        "slope": "the derivative of `np.logaddexp(0, out)` is missing",
+        "way": "no gradient flows back to `ys` through `ys[:, :, t]`",
+    },
     leaky: {
         "turned": "the upstream of ys is turned around in time",
         "late": "the upstream of ys is taken one step too late",
@@ -241,5 +294,7 @@ MISTAKES = {  # what is said of each
         "last": "the gradient of `a` in `a * ns[-1]` uses `ns[-1]` of the last step where",
         "wrapped": "of the step before, in the first step that of the last, as y",
         "half": "is scaled by 0.5",
+        "skipped": "the last step is left out of the reverse pass: this predicts",
+        "assigned": "the gradients of W and U are those of the first of 4 steps alone: they are assigned, not added up",
     },
 }

@@ -11,6 +11,7 @@ from cellcheck.cells import lift
 from cellcheck.properties.intake.raised import internal, named, source
 from cellcheck.properties.reports.diagnosis.conduct import (
     again,
+    averaged,
     cached,
     cast,
     conduct_faults,
@@ -20,6 +21,7 @@ from cellcheck.properties.reports.diagnosis.conduct import (
     narrow,
     refilled,
     repeated,
+    rows,
     shared,
     single,
 )
@@ -27,6 +29,7 @@ from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import (
     at_a_limit,
     gradient_faults,
+    onwards,
     where_a_size_is_one,
     whereabouts,
     with_large_numbers,
@@ -89,15 +92,27 @@ def diagnose(case, tried):
         ]
 
     rounding = not Failure(case.error).visible
+
+    def bordering():
+        looks = where_a_size_is_one, at_a_limit, with_large_numbers
+        asked = looks if case.group in ("gradients", "linearity") else ()
+        told = next(filter(None, (tried(lambda look=look: look(case.Cell)) for look in asked)), ())
+        long = (PLAIN, *(problem for size, problem in enlarged(case) if size == "steps"))
+        runs = long if case.name in CONTINUED else ()
+        return told or next(filter(None, (tried(lambda p=p: continued(grown(case.Cell, p))) for p in runs)), ())
+
     if not simple(lift(case.Cell).spec()):
         with quiet(Tally(), draws=0):
             flawed = accepted(case) or (case.name in ALONE and tried(promise))
             flawed = flawed or (rounding and tried(lambda: cast(grown(case.Cell, PLAIN))))
             flawed = flawed or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
+            flawed = flawed or tried(lambda: first(grown(case.Cell, PLAIN), averaged, rows))
+            if grown(case.Cell, PLAIN).cell.spec.sequence:
+                flawed = flawed or tried(lambda: sequence_faults(grown(case.Cell, PLAIN)))
             flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
             looks = (far, overflown, emptied, undefined, nearly, ordinary)
-            flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ())
-            there = tried(lambda: whereabouts(grown(case.Cell, PLAIN))) if of_gradients(case) and not flawed else ()
+            flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ()) or bordering()
+            there = tried(lambda: located(case)) if of_gradients(case) and not flawed else ()
             return list(flawed or there), []
     recipe = replace(getattr(case.problem, "recipe", case.problem), dtype=None)
     own = replace(recipe, **SIZES, upstream="every")  # of a single entry, everything is a multiple
@@ -143,20 +158,9 @@ def diagnose(case, tried):
                 or tried(lambda: emptied(case))
                 or tried(lambda: undefined(case))
                 or tried(lambda: nearly(case))
-                or (
-                    tried(
-                        lambda: (
-                            where_a_size_is_one(case.Cell)
-                            or at_a_limit(case.Cell)
-                            or (usual(case) and with_large_numbers(case.Cell))
-                        )
-                    )
-                    if case.group in ("gradients", "linearity")
-                    else ()
-                )
-                or (tried(lambda: continued(grown(case.Cell, PLAIN))) if case.name in CONTINUED else ())
+                or bordering()
                 or tried(lambda: ordinary(case))
-                or (tried(lambda: whereabouts(grown(case.Cell, PLAIN))) if of_gradients(case) else ())
+                or (tried(lambda: located(case)) if of_gradients(case) else ())
             )
         if not told and not isinstance(case.error, Violation):
             told = tried(lambda: crashes(grown(case.Cell, PLAIN)) or narrow(grown(case.Cell, PLAIN)))
@@ -193,6 +197,25 @@ def unmade(case):
     except Exception as error:
         at = f"making a cell of {recipe.features} features and {recipe.state} units raises {named(error)}"
         return [f"{at}; if it takes some sizes alone, declare them, as sizes = {{'state': (1, 2)}}"]
+    return []
+
+
+def enlarged(case):
+    """(name of a size, a problem with twice as many as the case has), for each size that is larger there than in PLAIN."""
+    recipe = getattr(case.problem, "recipe", case.problem)
+    for size, most in (MOST | {"steps": 80} if lift(case.Cell).spec().sequence else MOST).items():
+        if (n := getattr(recipe, size)) > SIZES[size]:
+            yield size, replace(LONG if size == "steps" else PLAIN, **{size: min(2 * n, most)})
+
+
+def located(case):
+    """Where the gradients of PLAIN are wrong; if they are right, where those of larger problems are."""
+    if told := whereabouts(grown(case.Cell, PLAIN)):
+        return told
+    for size, problem in enlarged(case):
+        g = grown(case.Cell, problem)
+        if told := (onwards(g) if size == "steps" else []) or whereabouts(g):
+            return [told[0].replace("; ", f"; at {size} {getattr(problem, size)}, ", 1)]
     return []
 
 
@@ -371,13 +394,13 @@ def _examined(g, tried, problem, gradients, once, rounding):
     told, apart = tried(lambda: equation_faults(g), ((), "")) if g.plain else ((), "")
     if told and not g.cell.spec.sequence:
         return told, True
-    if g.plain and g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
+    if g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
         return told, True
     numeric = ((rounding or g.single) and tried(lambda: single(g))) or tried(lambda: numeric_faults(g))
     if apart and numeric:
         return numeric, True
     told, good = tried(lambda: gradient_faults(g, tried), ((), True)) if gradients and g.cell.spec.gradients else ((), True)
-    if good and problem == PLAIN and g.plain and g.cell.spec.sequence:
+    if good and problem == PLAIN and g.cell.spec.sequence:
         told = told or tried(lambda: ragged_gradients(g))
     if told and apart:
         told = [apart, *told]

@@ -3,10 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.raised import named
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, close, figure, gap, same
+from cellcheck.properties.reports.diagnosis.tape import made
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 from cellcheck.properties.writing.text import several
+
+ROWS = ("rows", "same rows", "own row")  # what a law of rows needs
 
 
 def conduct_faults(g, once=False, rounding=True):
@@ -29,26 +33,16 @@ def first(g, *looks):
 
 
 def unwritten(g):
-    """Fill np.empty with NaN, and name the results that become NaN.
+    """Fill np.empty with NaN: the results that become NaN are made of memory that was never written."""
+    fresh = g.ran()
 
-    NumPy's own names are exchanged for the one run: only there can memory that was never written be told from any other.
-    """
-    fresh, kept = g.ran(), {name: getattr(np, name) for name in ("empty", "empty_like")}
+    def filled(array):
+        if array.dtype.kind in "fc":
+            array[...] = np.nan
+        return array
 
-    def filled(make):
-        def made(*given, **options):
-            array = make(*given, **options)
-            if array.dtype.kind in "fc":
-                array[...] = np.nan
-            return array
-
-        return made
-
-    vars(np).update({name: filled(make) for name, make in kept.items()})
-    try:
+    with made(filled, "empty", "empty_like"):
         found = g.ran()
-    finally:
-        vars(np).update(kept)
     off = [name for name, a in found.items() if a.shape == fresh[name].shape and (np.isnan(a) & ~np.isnan(fresh[name])).any()]
     become = f"{several(off)} {'become' if len(off) > 1 else 'becomes'} NaN" if off else ""
     told = "memory of np.empty is read before it is written: with np.empty filled with NaN,"
@@ -378,13 +372,17 @@ def moved(g, k, change):
 
 
 def averaged(g):
-    """A loss that is the mean over the rows."""
-    if g.by_rows or g.batch == 1:
+    """A loss that is the mean over the rows, or of rows that depend on each other."""
+    if not g.gist or g.batch == 1 or missing(g.Cell, [*ROWS, "single row", "own targets"]):
         return []
     [name], batch = g.outputs, g.batch
-    alone = sum(g.ran(g.p.rows([r]))[name] for r in range(batch))
-    if not close(batch * g.ran()[name], alone):
-        return []
+    whole, alone = g.ran()[name], sum(g.ran(g.p.rows([r]))[name] for r in range(batch))
+    if not close(batch * whole, alone):
+        if close(whole, alone, g.tolerance) or not same(whole, g.ran()[name]):
+            return []
+        return [
+            f"rows depend on each other: the {name} of {batch} rows is {figure(whole)}, and those of each alone add up to {figure(alone)}"
+        ]
     loss = g.cell.spec.scalar == "loss"
     over = f"the mean over the {batch} rows" if loss else f"a mean over the {batch} rows, or over all entries,"
     said = f"the {'loss' if loss else name} is {over} instead of the sum"
@@ -393,7 +391,7 @@ def averaged(g):
 
 def rows(g):
     """Rows that are another thing in a batch than alone."""
-    if not g.by_rows or g.batch == 1:
+    if not g.by_rows or g.batch == 1 or missing(g.Cell, [*ROWS, "single row"]):
         return []
     together, alone = g.ran(), [g.ran(g.p.rows([r])) for r in range(g.batch)]
     for name in g.outputs:
@@ -401,7 +399,7 @@ def rows(g):
             return []
         single = np.array_equal(together[name], together[name].astype(np.float32))  # computed, or at least rounded, in float32
         near = 1e-4 if single else 1e-10
-        pairs = [(together[name][..., r, :], alone[r][name][..., 0, :]) for r in range(g.batch)]
+        pairs = [(row(g, together, name, r), row(g, alone[r], name)) for r in range(g.batch)]
         if off := [r for r, (a, b) in enumerate(pairs) if not close(a, b, near) and (np.any(a) or np.any(b))]:
             if not same(again := g.ran()[name], together[name], near):
                 by = figure(gap(again, together[name]))
@@ -415,37 +413,67 @@ def rows(g):
     return []
 
 
+def row(g, run, name, r=0):
+    """One row of an array of a run, by name."""
+    return np.take(run[name], r, g.cell.spec.batch_axis(name))
+
+
+def mingled(g):
+    """Gradients of a row that change with another row, where the outputs do not."""
+    if not g.by_rows or missing(g.Cell, ROWS):
+        return []
+    whole, again, changes = g.ran(), g.ran(), {}
+    names = [name for name in whole if name not in g.names[: g.n] and same(whole[name], again[name]) and np.any(whole[name])]
+    for other in range(g.batch):
+        run = g.ran(g.p.rows([(r + 1) % g.batch if r == other else r for r in range(g.batch)]))
+        for name, r in ((name, r) for name in names for r in range(g.batch) if r != other):
+            away = np.max(np.abs(row(g, run, name, r) - row(g, whole, name, r)), initial=0.0) / np.max(np.abs(whole[name]))
+            if away > g.tolerance:
+                changes.setdefault(name, []).append((away, r, other))
+    if set(changes) & set(g.outputs):
+        return []
+    for name, found in changes.items():
+        side = "earlier " * all(r > k for _, r, k in found) + "later " * all(r < k for _, r, k in found)
+        off, many = sorted({r for _, r, _ in found}), f"in a batch of {g.batch}, that of {name} in row"
+        said = (
+            f"the gradient of a row depends on {side or 'other '}rows, although its outputs do not: {many}{'s' * (len(off) > 1)}"
+        )
+        return [f"{said} {several(map(str, off))} changes with them, by {figure(max(found)[0])}"]
+    return []
+
+
 def _placed(g, name, r):
     """Whether a row depends on its place in the batch alone, and not on what the other rows hold."""
-    sign = np.where(np.arange(g.batch) == r, 1.0, -1.0)[:, None]
-    others = replace(g.p, x=sign * g.p.x, state=tuple(sign * s for s in g.p.state))
-    here, there = (g.ran(p)[name][..., r, :] for p in (g.p, others))
-    if not close(here, there):
+    others, alike = (
+        g.ran(g.p.rows(order)) for order in ([k if k == r else (k + 1) % g.batch for k in range(g.batch)], [r] * g.batch)
+    )
+    if not close(row(g, g.ran(), name, r), row(g, others, name, r)):
         return None
-    alike = g.ran(g.p.rows([r] * g.batch))[name]
-    if close(alike[..., :1, :] + 0 * alike, alike):
-        if close(alike[..., 0, :], g.ran(g.p.rows([r]))[name][..., 0, :]):
+    if all(close(row(g, alike, name), row(g, alike, name, k)) for k in range(g.batch)):
+        if close(row(g, alike, name), row(g, g.ran(g.p.rows([r])), name)):
             return None
         return "what a row gives depends on how many rows there are, not on what they hold"
-    dropped, said = int(np.sum(alike == 0)), f"what row {r} gives depends on its place in the batch, not on the other rows"
-    mask = f", and of rows that are all alike {dropped} of {alike.size} entries are exactly 0: as in dropout with a fixed seed"
+    dropped, said = int(np.sum(alike[name] == 0)), f"what row {r} gives depends on its place in the batch, not on the other rows"
+    mask = (
+        f", and of rows that are all alike {dropped} of {alike[name].size} entries are exactly 0: as in dropout with a fixed seed"
+    )
     return said + mask * bool(dropped)
 
 
 def _mixed(g, together, off):
     """How the rows of the state are mixed up, if that gives the outputs, and if the rows differ at all."""
-    if any(len(np.unique(s, axis=0)) < len(s) or not s.any(axis=1).all() for s in g.p.state):
+    if any(len(np.unique(s, axis=0)) < len(s) or not all(map(np.any, s)) for s in g.p.states):
         return None
     batch = g.batch
-    for j in range(len(g.p.state)):
+    for j, state_name in enumerate(g.cell.spec.state_names):
         for said, order in (
             ("every row continues the state {} of row 0", [0] * batch),
             ("each row continues the state {} of the row before", [(r - 1) % batch for r in range(batch)]),
             ("each row continues the state {} of the next row", [(r + 1) % batch for r in range(batch)]),
         ):
-            for only in ([j], range(len(g.p.state))):
-                states = tuple(s[order] if k in only else s for k, s in enumerate(g.p.state))
-                solo = [g.ran(replace(g.p.rows([r]), state=tuple(s[[r]] for s in states))) for r in range(batch)]
-                if all(close(together[n][..., r, :], solo[r][n][..., 0, :]) for n in g.outputs[:1] for r in off):
-                    return said.format(g.names[g.n + 1 + j])
+            for only in ([j], range(len(g.p.states))):
+                states = tuple(s[order] if k in only else s for k, s in enumerate(g.p.states))
+                alone = [replace(g.p, state=(*g.p.further, *states)).rows([r]) for r in range(batch)]
+                if all(close(row(g, together, n, r), row(g, g.ran(alone[r]), n)) for n in g.outputs[:1] for r in off):
+                    return said.format(state_name)
     return None

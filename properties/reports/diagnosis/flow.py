@@ -118,6 +118,8 @@ class Flow:
         found, coarse = {}, {}
         for node in self.order:
             for k, parent in node.parents.items():
+                if node.own == parent.own == "put" and not k:
+                    continue  # an array that is filled step by step: what is put there tells more
                 if (
                     node.text and sum(parent is other for other in node.parents.values()) == 1
                 ):  # z * z is left to what is said of z
@@ -154,9 +156,11 @@ class Flow:
     def carried(self):
         """The edges by which a step hands on its gradient to the step before."""
         runs, found = {}, []
+        for node in self.tape.nodes[::-1]:  # counted from the last: the first may start from something else
+            node.run = runs[node.key] = runs.get(node.key, 0) - 1
         for node in self.order:
-            node.run = runs[node.key] = runs.get(node.key, -1) + 1
-            found += [(node, k) for k, parent in node.parents.items() if parent.frames and parent.run == node.run - 1]
+            kept = node.own == "put"  # what was in an array before a part of it was filled
+            found += [(node, k) for k, p in node.parents.items() if p.frames and p.run == node.run - 1 and (k or not kept)]
         return found
 
     @cached_property

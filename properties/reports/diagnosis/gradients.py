@@ -6,6 +6,7 @@ from functools import partial
 from itertools import pairwise
 
 import numpy as np
+from cellcheck.properties.reports.diagnosis.conduct import mingled
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, PLAIN, close, figure, gap, grown, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
@@ -38,25 +39,33 @@ def gradient_faults(g, tried):
         told = (
             (through_time(g, claims, truth) if g.plain else [])
             or tried(lambda: flow_faults(g, claims, truth))
+            or tried(lambda: mingled(g))
             or cut_off(claims, truth)
             or reached(g, vague=False)
-            or tried(lambda: flow_faults(g, claims, truth, last=True))
+            or ([] if meant(g, claims, truth, wrong) else tried(lambda: flow_faults(g, claims, truth, last=True)))
             or reached(g)
             or severed(g)
         )
     elif not told and not g.kind and any(np.any(claims[name]) for name in wrong):
-        told = tried(lambda: flow_faults(g, claims, truth)) or severed(g)
+        told = tried(lambda: flow_faults(g, claims, truth)) or tried(lambda: mingled(g)) or severed(g)
     if told:
         return told, False
     singly = {name: lasting(g, name, one_array(g, name, claims[name], truth)) for name in wrong}
     told = [s for said in singly.values() for s in said if len(wrong) == 1 or not s.startswith("only ")]
     if not all(singly.values()) and g.plain and g.kind and g.blocks and not g.gist:
         told = within_gates(g) or told
-    told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind)) or severed(g)
+    told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind)) or tried(lambda: mingled(g)) or severed(g)
     right = [name for name in claims if name not in wrong]
     if told and right:
         told[0] += f" ({several(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong, {several(right)} right)"
     return told, False
+
+
+def meant(g, claims, truth, wrong):
+    """What is said of the one weight whose gradient is wrong; [] for a mere factor, of which a place in the source tells more."""
+    name = wrong[0]
+    told = lasting(g, name, one_array(g, name, claims[name], truth)) if len(wrong) == 1 and name in g.names[: g.n] else []
+    return [sentence for sentence in told if " is scaled by " not in sentence]
 
 
 def differing(g, claims, truth):
@@ -81,11 +90,12 @@ def with_large_numbers(Cell):
     if grown(Cell, PLAIN).single:
         return []
     for small, scale in pairwise(SCALES):
-        g = grown(Cell, replace(PLAIN, scale=scale))
-        claims, truth = g.claims(), g.truth()
-        if wrong := differing(g, claims, truth):
+        for g in (grown(Cell, replace(PLAIN, scale=scale, seed=PLAIN.seed + k)) for k in range(3)):
+            claims, truth = g.claims(), g.truth()
+            if not (wrong := differing(g, claims, truth)):
+                continue
             if small is None:
-                break
+                return []
             lost = sum(int(np.sum((truth[name] == 0) & (claims[name] != 0))) for name in wrong)
             many = f"; {lost} of {sum(truth[name].size for name in wrong)} entries should be 0" if lost else ""
             said = f"gradients are right with pre-activations of about {small:g}, and wrong with those of about {scale:g} ({several(wrong)}{many})"
@@ -94,16 +104,35 @@ def with_large_numbers(Cell):
 
 
 def whereabouts(g):
-    """Which gradients are wrong and where in them, if no mistake explains them, and some are right; [] if that says nothing."""
+    """Which gradients are wrong, and where in them or by how much, if no mistake explains them."""
     claims, truth = g.claims(), g.truth()
     wrong = differing(g, claims, truth)
     right = [name for name in claims if name not in wrong]
-    parts = {name: _parts(g, name, claims[name], truth[name]) for name in wrong}
-    if not wrong or not (right or all(parts.values())):
+    if not wrong:
         return []
+    parts = {name: _parts(g, name, claims[name], truth[name]) for name in wrong}
     told = several(f"{name}{f' ({part})' * bool(part)}" for name, part in parts.items())
+    if not right and not all(parts.values()):
+        seen, true = (np.concatenate([np.ravel(side[name]) for name in wrong]) for side in (claims, truth))
+        low, high = np.percentile(seen[true != 0] / true[true != 0], (25, 75)) if np.any(true) else (np.inf, np.inf)
+        many = f"half of their entries are {figure(low)} to {figure(high)} times the right ones"
+        return [f"no known mistake matches; all gradients are wrong ({told}): {many}"]
     others = f", and right {'is that' if len(right) == 1 else 'are those'} of {several(right)}" if right else ""
     return [f"no known mistake matches; wrong {'is the gradient' if len(wrong) == 1 else 'are the gradients'} of {told}{others}"]
+
+
+def onwards(g):
+    """The first step of ys whose upstream, alone, gives wrong gradients, if each later one does so as well."""
+    T = len(g.upstream[-1]) if g.outputs[-1] == "ys" else 0
+    upstreams = (
+        g.masked(lambda k, u, t=t: (np.arange(T) == t).reshape(-1, *[1] * (u.ndim - 1)) if u is g.upstream[-1] else 0)
+        for t in range(T)
+    )
+    off = [t for t, u in enumerate(upstreams) if differing(g, g.claims(u), g.truth(u))]
+    if not off or not off[0] or len(off) < T - off[0]:
+        return []
+    said = f"gradients are right for an upstream at any single step of ys before step {off[0]}"
+    return [f"no known mistake matches; {said}, and wrong for one at that step or later"]
 
 
 def _parts(g, name, claim, true):
@@ -116,12 +145,14 @@ def _parts(g, name, claim, true):
         gates, rest = divmod(length, g.p.recipe.state)
         if not 0 < len(at) < length:
             continue
+        tail = len(at) == length - at[0] > 1
+        where = f"from {at[0]} on" if tail else several(map(str, at))
         if axis < len(axes):
-            said.append(f"in {axes[axis]} {several(map(str, at))}")
+            said.append(f"in {axes[axis]} {where}")
         elif gates > 1 and not rest and len(of := {int(i) // g.p.recipe.state for i in at}) < gates:
             said.append(f"in gate{'s' * (len(of) > 1)} {several(map(str, sorted(of)))} of its gates 0 to {gates - 1}")
         else:
-            said.append(f"at {several(map(str, at))} of axis {axis}")
+            said.append(f"in units {where}" if gates == 1 and not rest and tail else f"at {where} of axis {axis}")
     return ", ".join(said)
 
 

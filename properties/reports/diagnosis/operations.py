@@ -7,6 +7,7 @@ from cellcheck.cells.activations import d_sigmoid, d_tanh
 from cellcheck.properties.reports.diagnosis.flow import diagonal, slope_at
 from cellcheck.properties.reports.diagnosis.grown import figure, same
 from cellcheck.properties.reports.diagnosis.places import argument, called, inside, line, place, shown, words
+from cellcheck.properties.writing.text import several
 
 FLAT = 1e-6  # so small slopes say nothing of what was divided by them
 
@@ -39,10 +40,8 @@ def mistakes(flow):
             yield f"{told}: `+=` does not accumulate there, np.add.at does", {(n, i): _of_the_last(n.slope(i)) for n, i in edges}
         for m, which in flow.turns(edges):
             yield f"no gradient flows back to {arg} through {through} in {which}", dict.fromkeys(m, 0.0)
-        if len(edges) > 1 and edges not in flow.helped and len({id(n.parents[i]) for n, i in edges}) == 1:
-            for which, kept in (("first", 0), ("last", -1)):
-                said = f"the gradient of {arg} is that of the {which} of {len(edges)} {flow.run(len(edges))}s alone: it is assigned, not added up"
-                yield said, {edge: 0.0 for edge in edges if edge != edges[kept]}
+    yield from assigned(flow)
+    yield from left_out(flow)
     for edges in (*flow.edges, *flow.helped):
         yield from substitutions(flow, edges)
     places = {}
@@ -60,6 +59,42 @@ def mistakes(flow):
     yield from factors(flow)
     yield from lacking(flow)
     yield from together(flow)
+
+
+def assigned(flow):
+    """Assigns the gradient at every step, of one array that all steps use, or of all weights whose gradients are wrong."""
+    used = [edges for edges in flow.edges if len(edges) > 1 and len({id(n.parents[i]) for n, i in edges}) == 1]
+    claims, truth = flow.g.claims(), flow.g.truth()
+    wrong = {name: [] for name in claims if not same(claims[name], truth[name])}
+    for edges in used:
+        wrong.get(edges[0][0].parents[edges[0][1]].name, []).append(edges)
+    names = [name for name, some in wrong.items() if some]
+    tried = [([edges], f"the gradient of {words(edges)[0]} is that", "it is") for edges in used]
+    if len(names) > 1:
+        tried.append(([*itertools.chain(*wrong.values())], f"the gradients of {several(names)} are those", "they are"))
+    for some, of, what in tried:
+        n = len(some[0])
+        for which, kept in (("first", 0), ("last", -1)):
+            edits = {edge: 0.0 for edges in some for edge in edges if edge != edges[kept]}
+            yield f"{of} of the {which} of {n} {flow.run(n)}s alone: {what} assigned, not added up", edits
+
+
+def left_out(flow):
+    """Leaves out the first or the last step; the gradient of its states is lost, or passed on unchanged to the step before."""
+    runs, T = {}, len(flow.g.p.x) if flow.g.cell.spec.sequence else 0
+    for node in flow.order:
+        runs.setdefault(node.key, []).append(node)
+    looped = [nodes for nodes in runs.values() if len(nodes) == T > 1 and nodes[0].frames]
+    before = {n.parents[k].key: runs[n.key][0].parents.get(k) for n, k in flow.carried}  # the initial state
+    for which, at in (("last", -1), ("first", 0)) if looped else ():
+        said = f"the {which} step is left out of the reverse pass"
+        yield said, (lost := {nodes[at]: 0.0 for nodes in looped})
+        states = [(nodes[at], nodes[-2] if at else before[nodes[0].key]) for nodes in looped if nodes[0].key in before]
+        passed = [(n, b) for n, b in states if b is not None and b is not n and np.shape(b.value) == np.shape(n.value)]
+        yield (
+            f"{said}, and what flows back to its states goes on unchanged",
+            lost | {n: (b, np.ones(n.value.size)) for n, b in passed},
+        )
 
 
 def _reordered(slope):

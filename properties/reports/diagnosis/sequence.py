@@ -15,15 +15,15 @@ from cellcheck.properties.writing.text import several
 def sequence_faults(g):
     """Sentences about the outputs of a sequence cell, [] where they are those of its steps."""
     stepwise = [] if missing(g.Cell, ["finals"]) else [unlike_steps, empty, ragged]
-    looks = [ignored, *stepwise, ahead, later] if g.p.state else [later]
+    looks = [ignored, *stepwise, ahead, later] if g.p.states else [later]
     return next(filter(None, (look(g) for look in looks)), [])
 
 
 def ignored(g):
     """An initial state that has no effect."""
     whole, off = g.ran(), []
-    for k, name in enumerate(g.names[-len(g.p.state) :]):
-        states = tuple(0 * s if j == k else s for j, s in enumerate(g.p.state))
+    for k, name in enumerate(g.cell.spec.state_names):
+        states = (*g.p.further, *(0 * s if j == k else s for j, s in enumerate(g.p.states)))
         if all(same(whole[n], y) for n, y in g.ran(replace(g.p, state=states)).items() if n in g.outputs):
             off.append(name)
     return (
@@ -33,23 +33,23 @@ def ignored(g):
     )
 
 
-def single(g, t, state, steps=1, x=None):
+def single(g, t, state, steps=1, p=None):
     """The outputs of a run over the steps t, t + 1, ... alone: of the equations where the cell declares them, else its own."""
-    cell = g.p.build(g.Cell)[0]
-    x = g.p.x[t : t + steps] if x is None else x
+    p = (p or g.p).span(slice(t, t + steps))
+    cell = p.build(g.Cell)[0]
     if g.kind and g.blocks:
-        return list(equations(cell, x, tuple(state)))
-    found = [np.array(y) for y in cell.apply(x.copy(), *(np.array(s) for s in state))]
+        return list(equations(cell, p.x, tuple(state)))
+    found = [np.array(y) for y in cell.apply(p.x.copy(), *(np.array(s) for s in (*p.further, *state)))]
     return found if "ys" in g.outputs else [*found, found[-1][None]]
 
 
 def walk(g, order, start=None, carried=True, kept=lambda k: True):
     """(states after each step, ys) one step at a time; kept(k): whether state k is carried, else it is the initial one again."""
-    states, ys = [tuple(start or g.p.state)], []
+    states, ys = [tuple(start or g.p.states)], []
     for t in order:
         new = single(g, t, [s if carried and kept(k) else first for k, (s, first) in enumerate(zip(states[-1], states[0]))])
-        states.append(tuple(new[: len(g.p.state)]))
-        ys.append(states[-1][-1])
+        states.append(tuple(new[: len(g.p.states)]))
+        ys.append(new[-1][0] if g.cell.spec.own_output else states[-1][-1])
     return states, np.array(ys)
 
 
@@ -66,7 +66,12 @@ def unlike_steps(g):
 
 def beside(g, seen, states):
     """Whether ys[t] comes from step t alone, but is not a state."""
-    if g.kind or "ys" not in seen or not all(same(seen[name], s) for name, s in zip(g.outputs, states[-1])):
+    if (
+        g.kind
+        or "ys" not in seen
+        or g.cell.spec.own_output
+        or not all(same(seen[name], s) for name, s in zip(g.outputs, states[-1]))
+    ):
         return []
     alone = [single(g, t, s)[-1] for t, s in enumerate(states[:-1])]
     if not same(seen["ys"], np.concatenate(alone)):
@@ -78,7 +83,7 @@ def mistakes(g, states, ys):
     """(sentence, final states, ys) of everything that is tried; states, ys: of one step after another."""
     T = len(g.p.x)
     alone_states, alone_ys = walk(g, range(T), carried=False)
-    zero_states, zero_ys = walk(g, range(T), tuple(map(np.zeros_like, g.p.state)))
+    zero_states, zero_ys = walk(g, range(T), tuple(map(np.zeros_like, g.p.states)))
     back_states, back_ys = walk(g, range(T - 1, -1, -1))
     before = np.array([s[-1] for s in states[:-1]])
     yield "every step starts from the initial state: the state is not carried", alone_states[-1], alone_ys
@@ -97,7 +102,7 @@ def mistakes(g, states, ys):
         starts = [walk(g, range(first, min(first + n, T))) for first in range(0, T, n)]
         said = f"the state is not carried over the borders of chunks of {n} steps"
         yield said, starts[-1][0][-1], np.concatenate([part for _, part in starts])
-    for k, name in enumerate(g.names[-len(g.p.state) : -1]):
+    for k, name in enumerate(g.cell.spec.state_names[:-1]):
         yield f"ys holds {name} instead of the output", states[-1], np.array([s[k] for s in states[1:]])
         fresh, fresh_ys = walk(g, range(T), kept=lambda j, k=k: j != k)
         yield f"{name} is not carried from step to step", fresh[-1], fresh_ys
@@ -112,8 +117,8 @@ def empty(g):
         found = g.ran(p)
     except Exception as error:
         return [f"a sequence of 0 steps raises {named(error)}"]
-    for name, s in zip(g.outputs, p.state):
-        if not np.array_equal(found[name], s):
+    for name, s in zip(g.outputs, p.states):
+        if not same(found[name], s, g.cell.spec.precision or 0.0):
             single = np.array_equal(found[name], s.astype(np.float32))
             off = "rounded to float32" if single else f"off by {figure(np.max(np.abs(found[name] - s)))}"
             return [f"a sequence of 0 steps does not return the state it was given: {name} is {off}"]
@@ -122,11 +127,12 @@ def empty(g):
 
 def ahead(g):
     """Outputs of a step that depend on later steps."""
-    moved = g.p.x.copy()
-    moved[-1] += 1.0
-    seen, other = (g.ran(p).get("ys", np.zeros(0)) for p in (g.p, replace(g.p, x=moved)))
+    if missing(g.Cell, ["own past"]):
+        return []
+    seen, other = (g.ran(p).get("ys", np.zeros(0)) for p in (g.p, g.p.elsewhere(slice(len(g.p.x) - 1, None))))
     early = [t for t in range(len(seen) - 1) if not same(seen[t], other[t])]
-    said = f"changes with x of step {len(seen) - 1}: a bidirectional layer takes and returns no state (docs/plugging-in.md, 27)"
+    given = several(a.name for a in g.cell.spec.inputs)
+    said = f"changes with {given} of step {len(seen) - 1}, which is later (a bidirectional layer takes and returns no state: docs/plugging-in.md, 27)"
     return [f"ys of step {early[0]} {said}"] if early else []
 
 
@@ -148,13 +154,19 @@ CONTINUED = ("a_sequence_is_its_steps", "a_sequence_may_be_split", "vjp_of_a_seq
 def continued(g):
     """A memory beside the states that are returned: the laws of sequences ask for none."""
     whole, first = g.ran(), g.ran(g.p.span(slice(1)))
-    states = tuple(first[name] for name in g.outputs[: len(g.p.state)])
-    rest = g.ran(replace(g.p.span(slice(1, None)), state=states))
-    off = {name: gap(whole[name], rest[name]) for name in g.outputs[: len(g.p.state)] if not same(whole[name], rest[name])}
+    later, names = g.p.span(slice(1, None)), g.outputs[: len(g.p.states)]
+    rest = g.ran(replace(later, state=(*later.further, *(first[name] for name in names))))
+    off = {name: gap(whole[name], rest[name]) for name in names if not same(whole[name], rest[name], g.tolerance)}
     if not off:
         return []
-    kept, away = several(g.names[-len(g.p.state) :]), figure(max(off.values()))
-    said = f"steps depend on more than x and {kept}, or are put together wrongly: continued after its first step, a run ends {away} away"
+    given, away = several([*(a.name for a in g.cell.spec.inputs), *g.cell.spec.state_names]), figure(max(off.values()))
+    said = (
+        f"steps depend on more than {given}, or are put together wrongly: continued after its first step, a run ends {away} away"
+    )
+    if "ys" in whole and (
+        late := [t for t, pair in enumerate(zip(whole["ys"][1:], rest["ys"]), 1) if not same(*pair, g.tolerance)]
+    ):
+        said += f", and first differs in ys of step {late[0]}"
     meant = (
         "only if the number of the step shall matter, declare choices = {'time': True}; then no law tests how steps go together"
     )
@@ -173,35 +185,38 @@ def ragged(g):
     finals = {}
     for n in range(T + 1):
         for r in range(batch):
-            finals[n, r] = single(g, 0, g.p.state, n)[: len(g.p.state)] if n else [np.array(s) for s in g.p.state]
+            finals[n, r] = single(g, 0, g.p.states, n)[: len(g.p.states)] if n else g.p.states
             finals[n, r] = [s[r] for s in finals[n, r]]
     if any(same(a, b) for r in range(batch) for n in range(T) for m in range(n) for a, b in zip(finals[n, r], finals[m, r])):
         return []  # states that stand still tell nothing
-    padded = [single(g, 0, g.p.state, T, np.where(np.arange(T)[:, None, None] < lengths[:, None], g.p.x, 0))][0][: len(g.p.state)]
+    padded = single(g, 0, g.p.states, T, replace(g.p, x=np.where(within(lengths, g.p.x), g.p.x, 0)).folded())[: len(g.p.states)]
     for name, y in zip(g.outputs, padded):
-        if same(found[name], y) and not same(y, single(g, 0, g.p.state, T)[g.outputs.index(name)]):
+        if same(found[name], y) and not same(y, single(g, 0, g.p.states, T)[g.outputs.index(name)]):
             return [
                 f"padding updates {name}: rows of lengths {lengths.tolist()} end as if x were 0 for the rest of the {T} steps"
             ]
-    for k, name in enumerate(name for name in g.outputs if name != "ys"):
-        taken = [next((n for n in range(T + 1) if same(found[name][r], finals[n, r][k])), None) for r in range(batch)]
+    for j, name in enumerate(name for name in g.outputs if name != "ys"):
+        taken = [next((n for n in range(T + 1) if same(found[name][r], finals[n, r][j])), None) for r in range(batch)]
         if taken == lengths.tolist():
             continue
         if None not in taken:
             return [f"lengths are {lengths.tolist()}, but the rows of {name} end as after {taken} steps"]
+        of = [next((k for k, n in enumerate(lengths) if same(found[name][r], finals[n, k][j])), -1) for r in range(batch)]
+        if sorted(of) == list(range(batch)):
+            return [f"with lengths {lengths.tolist()} the rows of {name} come in the order {of}"]
         off = [r for r in range(batch) if taken[r] is None]
         reset = all(not np.any(found[name][r]) for r in off)
         if reset:
             return [f"{name} is zero in rows {off} of lengths {lengths[off].tolist()}: their state is lost"]
-        if T in lengths[off]:
+        if T in lengths[off] and not all(same(g.ran()[name][r], finals[T, r][j]) for r in range(batch)):
             return []
-        away = figure(max(gap(found[name][r], finals[lengths[r], r][k]) for r in off))
+        away = figure(max(gap(found[name][r], finals[lengths[r], r][j]) for r in off))
         return [
             f"rows {off} of lengths {lengths[off].tolist()} do not end in the {name} of their last step, but {away} away from it"
         ]
     if "ys" not in g.outputs:
         return []
-    alive, ys = np.arange(T)[:, None, None] < lengths[:, None], found["ys"]
+    alive, ys = within(lengths, found["ys"]), found["ys"]
     if np.any(np.where(alive, 0, ys)):
         return [
             f"ys holds up to {figure(np.max(np.abs(np.where(alive, 0, ys))))} "
@@ -215,19 +230,23 @@ def lengths_of(g):
     return np.array([2, g.cell.spec.fewest_steps, len(g.p.x)])[: g.batch] if g.cell.spec.lengths else None
 
 
+def within(lengths, array):
+    """Which steps of each row of an array (steps, batch, ...) are before its end."""
+    return (np.arange(len(array))[:, None] < lengths).reshape(*array.shape[:2], *[1] * (array.ndim - 2))
+
+
 def ragged_gradients(g):
     """Gradients of rows that end early, other than those of the rows alone, where those of whole rows are right."""
     lengths = lengths_of(g) if g.p.state and "ys" in g.outputs else None
     if lengths is None:
         return []
-    alive = np.arange(len(g.p.x))[:, None, None] < lengths[:, None]
+    alive = within(lengths, g.upstream[-1])
     unasked = [(*u[:-1], np.where(alive, u[-1], 0)) for u in g.p.given]
     claims = outcome(g.p.build(g.Cell)[0], replace(g.p, given=unasked), lengths=lengths)
     rows = [g.claims(p=g.p.rows([r]).span(slice(n))) for r, n in enumerate(lengths)]
     said = f"with lengths {lengths.tolist()} the gradient of"
-    away = {
-        name: [gap(claims[name][r], row[name][0]) for r, row in enumerate(rows)] for name in claims if name in g.names[g.n + 1 :]
-    }
+    states = [name for name in g.cell.spec.state_names if name in claims]
+    away = {name: [gap(claims[name][r], row[name][0]) for r, row in enumerate(rows)] for name in states}
     for name in sorted(away, key=lambda name: -max(away[name])):
         if off := [r for r, far in enumerate(away[name]) if far > CLOSE]:
             return [f"{said} {name} of rows {off} is not that of each row alone, by {figure(max(away[name]))}"]

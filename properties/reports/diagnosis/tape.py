@@ -4,7 +4,7 @@ import ast
 import itertools
 import linecache
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -105,7 +105,7 @@ class Tape:
             for turn in turns(node.value):
                 self._lazy(node, node.value, turn)
         traced = [self.hand(node) for node in given]
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), made(self._buffer, "zeros", "empty"):
             outputs = rebound(cell, traced[: g.n]).apply(*traced[g.n :])
             self.outputs = {name: self._output(y) for name, y in zip(g.outputs, outputs)}
         self.runs = False
@@ -137,10 +137,17 @@ class Tape:
         array.node, array.tape = node, self
         return array
 
-    def find(self, array):
-        """The node of an array, or None of a constant; of a stack of known arrays, a new one."""
-        if isinstance(array, Traced) and array.node is not None:
-            return array.node
+    def _buffer(self, array):
+        if self.runs and array.dtype.kind == "f":
+            array = np.zeros_like(array).view(Traced)
+            array.tape, array.buffer = self, True
+        return array
+
+    def find(self, array, halves=True):
+        """The node of an array, or None of a constant; of a stack of known arrays, or of two halves of it, a new one."""
+        own = array.node if isinstance(array, Traced) else None
+        if own is not None and not array.buffer:
+            return own
         array = np.asarray(array)
         if array.dtype.kind != "f" or not np.any(array):
             return None
@@ -151,22 +158,15 @@ class Tape:
         for back, there in zip(turns(array, back=True), turns(array)) if found is None else ():
             if isinstance(turned := self.known.get(_bytes(there(array))), Node):
                 return self.add(Node(np.array(array), turned.name, back, [turned.value], {0: turned}))
-        if found is None and array.ndim > 1:
-            for axis in (0, 1):
-                parts = (
-                    [self.find(np.take(array, k, axis)) for k in range(array.shape[axis])]
-                    if array.ndim == 3 or not axis
-                    else [None]
-                )
-                if parts and None not in parts:
-                    call = lambda *a, axis=axis: np.stack(a, axis)  # noqa: E731
-                    return self.add(Node(np.array(array), "", call, [p.value for p in parts], dict(enumerate(parts))))
-        if found is None and array.ndim == 3 and not array.shape[-1] % 2:  # both ways in time, side by side
-            parts = [self.find(half) for half in np.split(array, 2, -1)]
-            if None not in parts:
-                call = lambda *a: np.concatenate(a, -1)  # noqa: E731
-                return self.add(Node(np.array(array), "", call, [p.value for p in parts], dict(enumerate(parts))))
-        return found or self._formed(array)
+        axes = range(array.ndim) if found is None else ()
+        ways = [(np.stack, axis, [*np.moveaxis(array, axis, 0)]) for axis in axes if array.ndim > 1]
+        ways += [(np.concatenate, axis, np.split(array, 2, axis)) for axis in axes if halves and not array.shape[axis] % 2]
+        for join, axis, parts in ways if array.size > 2 else ():  # each part of a buffer, or both ways in time, side by side
+            nodes = [*itertools.takewhile(bool, (self.find(part, halves and join is np.stack) for part in parts))]
+            if len(nodes) == len(parts):
+                call = lambda *a, join=join, axis=axis: join(a, axis)  # noqa: E731
+                return self.add(Node(np.array(array), "", call, [n.value for n in nodes], dict(enumerate(nodes))))
+        return found or own or self._formed(array)
 
     def _formed(self, array):
         """The node of an array that is made of a known one out of sight, as in np.tanh(np.array(hs)); None if it is not."""
@@ -215,7 +215,7 @@ class Tape:
 class Traced(np.ndarray):
     """An array that records what is done to it on its tape."""
 
-    node = tape = None
+    node, tape, buffer = None, None, False  # buffer: an array to be filled, which is known by what has been put there
 
     def __array_finalize__(self, other):
         self.tape = getattr(other, "tape", None)
@@ -236,6 +236,8 @@ class Traced(np.ndarray):
         return self.tape.record(func.__name__, func, args, kwargs)
 
     def __getitem__(self, index):
+        if self.buffer and self.tape.runs and isinstance(node := self.tape.known.get(_bytes(np.asarray(self)[index])), Node):
+            return self.tape.hand(node)
         return self.tape.record("part", lambda a: a[index], (self,), {}) if self.tape else super().__getitem__(index)
 
     def __setitem__(self, index, value):
@@ -248,7 +250,7 @@ class Traced(np.ndarray):
             new[index] = part
             return new
 
-        self.node = self.tape.record("put", put, (self, np.asanyarray(value)), {}).node
+        self.node = getattr(self.tape.record("put", put, (self, np.asanyarray(value)), {}), "node", None)
         np.asarray(self)[index] = np.asarray(value)
 
     def __iter__(self):
@@ -269,6 +271,17 @@ def _method(name):
 
 for _name in METHODS:
     setattr(Traced, _name, _method(_name))
+
+
+@contextmanager
+def made(change, *names):
+    """Hand on what these functions of NumPy make as change(array): the names in NumPy itself are exchanged for one run."""
+    kept = {name: getattr(np, name) for name in names}
+    vars(np).update({name: lambda *given, make=make, **options: change(make(*given, **options)) for name, make in kept.items()})
+    try:
+        yield
+    finally:
+        vars(np).update(kept)
 
 
 def turns(array, back=False):
