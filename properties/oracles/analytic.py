@@ -1,7 +1,6 @@
 """The complex step through functions that complex arithmetic does not continue: abs, sign, comparisons, clip, conjugate."""
 
 from contextlib import contextmanager
-from functools import wraps
 
 import numpy as np
 from cellcheck.properties.oracles.complex_step import ComplexStep
@@ -20,33 +19,33 @@ class AnalyticStep(ComplexStep):
         return z.view(Analytic)
 
 
-def _made(make):
-    @wraps(make)
-    def made(*given, **options):
-        new = make(*given, **options)
-        return new.astype(complex).view(Analytic) if type(new) is np.ndarray and new.dtype == np.float64 else new
-
-    return made
-
-
-@contextmanager
-def complex_buffers():
-    """Within this context, NumPy's functions that make an array of float64 make a complex one."""
-    plain = {name: getattr(np, name) for name in BUFFERS}
-    try:
-        for name, make in plain.items():
-            setattr(np, name, _made(make))
-        yield
-    finally:
-        for name, make in plain.items():
-            setattr(np, name, make)
-
-
 class BufferedStep(AnalyticStep):
     """An analytic step in which new arrays of float64 are complex: a cell that fills np.zeros step by step loses no imaginary part."""
 
     name = "analytic step, complex buffers"
-    surroundings = staticmethod(complex_buffers)
+
+    @staticmethod
+    def surroundings():
+        """In which the buffers of a cell are complex."""
+        return made(_analytic, *BUFFERS)
+
+
+@contextmanager
+def made(change, *names):
+    """Hand on what these functions of NumPy make as change(array).
+
+    The names in NumPy itself are exchanged for one run: there is no other way to the buffers that a cell makes for itself.
+    """
+    kept = {name: getattr(np, name) for name in names}
+    vars(np).update({name: lambda *given, make=make, **options: change(make(*given, **options)) for name, make in kept.items()})
+    try:
+        yield
+    finally:
+        vars(np).update(kept)
+
+
+def _analytic(array):
+    return array.astype(complex).view(Analytic) if type(array) is np.ndarray and array.dtype == np.float64 else array
 
 
 class Analytic(np.ndarray):

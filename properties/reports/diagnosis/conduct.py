@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.raised import named
+from cellcheck.properties.oracles.analytic import made
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, close, figure, gap, same
-from cellcheck.properties.reports.diagnosis.tape import made
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 from cellcheck.properties.writing.text import several
 

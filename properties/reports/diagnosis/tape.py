@@ -4,13 +4,14 @@ import ast
 import itertools
 import linecache
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
 from cellcheck.cells.activations import sigmoid
 from cellcheck.properties.intake.raised import GUESTS, LIBRARIES, WRAPPERS
+from cellcheck.properties.oracles.analytic import made
 from cellcheck.properties.oracles.function import rebound
 
 TINY = 2.0**-100
@@ -271,17 +272,6 @@ def _method(name):
 
 for _name in METHODS:
     setattr(Traced, _name, _method(_name))
-
-
-@contextmanager
-def made(change, *names):
-    """Hand on what these functions of NumPy make as change(array): the names in NumPy itself are exchanged for one run."""
-    kept = {name: getattr(np, name) for name in names}
-    vars(np).update({name: lambda *given, make=make, **options: change(make(*given, **options)) for name, make in kept.items()})
-    try:
-        yield
-    finally:
-        vars(np).update(kept)
 
 
 def turns(array, back=False):
