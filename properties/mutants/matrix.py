@@ -1,6 +1,7 @@
 """All mutants, generated mutants and look-alikes of a catalogue under all laws and peers, on all cores."""
 
 import os
+import resource
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -16,6 +17,7 @@ from cellcheck.properties.mutants.lookalikes import LOOKALIKES
 from cellcheck.properties.mutants.peers import PEERS, installed, rejects
 from cellcheck.properties.verdicts.limits import Hang, limited
 
+MEMORY = 10 * 2**30  # bytes of addresses, of which torch and jax take some from the start
 PATIENCE = 60  # seconds that one law may take on a generated mutant
 QUICK = 10  # examples of a law that does not name the mutant; the one that does has all of them
 FIRST = (  # what kills most comes first: a generated mutant dies once
@@ -170,9 +172,14 @@ def _alone(jobs):
 
 def _together(jobs, processes):  # pragma: no cover (other processes are not watched)
     """The same on several cores, by default on all."""
-    with get_context("spawn").Pool(processes or os.cpu_count()) as pool:
+    with get_context("spawn").Pool(processes or os.cpu_count(), _limited) as pool:
         waiting = [pool.map_async(function, arguments, chunksize=1) for function, arguments in jobs]
         return [results.get() for results in waiting]
+
+
+def _limited():  # pragma: no cover
+    """A mutant that asks for more and more memory raises MemoryError. Else the system ends the process, and its result never comes."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
 _kept: dict[str, list] = {}
