@@ -37,8 +37,9 @@ def made(change, *names):
     The names in NumPy itself are exchanged for one run: there is no other way to the buffers that a cell makes for itself.
     """
     kept = {name: getattr(np, name) for name in names}
-    vars(np).update({name: lambda *given, make=make, **options: change(make(*given, **options)) for name, make in kept.items()})
+    ours = {name: lambda *given, make=make, **options: change(make(*given, **options)) for name, make in kept.items()}
     try:
+        vars(np).update(ours)
         yield
     finally:
         vars(np).update(kept)
