@@ -43,7 +43,7 @@ SCALES = (5.0, 1.0, 0.3, 30.0, 1e3, 0.03, 1e-3, 1e-8, 1e6)
 STYLES = sorted(product(SCALES, REGIMES, UPSTREAMS), key=lambda s: (s[0] != SCALES[0]) + (s[1] != "plain") + (s[2] != "every"))
 BATCHES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 5, 7) * 5 + (32, 65)  # the large ones are rare: one or two in a hundred
 SIZES = (1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 9)
-STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 3 + (8, 12, 36)  # one in twenty is longer than eight
+STEPS = (1, 2, 2, 3, 3, 4, 5, 0, 1, 2, 3, 1, 2, 3, 1, 2) * 3 + (8, 12, 36)  # two in fifty are longer than eight
 SEEDS = range(2**16)
 TOGETHER = 20  # problems for each example of Hypothesis, whose own work costs as much as one or two of them
 LONGEST = 10**6  # steps: more than any sequence has

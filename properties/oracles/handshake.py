@@ -64,7 +64,7 @@ def handshake(Cell):
 
 
 def _again(Cell, oracles):
-    """The same, where a problem of more units admits a better one: two normalised units hardly depend on what they are made of."""
+    """The oracles, Chebyshev replaced where five units admit a better one: two normalised units hardly depend on what makes them."""
     with suppress(Exception):
         return tuple(there if here is Chebyshev else here for here, there in zip(oracles, _greet(Cell, WIDER).oracles))
     return oracles
