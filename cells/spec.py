@@ -10,6 +10,7 @@ SIZES = ("features", "state", "batch", "steps")
 PARTS = ("weights", "x", "state")
 SCALARS = ("sum", "loss")
 NEAR_ZERO = 2.0**-10  # so far at least; squares of such numbers do not underflow, in float32 either
+FAR = 64  # below the largest number of a dtype, sums on the way may be infinite
 ROUNDED = 2.0**-10  # a whole number in float32 is off by less where it is moved by ulps
 
 
@@ -290,6 +291,10 @@ class CellSpec:
     def computed_in(self, dtype):
         """The type whose range limits the numbers: float32 for float64 arrays with a coarser declared precision, else this dtype."""
         return np.float32 if np.dtype(dtype).itemsize > 4 and self.unit(dtype) > np.finfo(dtype).eps else dtype
+
+    def largest(self, dtype):
+        """From which number on sums on the way may be infinite, where numbers of this dtype are computed."""
+        return float(np.finfo(self.computed_in(dtype)).max) / FAR
 
 
 def _joined(indices):

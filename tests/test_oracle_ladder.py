@@ -8,7 +8,7 @@ import pytest
 from cellcheck.cells import GRU, LSTM, RNN, Cell, Gradients, Unroll, lift
 from cellcheck.cells.adapters import adapt
 from cellcheck.properties.intake.catalogue import laws
-from cellcheck.properties.oracles import gradients
+from cellcheck.properties.oracles import agree, gradients
 from cellcheck.properties.oracles.analytic import AnalyticStep
 from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.complex_step import ComplexStep
@@ -17,7 +17,8 @@ from cellcheck.properties.oracles.gradients import prepared
 from cellcheck.properties.oracles.handshake import Handshake, handshake
 from cellcheck.properties.oracles.parked import probes
 from cellcheck.properties.oracles.wide import Widened
-from cellcheck.properties.verdicts.blocks import Block
+from cellcheck.properties.verdicts import bound
+from cellcheck.properties.verdicts.blocks import Block, Violation
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import Problem
 
@@ -170,6 +171,70 @@ def test_backward_of_low_precision_is_judged_in_float64(case):
     blocks = [b for p in problems for part in ("weights", "x", "state") for b in gradients(Half, p, part)]
     refused = {(b.name, b.note) for b in blocks if b.verdict == "violated"}
     assert refused == ({("W", WIDE), ("x", WIDE)} if wrong else set())
+
+
+class Decaying(Cell):
+    """c' = a c + x W in chunks of four steps, stored in float16; a = sigmoid(A)."""
+
+    dtypes, precision, sequence, state_names = (np.float16,), 2.0**-11, True, ("c",)
+    border = stored = staticmethod(lambda a: a)  # what becomes of the state between chunks; of what is stored
+
+    def __init__(self, features, state):
+        self.W, self.A = np.zeros((features, state), np.float16), np.zeros(state, np.float16)
+        self.weights = [self.W, self.A]
+
+    def apply(self, x, c):
+        """The last state, and all."""
+        self._a = 1 / (1 + np.exp(-self.A))
+        self._x, self._was, ys = x, [], np.zeros((len(x), *c.shape), c.dtype)
+        for t in range(len(x)):
+            c = self.border(c) if t and t % 4 == 0 else c
+            self._was.append(c)
+            c = ys[t] = self.stored(self._a * c + x[t] @ self.W)
+        return c, ys
+
+    def vjp(self, d_c, d_ys):
+        """Through all steps."""
+        dW, dA, d_x = np.zeros_like(self.W), np.zeros_like(self.A), np.zeros_like(self._x)
+        for t in reversed(range(len(d_x))):
+            d_c = d_c + d_ys[t]
+            dW, d_x[t] = dW + self._x[t].T @ d_c, d_c @ self.W.T
+            dA = dA + (d_c * self._was[t]).sum(0)
+            d_c = self.border(d_c * self._a) if t and t % 4 == 0 else d_c * self._a
+        return Gradients([dW, dA * self._a * (1 - self._a)], d_x, (d_c,))
+
+
+def loses(c):
+    """A tenth of what is carried on."""
+    return 0.9 * c
+
+
+def stored(c):
+    """What is kept of it in float16."""
+    return c.astype(np.float16)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.parametrize("kept", [{}, {"stored": staticmethod(stored)}], ids=["as it is", "cast"])
+@pytest.mark.parametrize("law", ["a_sequence_is_its_steps", "a_sequence_may_be_split", "vjp_of_a_sequence_may_be_split"])
+def test_a_sequence_of_low_precision_is_judged_in_float64_as_well(law, kept):
+    """8 u F of many steps hides a tenth of a state; the copy in float64 does not, and its own roundings are no errors."""
+    problem = Problem(2, 3, 4, steps=12, seed=3, scale=0.3, dtype=np.float16)
+    laws()[law].check(Cell=lift(type("Whole", (Decaying,), kept)), problem=problem)
+    with pytest.raises(Violation, match="in float64"):
+        laws()[law].check(Cell=lift(type("Cut", (Decaying,), kept | {"border": staticmethod(loses)})), problem=problem)
+
+
+@pytest.mark.filterwarnings("ignore")  # of overflow in half precision
+def test_an_infinity_beside_the_largest_numbers_is_no_fault():
+    """A gradient near the largest number of float16 may be infinite in one order of sums, and not in another; a small one may not."""
+    problem = Problem(2, 3, 4, steps=2, seed=1, scale=1.0, dtype=np.float16).literal(Decaying)
+    a = np.array([1.0, np.inf], np.float16)
+    for large, verdict in ((2.0, "violated"), (2000.0, "inconclusive")):
+        found = agree(Decaying, problem, lambda p: {"W": a}, lambda p, b=large: {"W": np.array([1.0, b], np.float16)}, bound.size)
+        assert found[0].verdict == verdict
+    found = agree(Decaying, problem, lambda p: {"W": a, "x": a}, lambda p: {"W": a[:1], "x": 2000 * a}, bound.size)
+    assert found[0].verdict == "violated"
 
 
 def stubborn(dtype, wrong="", cast=np.array):

@@ -33,7 +33,6 @@ EVEN = 3  # gates of one array whose claims differ by at most 2^EVEN share a sca
 # Oracles, the least demanding first.
 DEMANDING = (*LADDER, Chebyshev, Differences)
 CHAIN = 3  # steps at most of a cell with states that vjp treats as constants
-FAR = 64  # below the largest number of a dtype, sums on the way may be infinite
 NEARBY = 1e-3  # by so much numbers are moved away from a tie: relatively, or from 0
 TINY = 1e-6  # of an error: the least kink beside a tie
 ALIKE, APART = 1e-6, 1e-2  # of a claim and a difference quotient, relatively: surely right, and surely wrong
@@ -138,7 +137,7 @@ class Judge:
         self.arrays = [a.astype(float, copy=False) for a in arrays]
         self.spec, self.unit, self.certifies = spec, spec.unit(dtype), certifies(spec.unit(dtype))
         low = np.float64 not in spec.dtypes
-        self.largest = float(np.finfo(spec.computed_in(dtype)).max) / FAR
+        self.largest = spec.largest(dtype)
         self.noise = 2.0**-53 if low and hand.wide else self.unit  # of what the oracles evaluate
         self.terms = spec.features + spec.state * bool(spec.states)
 

@@ -7,7 +7,6 @@ from cellcheck.cells import lift
 from cellcheck.cells.spec import fit
 from cellcheck.properties.oracles.equations import STATES
 from cellcheck.properties.oracles.function import rebound
-from cellcheck.properties.oracles.gradients import FAR
 from cellcheck.properties.oracles.noisy import noisy, spread
 from cellcheck.properties.verdicts.run import joined, outcome
 from cellcheck.strategies.problem import with_weights
@@ -105,7 +104,7 @@ def roundings(Cell, p, part, own=True):
 
 def _stored(p, array):
     """The array in the cell's dtype. Rejects the problem if a number is near the largest one, where sums on the way may overflow."""
-    if np.max(np.abs(array), initial=0.0) > np.finfo(p.x.dtype).max / FAR:
+    if np.max(np.abs(array), initial=0.0) > p.spec.largest(p.x.dtype):
         reject()
     return np.asarray(array).astype(p.x.dtype)
 

@@ -1,14 +1,21 @@
 """Compares two computations of the same quantities, each a function of the problem."""
 
+import copy
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 
 import numpy as np
 from cellcheck.properties.oracles import noisy
+from cellcheck.properties.oracles.handshake import handshake
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import equal, same, within
 from cellcheck.properties.verdicts.run import both
+from cellcheck.strategies.problem import Literal
 from hypothesis.errors import UnsatisfiedAssumption
 
+COARSE = 2.0**-20  # units above that of float32, at which 8 u F of a sequence may exceed its outputs
 MOST = 1 / 8  # of the largest entry of a row: more than that is no rounding, however many steps there are
 
 
@@ -18,6 +25,7 @@ def agree(Cell, problem, got, expected, size, roundings=None):
     size: F of the bound, a function of (spec, weights, x, state, upstream). S is the larger of the changes that the two
     computations show when weights, inputs, states and upstreams move by ulps: one of them may not move at all, as a sum in log
     space does not. S is measured only when the two differ by more than the floor.
+    A cell of half precision or less is judged again as its copy in float64; there, roundings of its own unit are allowed.
     roundings: a function of the problem. It returns None, or a function of a number of draws: how far so many draws of random
     roundings move each quantity. In low precision that is sharper than S and the floor, and takes their place.
     """
@@ -26,7 +34,8 @@ def agree(Cell, problem, got, expected, size, roundings=None):
         one, other = got(problem), expected(problem)
         moves = roundings(problem) if roundings else None
         if moves is None:
-            return _judged(problem, one, other, (got, expected), size)
+            blocks = _judged(problem, one, other, (got, expected), size)
+            return blocks + _in_float64(Cell, problem, (got, expected), size, blocks)
         unit = problem.spec.precision
         for draws in noisy.DRAWS:
             move = moves(draws)
@@ -54,6 +63,40 @@ def unchanged(Cell, problem, got, expected, **options):
     If the cell declares deterministic = False, its sums come in any order: then they must be `alike`.
     """
     return same(got, expected) if problem.spec.deterministic else alike(Cell, problem, got, expected, **options)
+
+
+@dataclass(frozen=True)
+class Copied(Literal):
+    """A literal problem of which the cell is a copy in float64. copied: makes it of a cell."""
+
+    copied: Callable = copy.deepcopy
+
+    def build(self, Cell):
+        """The copy, x and the states."""
+        cell, *given = super().build(Cell)
+        return self.copied(cell), *given
+
+
+def _in_float64(Cell, problem, runs, size, blocks):
+    """The blocks of a coarse cell's copy in float64, so far as there is one that computes in float64 throughout."""
+    unit = problem.spec.unit(problem.x.dtype)
+    if unit <= COARSE or any(b.verdict == "violated" for b in blocks):
+        return []
+    hand = handshake(Cell)
+    if not hand.wide_backward:
+        return []
+    held = {field.name: getattr(problem, field.name) for field in fields(problem)}
+    wide = Copied(**held | {"spec": replace(problem.spec, precision=None)}, copied=hand.copied).mapped(lambda a: a.astype(float))
+    with suppress(ArithmeticError, TypeError, ValueError, RuntimeError):  # raised by the copy, which is not the user's
+        one, other = (run(wide) for run in runs)
+        found = zip(_judged(wide, one, other, runs, size), one.items(), other.values())
+        return [
+            replace(
+                within(name, y, z, b.bound + bound.FACTOR * unit * np.max(np.abs(z), initial=0.0), unit=unit), note="in float64"
+            )
+            for b, (name, y), z in found
+        ]
+    return []
 
 
 def _judged(problem, one, other, runs, size):
@@ -95,7 +138,19 @@ def _judged(problem, one, other, runs, size):
             ]
         if problem.spec.kind is None and problem.x.dtype == np.float64:
             blocks = _excused(problem, blocks, one, other, runs, unit)
-    return blocks
+    return _lost(problem, blocks)
+
+
+def _lost(problem, blocks):
+    """The blocks; violated ones with infinities or NaNs are inconclusive where other numbers are near the largest of the dtype."""
+    compared = [b for b in blocks if isinstance(b.got, np.ndarray)]
+    lost = {id(b) for b in compared if b.verdict == "violated" and not np.isfinite(b.error)}
+    if not lost:
+        return blocks
+    finite = [np.max(np.abs(a), initial=0.0, where=np.isfinite(a)) for b in compared for a in (b.got, b.expected)]
+    if max(finite) < problem.spec.largest(problem.x.dtype):
+        return blocks
+    return [replace(b, verdict="inconclusive", note="near the largest number") if id(b) in lost else b for b in blocks]
 
 
 def _excused(problem, blocks, one, other, runs, unit):
