@@ -450,3 +450,36 @@ def test_a_compiled_function_is_not_copied():
     kind = type("CPUDispatcher", (type("Dispatcher", (), base),), {})
     function = kind()
     assert deepcopied([function], {})[0] is function
+
+
+class GistStyle:
+    """h' = tanh([x, h] W + b), in the gist's contract; `bias` sums the gradient of z, `clip` limits that of W."""
+
+    bias, clip = staticmethod(lambda dz: dz.sum(0)), np.inf
+
+    def __init__(self, input_features, state_size):
+        self.W, self.b = np.zeros((input_features + state_size, state_size)), np.zeros(state_size)
+        self.weights = [self.W, self.b]
+
+    def forward(self, x, h):
+        self.X = np.concatenate([x, h], axis=1)
+        self.y = np.tanh(self.X @ self.W + self.b)
+        return self.y.sum()
+
+    def backward(self, d_output):
+        dz = d_output * (1 - self.y**2)
+        return [np.clip(self.X.T @ dz, -self.clip, self.clip), self.bias(dz)]
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ({"clip": 0.05}, "the gradient of W is clipped at 0.05; if that is meant, declare choices = {'clip': 0.05}"),
+        ({"bias": staticmethod(lambda dz: dz[0])}, "the gradient of b is that of row 0 alone, not summed over the batch of 3"),
+        ({"bias": staticmethod(lambda dz: dz[1:].sum(0))}, "the gradient of b leaves out row 0 of the batch"),
+    ],
+)
+def test_clips_and_rows_of_cells_that_return_a_sum_are_told(kept, said):
+    """What comes back is clipped, whatever the upstream; rows have no upstream of their own, but can be asked alone."""
+    (first, *_), _ = gradient_faults(grown(lift(type("Bent", (GistStyle,), kept)), PLAIN), lambda look, *_: look())
+    assert first.startswith(said)

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from cellcheck.properties.writing import svg
 from cellcheck.properties.writing.markup import Markup, joined, tag
-from cellcheck.properties.writing.text import code, line, prose, several
+from cellcheck.properties.writing.text import code, line, marked, prose, several
 
 from bench.chart import chart
 
@@ -30,6 +30,12 @@ def test_prose_escapes_what_markdown_reads_as_markup(character):
     said = prose(HOSTILE)
     assert said.count("\\" + character) == said.count(character) == HOSTILE.count(character)
     assert prose("[x](javascript:0)") == "[x\\](javascript:0)"
+
+
+def test_a_sentence_keeps_the_code_in_it():
+    """What stands between two backticks stays; a backtick without a partner, or around nothing, is escaped."""
+    assert marked("`a * b` lacks <f> * `c`") == "`a * b` lacks \\<f> \\* `c`"
+    assert marked("one ` alone") == "one \\` alone" and marked("``<b>``") == "\\`\\`\\<b>\\`\\`"
 
 
 def test_code_may_hold_backticks_and_pipes():

@@ -10,7 +10,7 @@ from cellcheck.properties.reports.case import digits
 from cellcheck.properties.reports.origin import source
 from cellcheck.properties.shrinking.shrinking import entry, kind
 from cellcheck.properties.verdicts.blocks import Violation
-from cellcheck.properties.writing.text import code, prose
+from cellcheck.properties.writing.text import code, marked, prose
 
 MANY = 64  # wrong blocks, or entries of an array, beyond which a report says how many there are
 
@@ -22,7 +22,7 @@ def markdown(case, script=None, picture=None):
         f"    {case.equation}",
         _where(case),
         "## Likely cause",
-        "\n".join(f"- {prose(sentence)}" for sentence in case.sentences) or "No known mistake matches the numbers.",
+        "\n".join(f"- {marked(told)}" for told in case.sentences) or "No known mistake matches the numbers.",
         *map(prose, case.faults),
     ]
     if picture:

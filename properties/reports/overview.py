@@ -7,7 +7,7 @@ from cellcheck.properties.intake.catalogue import rank
 from cellcheck.properties.intake.raised import shown
 from cellcheck.properties.reports.pages import folder, forget
 from cellcheck.properties.writing.files import whole
-from cellcheck.properties.writing.text import WIDTH, folded, line, prose
+from cellcheck.properties.writing.text import WIDTH, folded, line, marked, prose
 
 FINITE = {"outputs_are_finite": 0, "gradients_are_finite": 1}
 MEASURED = re.compile(
@@ -152,7 +152,7 @@ def markdown(cell, rows, pages):
             law = f"[`{r['law']}`]({r['law']}.md)" if r["law"] in pages else f"`{r['law']}`"
             table.append(f"| {law} | {prose(r['finding']['blame'])} | {r['verdict']} |")
         known = cause not in UNKNOWN.values()
-        parts += [f"Likely cause: {prose(cause)}." if known else f"{cause.capitalize()}:", "\n".join(table)]
+        parts += [f"Likely cause: {marked(cause)}." if known else f"{cause.capitalize()}:", "\n".join(table)]
     if earlier := sorted(pages - {r["law"] for r in rows}):
         parts.append("Of earlier runs: " + ", ".join(f"[`{law}`]({law}.md)" for law in earlier) + ".")
     return "\n\n".join(parts) + "\n"

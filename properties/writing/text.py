@@ -43,7 +43,19 @@ def folded(lines):
 
 def prose(text, most=4 * LONG):
     """The line for a paragraph or a table of Markdown: what it would read as markup is escaped."""
-    return re.sub(r"([\\`<&|*]|\]\()", r"\\\1", line(text, most))
+    return _escaped(line(text, most))
+
+
+def _escaped(text):
+    return re.sub(r"([\\`<&|*]|\]\()", r"\\\1", text)
+
+
+def marked(text, most=4 * LONG):
+    """The line for a paragraph of Markdown, in which words between backticks are code; all else is `prose`."""
+    parts = line(text, most).split("`")
+    if len(parts) % 2 == 0 or not all(parts[1::2]):
+        return prose(text, most)
+    return "".join(f"`{part}`" if k % 2 else _escaped(part) for k, part in enumerate(parts))
 
 
 def code(text, most=LONG):

@@ -133,7 +133,7 @@ MISTAKES = {
         "r": "the reset gate: its gradient lacks the factor h",
         "h": "the gradient of h is not multiplied by r on the path through the candidate",
         "direct": "the gradient of h drops the direct path",
-        "U": "the gradient of its weights of h multiplies h instead of r h",
+        "U": "the gradient of the weights of h multiplies h instead of r h",
     },
     rectified: {
         "mask": "the derivative of `np.maximum(z, 0)` is taken at `h` instead of its argument",

@@ -211,24 +211,34 @@ def all_at_once(g, claims, truth, wrong):
 
 def clipped(g, claims, truth, wrong):
     """A largest entry that no gradient exceeds."""
-    claimed, right = (np.concatenate([np.ravel(side[name]) for name in wrong]) / unit(g) for side in (claims, truth))
+    size = unit(g)
+    claimed, right = (np.concatenate([np.ravel(side[name]) for name in wrong]) / size for side in (claims, truth))
     off = ~np.isclose(claimed, right, CLOSE, CLOSE * np.max(np.abs(right)))
     c = float(f"{np.max(np.abs(claimed[off]), initial=0.0):.6g}")
     alike = np.allclose(claimed[off], np.copysign(c, right[off]), 1e-6, 0)
     if not c or not alike or not (np.abs(right[off]) > c).all() or not (np.abs(right[~off]) <= c * (1 + 1e-6)).all():
         return []
-    if off.sum() < 2 and c != float(f"{c:.1g}"):
+    if off.sum() < 2 and (size != 1 or c != float(f"{c:.1g}")):
         return []
-    large = claims if g.gist else g.claims(tuple(1e3 * u for u in g.upstream))
-    names = wrong + [name for name, a in large.items() if name not in wrong and np.max(np.abs(a)) / unit(g) <= c * (1 + 1e-6)]
+    large = claims if size != 1 else enlarged_claims(g)
+    most = {name: np.max(np.abs(a), initial=0.0) / size for name, a in large.items()}
+    if not all(most[name] <= c * (1 + 1e-6) for name in wrong):
+        return []
+    names = wrong + [name for name, found in most.items() if name not in wrong and np.isclose(found, c, 1e-6, 0)]
     said = f"every gradient entry beyond {c:g}" if len(names) == len(claims) else f"the gradient of {several(names)}"
     many = f"{off.sum()} of {off.size} entries; {figure(np.max(np.abs(right)))} is right"
     return [f"{said} is clipped at {c:g}; if that is meant, declare choices = {{'clip': {c:g}}} ({many})"]
 
 
 def unit(g):
-    """What a cell that gives a single number multiplies its own gradients with."""
-    return abs(float(g.upstream[0])) if g.gist else 1.0
+    """What a sum or a loss multiplies what is clipped with: 1, or its upstream if all gradients grow with that."""
+    grows = g.gist and all(same(1e3 * g.claims()[name], a) for name, a in enlarged_claims(g).items())
+    return abs(float(g.upstream[0])) if grows else 1.0
+
+
+def enlarged_claims(g):
+    """The claims for a thousand times the upstream."""
+    return g.claims(tuple(1e3 * u for u in g.upstream))
 
 
 def everywhere(g, truth):
@@ -382,12 +392,11 @@ def of_one(g, name, claim, truth):
     for other, t in truth.items():
         if other != name and t.shape == true.shape:
             yield f"is that of {other}", t
-    rows = [g.truth(g.of_row(r))[name] for r in range(g.batch)] if g.by_rows and weight and g.batch > 3 else []
+    rows = [row[name] for row in g.by_row] if weight and g.batch > 1 else []
     for m in range(2, len(rows) - 1):
         yield f"is that of the first {m} of {g.batch} rows alone", sum(rows[:m])
         yield f"is that of the last {m} of {g.batch} rows alone", sum(rows[-m:])
-    for r in range(g.batch if g.by_rows and weight else 0):
-        part = g.truth(g.of_row(r))[name]
+    for r, part in enumerate(rows):
         yield f"is that of row {r} alone, not summed over the batch of {g.batch}", part
         yield f"is that of row {r} times the batch of {g.batch}, not summed over it", g.batch * part
         yield f"leaves out row {r} of the batch", true - part

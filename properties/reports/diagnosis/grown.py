@@ -1,5 +1,6 @@
 """The case on which mistakes are told apart: sizes all different, numbers ordinary, every derivative known."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache
 
@@ -117,6 +118,19 @@ class Grown:
             return mask
 
         return self.masked(keep)
+
+    @cached_property
+    def by_row(self):
+        """The true gradients of each row alone, by name; [] if those of the weights do not add up to those of all rows."""
+        if self.by_rows:
+            return [self.truth(self.of_row(r)) for r in range(self.batch)]
+        if not self.gist or self.cell.spec.choices:
+            return []
+        with suppress(Exception):  # raised by a cell that takes no single row
+            found, whole = [Grown(self.Cell, self.p.rows([r])).truth() for r in range(self.batch)], self.truth()
+            if all(same(sum(row[name] for row in found), whole[name], self.tolerance) for name in self.names[: self.n]):
+                return found
+        return []
 
 
 @lru_cache(maxsize=8)

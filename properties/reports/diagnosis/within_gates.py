@@ -221,7 +221,7 @@ def _left(rows, key):
         if close(found, value) and not close(value, right):
             word = "r h" if np.ndim(rows[0].reset(key)) else key[0]
             return (
-                f"the gradient of its weights of {key[0]} multiplies {name} instead "
+                f"the gradient of the weights of {key[0]} multiplies {name} instead "
                 f"of {word} ({found.size} entries of {len(rows)} rows agree)"
             )
     return None
