@@ -474,7 +474,7 @@ class GistStyle:
 @pytest.mark.parametrize(
     ("kept", "said"),
     [
-        ({"clip": 0.05}, "the gradient of W is clipped at 0.05; if that is meant, declare choices = {'clip': 0.05}"),
+        ({"clip": 1e-3}, "the gradient of W is clipped at 0.001; if that is meant, declare choices = {'clip': 0.001}"),
         ({"bias": staticmethod(lambda dz: dz[0])}, "the gradient of b is that of row 0 alone, not summed over the batch of 3"),
         ({"bias": staticmethod(lambda dz: dz[1:].sum(0))}, "the gradient of b leaves out row 0 of the batch"),
     ],
