@@ -67,6 +67,16 @@ class Hosts:
         self.moves.append(f"host lost: {lost} no longer answers; its worker {node.gateway.id} was replaced on {parts[0]}")
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node):
+        """Let the scheduler know a worker that was ready while xdist was about to end, which another lost worker has put off.
+
+        xdist has told it to stop and not added it, and then asserts that it has; since it stops, it is given nothing to run.
+        """
+        scheduler = self.config.pluginmanager.getplugin("dsession").sched
+        if node not in scheduler.nodes:
+            scheduler.add_node(node)
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem, report, sched):
         """Let xdist run the law that a lost worker was running once more."""
         if self.repeats(report.node.gateway.id, report):

@@ -180,11 +180,9 @@ def test_a_cell_that_ends_its_process_at_unusual_arguments_holds_all_the_rest(tm
         "r = cellcheck.check(guest.Unchecked, 'quick', strict=len(sys.argv) > 1)\n"
         "print(r.verdicts['wrong_features_are_refused'], r.verdicts['float32_outputs'], r.held)\n"
     )
-    # While coverage is measured nothing is forked, and two workers of pytest-xdist that die together can end its scheduler.
-    several = "-n1" if any(name.startswith("COV") for name in os.environ) else "-n2"
     runs = [
         ["guest.py:Unchecked", "-k", "", "--profile", "quick", "--limit", "60", *how]
-        for how in ([several], ["-n1"], [several, "--strict"])
+        for how in (["-n2"], ["-n1"], ["-n2", "--strict"])
     ]
     (status, forked, _), (same, remote, _), (strict, told, _) = at_once(tmp_path, *runs)
     assert (status, same, strict) == (0, 0, 1), forked + remote
