@@ -17,7 +17,7 @@ ABOUT = {
     "sequences": "Running a whole sequence is the same as running its steps. These laws apply to sequence cells only.",
     "symmetries": "The rows of a batch do not influence each other, and their order does not matter.",
     "linearity": "Gradients are linear in the upstream gradient, and sums over the batch are sums of what each row gives.",
-    "stability": "Finite inputs give finite results, and the activations are accurate at every input.",
+    "stability": "Finite inputs give finite results, small changes count, and the activations are accurate at every input.",
     "purity": "A result depends on the arguments alone: not on earlier calls, other cells or what the caller does with an array.",
     "layout": "The memory order, the strides and the dtype of an array do not change the result.",
     "errors": "An argument of a wrong shape raises an exception, and the cell still works afterwards.",

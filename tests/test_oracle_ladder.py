@@ -22,6 +22,7 @@ from cellcheck.properties.verdicts.blocks import Block, Violation
 from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import Problem
 
+from tests.cases import broken
 from tests.guests.textbook import STEPS, UNROLLED
 from tests.test_oracles import tampered
 
@@ -648,3 +649,30 @@ def test_the_few_numbers_of_float16_are_no_fault(case):
     """What leaves them on the way is not held against a textbook cell."""
     law, Textbook, problem = HALF[case]
     laws()[law].check(Cell=lift(Textbook, dtypes=(np.float16,)), problem=problem)
+
+
+def shifted(share):
+    """h' = p / (sum p + share) with p = exp(e - max e) and e = x W + h. The gradient leaves out the largest, as that of a softmax may."""
+
+    def forward(x, h, W):
+        e = x @ W + h
+        p = np.exp(e - e.real.max(1, keepdims=True))
+        total = p.sum(1, keepdims=True) + share
+        return p / total, (p, total)
+
+    def backward(dh, x, h, W, kept):
+        p, total = kept
+        de = p * (dh / total - (dh * p).sum(1, keepdims=True) / total**2)
+        return de @ W.T, de, x.T @ de
+
+    return lift(
+        adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h kept", forward), ("dh x h W kept -> dx dh dW", backward))
+    )
+
+
+def test_a_small_part_that_complex_numbers_lose_is_seen():
+    """The largest, which `.real` takes out of the derivative: with an epsilon in the sum, it counts a little."""
+    assert set(handshake(shifted(0.0)).oracles) == {ComplexStep}
+    assert not broken(shifted(0.0), ["state_gradients", "weight_gradients"])
+    assert set(handshake(shifted(1e-5)).oracles) == {Chebyshev}
+    assert broken(shifted(1e-5), ["state_gradients", "weight_gradients"]) == {"state_gradients", "weight_gradients"}

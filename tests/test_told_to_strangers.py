@@ -22,7 +22,7 @@ from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, diagnose, emptied, flow, ordinary
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
-from cellcheck.properties.reports.diagnosis.gradients import factor, gradient_faults, whereabouts
+from cellcheck.properties.reports.diagnosis.gradients import factor, gradient_faults, of_one, whereabouts
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
 from cellcheck.properties.reports.diagnosis.promises import handed_on
 from cellcheck.properties.reports.diagnosis.tape import Untold
@@ -32,6 +32,7 @@ from cellcheck.strategies import Problem
 
 from cellcheck.subjects import label
 from tests.cases import broken
+from tests.guests.joined import joined
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of numbers that overflow in guests
 
@@ -483,3 +484,109 @@ def test_clips_and_rows_of_cells_that_return_a_sum_are_told(kept, said):
     """What comes back is clipped, whatever the upstream; rows have no upstream of their own, but can be asked alone."""
     (first, *_), _ = gradient_faults(grown(lift(type("Bent", (GistStyle,), kept)), PLAIN), lambda look, *_: look())
     assert first.startswith(said)
+
+
+class Careless:
+    """h' = sigmoid(x W + h + b), which overflows on the way; vjp uses the memory of its upstream."""
+
+    def __init__(self, input_features, state_size):
+        self.weights = [np.zeros((input_features, state_size)), np.zeros(state_size)]
+        self.kept = []
+
+    def apply(self, x, h):
+        self.kept.clear()  # before it is known whether x can be multiplied
+        y = 1 / (1 + np.exp(-(x @ self.weights[0] + h + self.weights[1])))
+        self.kept[:] = [x, y]
+        return y
+
+    def vjp(self, d):
+        x, y = self.kept
+        d *= y * (1 - y)
+        return [x.T @ d, d.sum(0)], d @ self.weights[0].T, (d.copy(),)
+
+
+@pytest.mark.parametrize(
+    ("law", "said"),
+    [
+        ("what_is_given_stays_as_it_is", "vjp writes into the upstream of h', which belongs to the caller"),
+        ("read_only_arrays_are_accepted", "vjp writes into the upstream of h', which belongs to the caller"),
+        ("no_flag_but_underflow", "overflow encountered in exp, first in `y = 1 / (1 + np.exp(-("),
+        ("a_refusal_changes_nothing", "after an apply that raises, here for x of shape (3, 5), vjp raises ValueError"),
+        ("inputs_are_the_callers", "the cell keeps x itself, not a copy"),
+    ],
+)
+def test_a_cell_that_writes_where_it_must_not_is_told_what_comes_of_that_and_what_does_not(law, said):
+    """A law that holds behind copies is broken by what is written; any other for a reason of its own."""
+    Cell, check = lift(Careless), laws()[law].check
+    for seed in range(40):
+        problem = Problem(batch=1, features=2, state=2, seed=seed, scale=600.0 if "flag" in law else 1.0).literal(Cell)
+        with np.errstate(all="ignore"):
+            try:
+                check(Cell=Cell, problem=problem)
+            except Exception as error:
+                case = Case("a.py:B", law, laws()[law].group, "", check, Cell, problem, error)
+                break
+    tried = Attempts()
+    (first, *_), _ = diagnose(case, tried)
+    assert first.startswith(said) and not tried.faults
+
+
+def test_a_refused_call_that_replaces_what_is_kept_is_told():
+    """Vjp answers, with the gradients of the call that was refused."""
+
+    class Replaced(Careless):
+        def apply(self, x, h):
+            self.scale = 1.0 + x.size
+            return self.scale * np.tanh(x @ self.weights[0] + h)
+
+        def vjp(self, d):
+            return [np.zeros_like(w) for w in self.weights], 0 * d @ self.weights[0].T, (self.scale * d,)
+
+    (told, *_), _ = diagnose(case_of(lift(Replaced), "a_refusal_changes_nothing", PLAIN.literal(lift(Replaced))), Attempts())
+    assert told.startswith("after an apply that raises, here for x of shape (3, 5), vjp returns another gradient of h, by ")
+
+
+def test_an_output_that_is_only_undeclared_does_not_make_gradients_wrong():
+    """The sequence law is told of it, the gradient law of what is wrong with the gradient."""
+
+    def forward(xs, c, W):
+        cs, ys = [], []
+        for x in xs:
+            c = np.tanh(x @ W + c)
+            cs.append(c)
+            ys.append(2 * c)
+        return c, np.array(ys).reshape(len(xs), *c.shape), cs
+
+    def backward(dc, dys, xs, W, cs):
+        dW, dxs = np.zeros_like(W), np.zeros_like(xs)
+        for t in range(len(cs))[::-1]:
+            dc = (dc + 2 * dys[t]) * (1 - cs[t] ** 2)
+            dW, dxs[t] = dW + xs[t].T @ dc, -dc @ W.T
+        return dxs, dc, dW
+
+    passes = ("x c W -> c ys kept", forward), ("dc dys x W kept -> dx dc dW", backward)
+    Cell = lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, *passes, axes="steps batch features"))
+    assert told(Cell, "a_sequence_is_its_steps").startswith("ys[t] is not c' after step t; if ys is an output")
+    assert "has the wrong sign" in told(Cell, "input_gradients")
+
+
+def test_numbers_that_are_lost_are_not_put_down_to_a_gradient_that_is_wrong():
+    """Where infinity or NaN breaks the law, and the wrong gradient is a number."""
+
+    class Bare(Careless):
+        def apply(self, x, h):
+            self.kept = [x, h]
+            return np.exp(x @ self.weights[0] + h)
+
+        def vjp(self, d):
+            return [np.zeros_like(w) for w in self.weights], d @ self.weights[0].T, (d * np.exp(2 * self.kept[1]),)
+
+    Cell = lift(Bare)
+    large = replace(Problem(batch=1, features=1, state=1).literal(Cell), state=(np.array([[400.0]]),))
+    assert told(Cell, "gradients_are_finite", large).startswith("something overflows, first in `return [np.zeros_like(w)")
+
+
+def test_a_gradient_of_x_that_runs_backwards_is_among_what_is_tried():
+    """Of sequences whose steps cannot be followed."""
+    g = grown(lift(joined("turned")), PLAIN)
+    assert dict(of_one(g, "x", g.claims()["x"], g.truth()))["runs backwards in time"].shape == g.p.x.shape

@@ -138,6 +138,10 @@ NEEDS = {  # the first that is missing is the reason
     "ys": (lambda cell: "ys" in cell.spec.output_names, "returns no output for each step"),
     "omitted": (_starts_from_zeros, "needs all states to be passed"),
     "float32": (lambda cell: {np.float32, np.float64} <= set(cell.spec.dtypes), "not both float32 and float64"),
+    "float64": (
+        lambda cell: cell.spec.dtype == np.float64 and np.float64 in cell.spec.dtypes and not cell.spec.precision,
+        "computes in less than float64",
+    ),
     "copy": (_copies, "cannot be copied, and so not be given weights of another type"),
     "finals": (_returns_its_states, "does not take and return every state"),
     "empty": (lambda cell: not cell.spec.fewest_steps and cell.spec.takes("steps", 0), "takes no empty sequence"),

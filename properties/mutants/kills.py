@@ -21,7 +21,10 @@ OURS = "Cellcheck"
 REFERENCE = "it asks for a reference; the cells that it alone refuses are in tests/test_references.py"
 UNCUT = "it needs a sequence that cannot be cut; the cells that only this law refuses are in tests/test_looking_ahead.py"
 LOSS = "it needs a loss; the cell that only this law refuses is in tests/test_from_outside.py"
-BECAUSE = {"reference": REFERENCE, "uncut": UNCUT, "loss": LOSS}
+ROUNDED = (
+    "in a cell of known equations, these refuse it as well; the cells that only this law refuses are in tests/test_resolution.py"
+)
+BECAUSE = {"reference": REFERENCE, "uncut": UNCUT, "loss": LOSS, "float64": ROUNDED}
 STAYS = {law.name: BECAUSE[need] for law in laws().values() for need in BECAUSE if need in law.needs}  # that no mutant names
 DESCRIBED = {  # peers
     "the gist's check": "central differences of the sum output, weights only, line at 1e-3; a NaN passes it.",

@@ -9,6 +9,7 @@ from cellcheck.properties.oracles.complex_step import length, moved, parts_of
 HALVINGS = 12
 # Times the step of a difference quotient: how narrow a feature of the function may be, or how wide a step.
 NEAR = (1.0, 1e-2, 1e-4, 1e-6, 1e-8, 10.0, 100.0)
+CLOSE = 1e-9  # of a derivative
 PARTS = (1.0, 1 / 16)  # of the first radius
 RESOLVED = 30  # the last coefficients count as noise if they are at most this many times the noise
 
@@ -91,6 +92,19 @@ class Chebyshev:
     def quotient(self, arrays, direction):
         """The plain central difference, good to a few digits for two evaluations."""
         return self._quotient(arrays, direction, self._step(arrays, direction))
+
+    def confirms(self, arrays, direction, slope):
+        """Whether a derivative is right to CLOSE. A part that is lost in `.real`, as of a norm with an epsilon, may be as small.
+
+        Asked by central differences of fourth order, which take four evaluations, and by interpolation only if those differ.
+        """
+        center = self.function(arrays)
+        step = self._radius(arrays, direction, center) / 256
+        near, far = self._quotient(arrays, direction, step), self._quotient(arrays, direction, 2 * step)
+        if abs((4 * near - far) / 3 - slope) <= CLOSE * abs(slope):
+            return True
+        expected = self.value(arrays, direction)
+        return not abs(expected - slope) > self.error() + CLOSE * abs(expected)
 
     def near(self, arrays, direction, claim, off):
         """Whether the difference quotient over some small step is within `off` of the claim.

@@ -169,6 +169,39 @@ class RecordedGuest:
         return self.mark.tape.run(self, method, arguments, options)
 
 
+class SparedGuest(RecordedGuest):
+    """A guest that is given copies, whose answers are copied, and whose weights are put back after each call."""
+
+    def _called(self, method, arguments, options):
+        before = [np.array(w) for w in self.guest.weights]
+        try:
+            return _copied(getattr(self.guest, method)(*_copied(arguments), **_copied(options)))
+        finally:
+            for w, kept in zip(self.guest.weights, before):
+                w[...] = kept
+
+
+class Spared(Lift):
+    """The factory of a cell that nothing of the caller's is handed to: the laws that it holds then tell what writing there costs."""
+
+    def __init__(self, Cell):
+        """Cell: the factory."""
+        lifted = lift(Cell)
+        super().__init__(lifted.Guest, lifted.declared)
+        self.Cell = Cell
+
+    def __call__(self, input_features, state_size):
+        """A cell behind copies."""
+        cell = super().__call__(input_features, state_size)
+        return Lifted(SparedGuest(cell.guest, None), cell.spec)
+
+    def __hash__(self):
+        return hash((Spared, self.Cell))
+
+    def __eq__(self, other):
+        return isinstance(other, Spared) and other.Cell == self.Cell
+
+
 class Recorded(Lift):
     """The factory of a cell whose calls go to a tape. It equals the factory it stands for, so that oracles know the cell."""
 

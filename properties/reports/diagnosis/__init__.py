@@ -2,18 +2,20 @@
 
 import re
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from cellcheck.cells import lift
+from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.raised import internal, named, source
 from cellcheck.properties.reports.diagnosis.conduct import (
     again,
     averaged,
     cached,
     cast,
+    changed,
     conduct_faults,
     crashes,
     first,
@@ -35,22 +37,24 @@ from cellcheck.properties.reports.diagnosis.gradients import (
     with_large_numbers,
 )
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, Grown, figure, grown
+from cellcheck.properties.reports.diagnosis.narrowed import narrowed, where_narrowed
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
 from cellcheck.properties.reports.diagnosis.reference import reference_faults
 from cellcheck.properties.reports.diagnosis.sequence import CONTINUED, continued, ragged_gradients, sequence_faults
 from cellcheck.properties.reports.diagnosis.through_time import reached
-from cellcheck.properties.reports.recording import recorded
+from cellcheck.properties.reports.recording import Spared, recorded
 from cellcheck.properties.shrinking.shrinking import LARGE, VISIBLE, Failure, Subject, entry, kind, parts, quiet, with_part
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.run import outcome
 from cellcheck.properties.verdicts.tally import Tally
 from cellcheck.strategies import Literal
 
-UNBOUNDED = re.compile(r"finite|overflow|\b(nan|inf)\b")
+UNBOUNDED = re.compile(r"finite|overflow|\b(nan|inf)\b", re.IGNORECASE)
 MOST = {"batch": 65, "features": 17, "state": 17}  # of a problem that is looked at
 ORDINARY = 12  # problems that are tried
+ALIKE = ("gradients", "linearity")  # groups that compare gradients alone
 AGAIN = ("purity", "sequences", "errors")  # groups with laws that call one cell several times
 
 
@@ -82,20 +86,44 @@ def diagnose(case, tried):
 
     if not isinstance(case.error, Violation) and (told := unmade(case)):
         return told, []
+    with quiet(Tally(), draws=0):
+        own = tried(lambda: promised(case)) if case.name in ALONE else ()
+        written = () if own else tried(lambda: changed(grown(case.Cell, PLAIN)))
+        if written and not Subject(case.law, Spared(case.Cell)).failure(case.problem):
+            return list(written), list(tried(lambda: panels(case, grown(case.Cell, PLAIN))))
+    if not written:
+        return sought(case, tried)
+    spared = replace(case, Cell=Spared(case.Cell))  # what it writes to is not all that is wrong with it
+    return sought(spared, tried)
 
-    def promise():
-        told = promise_faults(grown(case.Cell, PLAIN), case.name)
-        if told or not isinstance(case.problem, Literal) or case.problem.steps:
-            return told
-        return [
-            f"of a sequence of 0 steps, {said}" for said in promise_faults(grown(case.Cell, replace(PLAIN, steps=0)), case.name)
-        ]
 
+def promised(case):
+    """What is said of a broken promise itself."""
+    told = promise_faults(grown(case.Cell, PLAIN), case.name)
+    if told or not isinstance(case.problem, Literal) or case.problem.steps:
+        return told
+    return [f"of a sequence of 0 steps, {said}" for said in promise_faults(grown(case.Cell, replace(PLAIN, steps=0)), case.name)]
+
+
+def sought(case, tried):
+    """(sentences, panels) of a cell that does not write where it must not."""
+    promise, unbounded = partial(promised, case), of_nan(case)
+    if case.name == "small_changes_count":
+        return list(tried(lambda: narrowed(case.Cell, PLAIN))), []
+    wide = not missing(case.Cell, ["float64"]) and case.group in (*ALIKE, "equations", "equivalence")
+    small = wide and isinstance(case.error, Violation) and not Failure(case.error).visible and not unbounded
+    if small and (told := tried(lambda: cast(grown(case.Cell, PLAIN)) or where_narrowed(case.Cell, PLAIN))):
+        return list(told), []
+    if "flag" in case.name:
+        with quiet(Tally(), draws=0):
+            told = tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True)) or tried(lambda: flagged(case))
+            if told:
+                return list(told), []
     rounding = not Failure(case.error).visible
 
     def bordering():
         looks = where_a_size_is_one, at_a_limit, with_large_numbers
-        asked = looks if case.group in ("gradients", "linearity") else ()
+        asked = looks if case.group in ALIKE else ()
         told = next(filter(None, (tried(lambda look=look: look(case.Cell)) for look in asked)), ())
         long = (PLAIN, *(problem for size, problem in enlarged(case) if size == "steps"))
         runs = long if case.name in CONTINUED else ()
@@ -109,7 +137,9 @@ def diagnose(case, tried):
             flawed = flawed or tried(lambda: first(grown(case.Cell, PLAIN), averaged, rows))
             if grown(case.Cell, PLAIN).cell.spec.sequence:
                 flawed = flawed or tried(lambda: sequence_faults(grown(case.Cell, PLAIN)))
-            flawed = flawed or (of_gradients(case) and tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0]))
+            if of_gradients(case) and not flawed:
+                told = tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0])
+                flawed = [sentence for sentence in told if not unbounded or UNBOUNDED.search(sentence)]
             looks = (far, overflown, emptied, undefined, nearly, ordinary)
             flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ()) or bordering()
             there = tried(lambda: located(case)) if of_gradients(case) and not flawed else ()
@@ -118,9 +148,9 @@ def diagnose(case, tried):
     own = replace(recipe, **SIZES, upstream="every")  # of a single entry, everything is a multiple
 
     def look(problem):
-        found = examined(case.Cell, problem, of_gradients(case), case.group not in AGAIN, rounding)
+        found = examined(case.Cell, problem, of_gradients(case), case.group not in AGAIN, rounding, case.group in ALIKE)
         tried.faults += [fault for fault in found.faults if fault not in tried.faults]
-        if case.name == "gradients_are_finite":  # a gradient that is wrong, but a number, is no cause
+        if unbounded:  # a gradient that is wrong, but a number, is no cause
             return [sentence for sentence in found.sentences if UNBOUNDED.search(sentence)]
         alone = problem.steps == 1 and grown(case.Cell, PLAIN).cell.spec.sequence  # a step may be both the first and the last
         if not alone:
@@ -141,12 +171,12 @@ def diagnose(case, tried):
             yield replace(PLAIN, steps=1)
 
     with quiet(Tally(), draws=0):
-        if "flag" in case.name:
-            told = tried(lambda: numeric_faults(grown(case.Cell, PLAIN), flagged=True))
-        elif case.group == "errors" or case.name in ALONE:
+        if case.group == "errors" or case.name in ALONE:
             told = tried(promise) or accepted(case) or tried(lambda: first(grown(case.Cell, PLAIN), repeated, again))
         else:
             told = () if of_gradients(case) else tried(promise)
+            if case.name.startswith(("activations", "derivatives")):  # of a gate that is read alone
+                told = told or tried(lambda: numeric_faults(grown(case.Cell, PLAIN)))
             told = (
                 told
                 or look(PLAIN)
@@ -179,8 +209,16 @@ def of_gradients(case):
     if case.name == "derivatives_of_the_cell_keep_their_tails" and isinstance(case.error, Violation):
         block = case.error.blocks[0]
         got, expected = (entry(a, block.index) for a in (block.got, block.expected))
-        return isinstance(got, float) and isinstance(expected, float) and abs(got - expected) > VISIBLE * abs(expected)
+        return (
+            isinstance(got, float) and isinstance(expected, float) and abs(got - expected) > VISIBLE * max(abs(expected), VISIBLE)
+        )
     return case.group not in ("layout", "stability") or case.name == "gradients_are_finite"
+
+
+def of_nan(case):
+    """Whether it is infinity or NaN that breaks the law: a gradient that is wrong, but a number, is no cause then."""
+    block = Failure(case.error).block
+    return case.name == "gradients_are_finite" or (block is not None and kind(block) == "nan")
 
 
 def simple(spec):
@@ -307,7 +345,7 @@ def nearly(case):
         return []
     got, expected = (entry(a, block.index) for a in (block.got, block.expected))
     off = abs(got - expected) / abs(expected) if expected else 1.0
-    cause = "a number or an array on the way has the precision of float32"
+    cause = "a tiny term is left out, or a number or an array on the way has the precision of float32"
     cause = cause if off > 2.0**-28 else "an epsilon, a tiny term too much, or a constant with too few digits"
     return [f"the gradient is off by only {figure(off)} of its size: {cause}"] * (1e-12 < off < 2.0**-22)
 
@@ -347,6 +385,15 @@ def undefined(case):
     )
 
 
+def flagged(case):
+    """The line of the guest in which the flag that broke the law is first raised."""
+    block = Failure(case.error).block
+    words = {"overflow": "over", "invalid": "invalid", "divide": "divide"}
+    flag = next((flag for word, flag in words.items() if block is not None and word in str(block.got)), None)
+    at = raised_at(case, **{flag: "raise"}) if flag else None
+    return [f"{str(block.got).partition(',')[0]}, first in `{at[1]}` ({at[0]}), on the way to a result"] if at else []
+
+
 def raised_at(case, **flags):
     """(place, line) of the guest where a floating-point flag is first raised on the problem of the case, or None."""
     try:
@@ -362,7 +409,9 @@ def accepted(case):
     blocks = case.error.blocks if isinstance(case.error, Violation) else []
     taken = [b for b in blocks if isinstance(b.expected, str) and b.expected == "an exception"][:1]
     said = "accepts what it should refuse"
-    if taken and case.name.startswith(("wrong", "features", "a_refusal")) and "lengths" not in case.name:
+    if taken and case.name.startswith("features"):
+        said = "takes a feature in the place of a unit, as [x, h] then has its right width"
+    elif taken and case.name.startswith(("wrong", "a_refusal")) and "lengths" not in case.name:
         larger = Subject(case.law, case.Cell).failure(PLAIN) is None
         said = "takes sizes of 1 for any other" if larger else "does not check shapes"
     return [f"{b.name} {said}: it gives {b.got}" for b in taken]
@@ -377,24 +426,27 @@ class Examined(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def examined(Cell, problem, gradients=True, once=False, rounding=True):
+def examined(Cell, problem, gradients=True, once=False, rounding=True, alone=False):
     """The Examined of a cell on one problem.
 
     gradients: whether mistakes in gradients may be the cause; once: whether the law calls a fresh cell once, so that mistakes
-    that show at a second call come last; rounding: whether the error may be that of rounding.
+    that show at a second call come last; rounding: whether the error may be that of rounding; alone: whether it compares nothing but
+    gradients.
     """
     tried = Attempts()
-    sentences, wrong = tried(lambda: _examined(grown(Cell, problem), tried, problem, gradients, once, rounding), ((), False))
+    sentences, wrong = tried(
+        lambda: _examined(grown(Cell, problem), tried, problem, gradients, once, rounding, alone), ((), False)
+    )
     return Examined(tuple(sentences), wrong, tuple(tried.faults))
 
 
-def _examined(g, tried, problem, gradients, once, rounding):
+def _examined(g, tried, problem, gradients, once, rounding, alone):
     if told := tried(lambda: conduct_faults(g, once, rounding)):
         return told, True
     told, apart = tried(lambda: equation_faults(g), ((), "")) if g.plain else ((), "")
     if told and not g.cell.spec.sequence:
         return told, True
-    if g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g)) if problem == PLAIN else ())):
+    if g.cell.spec.sequence and (told := told or (tried(lambda: sequence_faults(g, alone)) if problem == PLAIN else ())):
         return told, True
     numeric = ((rounding or g.single) and tried(lambda: single(g))) or tried(lambda: numeric_faults(g))
     if apart and numeric:

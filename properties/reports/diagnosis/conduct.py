@@ -149,7 +149,7 @@ def changed(g):
     told = _differences(given, before, "apply")
     if told:
         return told
-    [u] = g.p.upstreams(1, outputs, g.cell.spec)
+    u = [np.array(a) for a in g.p.upstreams(1, outputs, g.cell.spec)[0]]
     given |= {f"the upstream of {name}": a for name, a in zip(g.outputs, u)}
     before |= {f"the upstream of {name}": np.array(a) for name, a in zip(g.outputs, u)}
     if not g.gist:

@@ -1,7 +1,9 @@
 """The operations that a Tape recorded, and gradients through them."""
 
 import itertools
+from bisect import bisect
 from functools import cached_property, partial
+from itertools import pairwise
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.grown import same
@@ -165,23 +167,47 @@ class Flow:
 
     @cached_property
     def tensors(self):
-        """(text, its line, values): what the source computes or uses, once for each time that it is run; no two alike."""
+        """(text, its line, values, when): what the source computes or uses, once for each time that it is run; no two alike."""
         found = {}
-        for node in self.order:
-            found.setdefault(node.key, (node.text, line(node), []))[2].append(node.value)
+        for node in self.tape.nodes:
+            frames, _, *rest = node.key
+            calls = [(frames[:n], *rest) for n in range(len(frames))]  # of all calls of the functions around it
+            for key in (node.key, (frames, *rest), *calls[1:]):  # the first step may lack the nearest weight
+                *_, values, times = found.setdefault(key, (node.text, line(node), [], []))
+                values.append(node.value)
+                times.append(self.when[node])
         for edges in (*self.edges, *self.helped):
             node, k = edges[-1]
             at = f" in {place(node)}" if node.inner else line(node)
-            found[node.key, k, len(edges)] = argument(node, k), at, [np.asarray(n.arrays[j]) for n, j in edges]
+            times = self.times(edges)
+            found[node.key, k, len(edges)] = argument(node, k), at, [np.asarray(n.arrays[j]) for n, j in edges], times
+            for i, a in enumerate(node.arrays):  # what else is used there, though nothing may flow back to it
+                if i != k and np.ndim(a) and all(len(n.arrays) == len(node.arrays) for n, _ in edges):
+                    beside = [np.asarray(n.arrays[i]) for n, _ in edges]
+                    found.setdefault((node.key, i, len(edges)), (argument(node, i), at, beside, times))
         alike = {}
-        for text, at, values in found.values():
+        for text, at, values, times in found.values():
             key = tuple((np.shape(v), v.tobytes()) for v in values)
-            if text and (key not in alike or len(text) < len(alike[key][0])):
-                alike[key] = text, at, values
+            if text:
+                known = alike.get(key, (text, at, values, times))
+                name, where = (text, at) if len(text) < len(known[0]) else known[:2]
+                alike[key] = name, where, values, min(times, known[3])  # when it was first there
         return list(alike.values())
 
-    def like(self, arrays, text):
-        """(text, values) of the tensors that may stand for these arrays, which are called `text`."""
+    def times(self, edges):
+        """When each of the operations was run."""
+        return [self.when[n] for n, _ in edges]
+
+    @cached_property
+    def when(self):
+        """The position of each operation on the tape."""
+        return {node: number for number, node in enumerate(self.tape.nodes)}
+
+    def like(self, arrays, text, times=()):
+        """(text, values) of the tensors that may stand for these arrays, which are called `text`.
+
+        times: when they are used; of what is computed more often, the latest before that may stand for each.
+        """
         run, alike = (
             self.run(len(arrays)),
             len(arrays) > 1 and len({a.shape for a in arrays}) == 1,
@@ -195,18 +221,24 @@ class Flow:
             yield f"{name} of the first {run}", [arrays[0]] * n
         if all(a.ndim == 2 and len(a) == self.g.batch for a in arrays) and self.g.batch > 1:
             yield f"row 0 of `{shown(text)}`, for all rows,", [np.broadcast_to(a[:1], a.shape) for a in arrays]
-        for other, at, values in self.tensors:
+        for other, at, values, made in self.tensors:
             for words, here, beside in (("before", values[1:], values[:-1]), ("after", values[:-1], values[1:])):
                 fits = len(here) == len(arrays) > 1 and all(v.shape == a.shape for v, a in zip(beside, arrays))
                 if fits and all(map(same, here, arrays)):  # a first or last step has no such edge
                     yield f"`{shown(text)}` of the {run} {words}", beside
+            if len(values) > len(arrays) > 1 and times and made == sorted(made):
+                latest = [bisect(made, t) - 1 for t in times]
+                values = [values[k] for k in latest] if latest[0] > -1 and all(a < b for a, b in pairwise(latest)) else []
             if len(values) != len(arrays) or any(v.shape != a.shape for v, a in zip(values, arrays)):
                 continue
-            if all(same(v, a) for v, a in zip(values, arrays)):
-                continue
+            if all(same(v, a) for v, a in zip(values, arrays)) or all(np.all(v == 1) for v in values):
+                continue  # a factor of 1 is one that lacks
             for words, one, two in (("before", values[1:], arrays[:-1]), ("after", values[:-1], arrays[1:])):
                 if len(arrays) > 1 and all(same(v, a) for v, a in zip(one, two)):
                     yield f"`{shown(text)}` of the {run} {words}", values
+                    if words == "after":  # what the run makes of it
+                        yield f"`{shown(other)}`, in every {run} but the first,", [arrays[0], *values[1:]]
+                        yield f"`{shown(other)}` of the last {run}, in the first one,", [values[-1], *arrays[1:]]
                     break
             else:
                 alike = shown(other) == shown(text)  # as self.R and R are

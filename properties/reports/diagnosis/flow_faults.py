@@ -10,9 +10,10 @@ import numpy as np
 from cellcheck.properties.reports.diagnosis.flow import Flow
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, grown, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
-from cellcheck.properties.reports.diagnosis.operations import inside_activations, mistakes
+from cellcheck.properties.reports.diagnosis.operations import mistakes, rare
 from cellcheck.properties.reports.diagnosis.places import place, words
 from cellcheck.properties.reports.diagnosis.tape import Untold
+from cellcheck.properties.writing.text import several
 
 STEPS, NUDGE = 8, 2.0**-20  # of a search for a factor
 
@@ -20,7 +21,7 @@ STEPS, NUDGE = 8, 2.0**-20  # of a search for a factor
 def flow_faults(g, claims, truth, last=False):
     """Sentences about gradients that are wrong in one place of the cell's own source, or [].
 
-    last: what is looked for if nothing else explains them: a mistake inside an activation, or only where that place is.
+    last: what is looked for if nothing else explains them: rare mistakes, or only where that place is.
     """
     if all(same(claims[name], truth[name]) for name in claims):
         return []
@@ -33,9 +34,33 @@ def flow_faults(g, claims, truth, last=False):
         return []
     with np.errstate(all="ignore"):
         if last:
-            tried = (Mistake(said, partial(flow.back, edits)) for said, edits in inside_activations(flow))
-            return matched(tried, claims, truth, "all gradients") or solved(flow, claims, truth)
+            tried = (Mistake(said, partial(flow.back, edits)) for said, edits in rare(flow))
+            return (
+                matched(tried, claims, truth, "all gradients") or misdirected(flow, claims, truth) or solved(flow, claims, truth)
+            )
         return matched(flow.tried(), claims, truth, "all gradients") or of_one_output(flow)
+
+
+def misdirected(flow, claims, truth):
+    """Weights that get the gradient of something else in the source, summed over rows and steps."""
+    wrong, found, told = [name for name in claims if not same(claims[name], truth[name])], {}, []
+    for node, grad in zip(flow.order, flow.right):
+        if node.text and not node.name:
+            found.setdefault(node.key, []).append((node, grad.reshape(node.value.shape)))
+    for name in wrong:
+        shape = np.shape(claims[name])
+        for runs in found.values():
+            total = sum(grad for _, grad in runs)
+            lead = total.ndim - len(shape)
+            if lead >= 0 and total.shape[lead:] == shape and close(total.sum(tuple(range(lead))), claims[name]):
+                node = runs[-1][0]
+                part = f"part {int(node.own[5:] or 0)} of " if node.own.startswith("split") else ""
+                told.append(f"the gradient of {name} is that of {part}{place(node)}")
+                break
+    off = (
+        "" if len(told) != len(wrong) else f": {figure(max(gap(claims[name], truth[name]) for name in wrong))} from what is right"
+    )
+    return [f"{several(told)}{off}"] if off else []
 
 
 def of_one_output(flow):

@@ -3,13 +3,14 @@
 import re
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.conduct import mingled
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, PLAIN, close, figure, gap, grown, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
+from cellcheck.properties.reports.diagnosis.outer import product_faults
 from cellcheck.properties.reports.diagnosis.through_time import cut_off, reached, through_time
 from cellcheck.properties.reports.diagnosis.within_gates import within_gates
 from cellcheck.properties.shrinking.shrinking import VISIBLE
@@ -44,6 +45,7 @@ def gradient_faults(g, tried):
             or reached(g, vague=False)
             or ([] if meant(g, claims, truth, wrong) else tried(lambda: flow_faults(g, claims, truth, last=True)))
             or reached(g)
+            or tried(lambda: product_faults(g))
             or severed(g)
         )
     elif not told and not g.kind and any(np.any(claims[name]) for name in wrong):
@@ -54,7 +56,8 @@ def gradient_faults(g, tried):
     told = [s for said in singly.values() for s in said if len(wrong) == 1 or not s.startswith("only ")]
     if not all(singly.values()) and g.plain and g.kind and g.blocks and not g.gist:
         told = within_gates(g) or told
-    told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind)) or tried(lambda: mingled(g)) or severed(g)
+    told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind))
+    told = told or tried(lambda: product_faults(g)) or tried(lambda: mingled(g)) or severed(g)
     right = [name for name in claims if name not in wrong]
     if told and right:
         told[0] += f" ({several(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong, {several(right)} right)"
@@ -181,6 +184,9 @@ def where_a_size_is_one(Cell):
     sizes = ("batch", "features", "state", "steps")[: 3 + grown(Cell, PLAIN).cell.spec.sequence] if not wrong(PLAIN) else ()
     found = ((size, wrong(replace(PLAIN, **{size: 1}))) for size in sizes)
     many = several(f"{size} {getattr(PLAIN, size)}" for size in sizes) if sizes else ""
+    for one, two in combinations(sizes, 2):  # a branch, or a broadcast, that goes by the wrong one
+        if names := wrong(replace(PLAIN, **{one: 6, two: 6})):
+            return [f"gradients are right at {many}, and wrong where {one} and {two} are both 6 ({several(names)})"]
     return next(
         (
             [f"gradients are right at {many}, and wrong where {size} is 1 ({several(names)})"]
@@ -206,7 +212,32 @@ def all_at_once(g, claims, truth, wrong):
             whose = "all gradients" if whole else f"the gradients of {several(wrong)}"
             return [f"{whose} are {told.replace(' a norm', ' a common norm')}"]
         return [f"{'every gradient' if whole else f'each gradient of {several(wrong)}'} is {told}"]
-    return clipped(g, claims, truth, wrong) or matched(everywhere(g, truth), claims, truth, "all gradients")
+    told = clipped(g, claims, truth, wrong) or reordered(g, claims, truth, wrong)
+    return told or matched(everywhere(g, truth), claims, truth, "all gradients")
+
+
+def reordered(g, claims, truth, wrong):
+    """Gradients that are right but for the order along an axis that is put together, as [h, x] is."""
+    orders = {name: _order(claims[name], truth[name]) for name in wrong}
+    if not all(orders.values()) or any(len(order) % g.p.recipe.state == 0 for _, order in orders.values()):
+        return []  # as long as some states: gates, of which other sentences tell
+    axis, order = orders[wrong[0]]
+    starts = [0, *(k for k in range(1, len(order)) if order[k] != order[k - 1] + 1)]
+    runs = [f"{order[a]} to {order[b - 1]}" if b - a > 1 else f"{order[a]}" for a, b in pairwise([*starts, len(order)])]
+    if len(runs) > FEW or len(set(map(str, orders.values()))) > 1:
+        return []
+    said = f"{several(wrong)} {'has' if len(wrong) == 1 else 'have'} along axis {axis} the gradients of {', then '.join(runs)}"
+    return [f"{said}: right numbers in another order, as where [h, x] is written for [x, h]"]
+
+
+def _order(claim, true):
+    """(axis, order) in which the slices of what is right give the claim, None if there is none."""
+    for axis in range(true.ndim if true.ndim > 1 else 0):
+        own, right = np.moveaxis(claim, axis, 0), np.moveaxis(true, axis, 0)
+        order = [next((k for k, part in enumerate(right) if close(part, slice_)), None) for slice_ in own]
+        if None not in order and sorted(order) == list(range(len(order))) != order:
+            return axis, order
+    return None
 
 
 def clipped(g, claims, truth, wrong):
@@ -276,7 +307,10 @@ def both_ways(g, truth):
             are = "is" if turned is mine else "are"
             yield Mistake(f"{words} of the {half} half of ys {are} not turned around in time", lambda parts=parts: parts)
         parts = {name: other[name] + a for name, a in g.truth((mine[::-1],)).items()}
-        yield Mistake(f"the upstream of the {half} half of ys is not turned around in time", lambda parts=parts: parts)
+        yield Mistake(
+            f"the upstream of the {half} half of ys is not turned around in time, or that half itself ought not to be",
+            lambda parts=parts: parts,
+        )
 
 
 def upstreams(g):
@@ -392,6 +426,9 @@ def of_one(g, name, claim, truth):
     for other, t in truth.items():
         if other != name and t.shape == true.shape:
             yield f"is that of {other}", t
+    if true.ndim == 3 and name == g.names[g.n] and g.cell.spec.sequence:
+        yield "runs backwards in time", true[::-1]
+    yield from _blocks_transposed(g, true) if weight else ()
     rows = [row[name] for row in g.by_row] if weight and g.batch > 1 else []
     for m in range(2, len(rows) - 1):
         yield f"is that of the first {m} of {g.batch} rows alone", sum(rows[:m])
@@ -423,6 +460,18 @@ def of_one(g, name, claim, truth):
             if sorted(order, key=str) == list(range(gates)) != order:
                 said = f"has the gradients of its gates 0 to {gates - 1} in the order {several(map(str, order))}"
                 yield said, np.concatenate([right[k] for k in order], axis)
+
+
+def _blocks_transposed(g, true):
+    """(words, gradient) with one square block transposed, of gates side by side or behind each other."""
+    state = g.p.recipe.state
+    for axis, length in enumerate(true.shape if true.ndim > 1 else ()):
+        n = length // state if true.ndim == 2 and length % state == 0 else length * (true.ndim == 3)
+        blocks = np.split(true, n, axis) if n > 1 else []
+        wide = [i for i, s in enumerate(np.shape(blocks[0]) if blocks else ()) if s > 1]
+        for k in range(n if len(wide) == 2 and len({blocks[0].shape[i] for i in wide}) == 1 else 0):
+            turned = [np.swapaxes(block, *wide) if j == k else block for j, block in enumerate(blocks)]
+            yield f"is transposed in gate {k} of its gates 0 to {n - 1}", np.concatenate(turned, axis)
 
 
 def by_blocks(g, name, claim, true):
@@ -464,6 +513,7 @@ def factor(g, k, claim):
     if g.gist and steps > 1:
         meanings[float(steps)] = f"{steps} times too large, as many as there are steps"
     meanings |= {1 / steps: f"the mean over the {steps} steps instead of the sum"}
+    meanings |= {1 / batch / g.p.recipe.state: "the mean over batch and units instead of the sum"}
     meanings |= {1 / batch: f"the mean over the batch of {batch} instead of the sum"}
     for value, words in meanings.items():
         if abs(k - value) <= 1e-9 * abs(value) and value != 1:

@@ -168,6 +168,27 @@ def textbook(g):
     return [f"{said} ({', '.join(gates)})" for said, gates in told.items()]
 
 
+def tail(g):
+    """An activation that has too few digits where it is close to 0, or none."""
+    told = {}
+    for gate in READ[g.kind]:
+        probe = Probe(g.Cell, g.kind, gate)
+        eps = float(np.finfo(np.float32 if probe.single else np.float64).eps)
+        points = (
+            [10.0**-n for n in range(1, 13)] if probe.word == "tanh" else [-z for z in GRID if z < (88 if probe.single else 745)]
+        )
+        pairs = [(z, probe.value(z), float(probe.act(np.float64(z)))) for z in points]
+        if abs(pairs[0][1] - pairs[0][2]) > 1e-3:
+            continue  # not the activation at all
+        for z, y, t in pairs:
+            if not abs(y - t) <= 64 * eps * abs(t):
+                lost = f"is 0 instead of {figure(t)}" if y == 0 else f"is {figure(abs(y - t) / abs(t))} of its value off"
+                said = f"{probe.word} loses its digits where it is close to 0: at z = {z:g} it {lost}"
+                told.setdefault(said + ", as exp overflows" * (y == 0 and z < -709), []).append(gate)
+                break
+    return [f"{said} ({', '.join(gates)})" for said, gates in told.items()]
+
+
 def clipped_state(g):
     """A largest c'."""
     if g.kind != "LSTM" or g.gist:

@@ -41,6 +41,7 @@ def mistakes(flow):
         for m, which in flow.turns(edges):
             yield f"no gradient flows back to {arg} through {through} in {which}", dict.fromkeys(m, 0.0)
     yield from assigned(flow)
+    yield from cuts(flow)
     yield from left_out(flow)
     for edges in (*flow.edges, *flow.helped):
         yield from substitutions(flow, edges)
@@ -77,6 +78,49 @@ def assigned(flow):
         for which, kept in (("first", 0), ("last", -1)):
             edits = {edge: 0.0 for edges in some for edge in edges if edge != edges[kept]}
             yield f"{of} of the {which} of {n} {flow.run(n)}s alone: {what} assigned, not added up", edits
+
+
+def cuts(flow):
+    """The gradient of a part of an array that is put together, cut out of the whole in another place."""
+    joined = {}
+    for edges in flow.edges:
+        node, k = edges[-1]
+        if node.own in ("concatenate", "hstack", "vstack", "column_stack", "row_stack") or (node.own == "put" and k):
+            arg, through = words(edges)
+            places = [_place(n, i) for n, i in edges]
+            axis, start, many = places[-1]
+            joined.setdefault((node.key[0], len(edges)), []).append((start, many, edges))
+            last = node.value.shape[axis] - many
+            for there in {0, start - 1, start + 1, last} - {start} if len(set(places)) == 1 and last else ():
+                if 0 <= there <= last:
+                    said = f"the gradient of {arg} is cut from that of {through} at {there} to {there + many - 1}"
+                    yield f"{said}, where {start} to {start + many - 1} belong", _cut(edges, axis, there - start)
+    for pair in (sorted(pair, key=lambda one: one[0]) for pair in joined.values() if len(pair) == 2):
+        (start, many, edges), (behind, more, others) = pair
+        said = (
+            f"the gradients of {words(edges)[0]} and {words(others)[0]} are cut from that of {words(edges)[1]} in reverse order"
+        )
+        if many != more and start + many == behind:
+            axis = _place(*edges[-1])[0]
+            yield said, _cut(edges, axis, more) | _cut(others, axis, start - behind)
+
+
+def _place(node, k):
+    """(axis, start, length): where array k is in the value."""
+    here, there = node.value.shape, np.shape(node.arrays[k])
+    axis = next((i for i, pair in enumerate(zip(here, there)) if len(here) == len(there) and pair[0] != pair[1]), len(here) - 1)
+    filled = np.any(node.slope(k), axis=1).reshape(here)
+    at = np.flatnonzero(filled.any(axis=tuple(i for i in range(len(here)) if i != axis)))
+    return (axis, int(at[0]), int(at[-1] - at[0]) + 1) if at.size else (axis, 0, here[axis])
+
+
+def _cut(edges, axis, shift):
+    """The slopes of what is so many places further on."""
+
+    def moved(slope, shape):
+        return np.roll(slope.reshape(*shape, -1), shift, axis).reshape(slope.shape)
+
+    return {(n, k): moved(n.slope(k), n.value.shape) for n, k in edges}
 
 
 def left_out(flow):
@@ -122,9 +166,15 @@ def substitutions(flow, edges):
         arrays, right = [np.asarray(n.arrays[j]) for n, _ in edges], shown(argument(node, j))
         if same(node.slope(k), node.slope(k, j, 1 + arrays[-1] ** 2)):
             continue  # it does not depend on this array
-        tried = [(f"uses {text} where `{right}` belongs", values) for text, values in flow.like(arrays, argument(node, j))]
+        tried = [
+            (f"uses {text} where `{right}` belongs", values)
+            for text, values in flow.like(arrays, argument(node, j), flow.times(edges))
+        ]
         tried += [
-            (f"lacks the factor `{right}`", [np.ones_like(a) for a in arrays]),
+            (
+                f"is not divided by `{right}`" if node.own == "divide" and j else f"lacks the factor `{right}`",
+                [np.ones_like(a) for a in arrays],
+            ),
             *lessened(edges, j),
             *joined(flow, edges, j),
             *(turned(arrays, right) if node.own in ("matmul", "dot", ".dot", "einsum") else ()),
@@ -152,6 +202,11 @@ def terms(node):
         for k in range(len(node.arrays)):
             rest = [np.zeros_like(b) if i == k else b for i, b in enumerate(node.arrays)]
             yield argument(node, k), np.broadcast_to(node.call(*rest), np.shape(node.value))
+            term = node.parents.get(k)
+            for m in range(len(term.arrays) if term is not None and term.own == "multiply" else 0):
+                other = [np.ones_like(b) if i == m else b for i, b in enumerate(term.arrays)]
+                rest[k] = np.broadcast_to(term.call(*other), np.shape(term.value))
+                yield argument(term, m), np.broadcast_to(node.call(*rest), np.shape(node.value))
     elif node is not None and node.own in ("part", "split", ".reshape") and 0 in node.parents:
         yield from ((text, node.call(value, *node.arrays[1:])) for text, value in terms(node.parents[0]))
 
@@ -198,6 +253,8 @@ def derivatives(flow, pairs, name=None, others=False):
     by = "" if called(text) or not of else f" by `{shown(of)}`"
     name = name or f"the derivative of `{shown(text)}`{by}{where}"
     tried = [("is missing", [np.ones_like(z) for z in zs]), ("is applied twice", [s * s for s in right])]
+    if all(np.all(s < 0) for s in right):
+        tried.append(("is missing, but for its sign", [-np.ones_like(z) for z in zs]))
     ends = {float(f"{s:.9g}") for slope in right for s in np.ravel(slope)}
     if len(ends) == 2 and 0.0 in ends:  # a function that is clipped
         steep, y, flat = max(ends, key=abs), np.concatenate(list(map(np.ravel, ys))), np.concatenate(list(map(np.ravel, right)))
@@ -277,6 +334,24 @@ def together(flow):
             yield f"{said} have the wrong sign", {edge: -1.0 for edges in found for edge in edges}
 
 
+def swapped(flow):
+    """The two factors of a product, or two parts of one array, each with the gradient of the other."""
+    parts = {}
+    for edges in (*flow.edges, *flow.helped):
+        node, k = edges[-1]
+        if node.own == "multiply" and k == 0 and len(node.parents) == 2 and np.shape(node.arrays[0]) == np.shape(node.arrays[1]):
+            said = f"the gradients of `{shown(argument(node, 0))}` and `{shown(argument(node, 1))}` in {words(edges)[1]} are exchanged"
+            yield said, {(n, i): n.slope(1 - i) for n, _ in edges for i in n.parents if len(n.parents) == 2}
+        if node.own == "part":
+            parts.setdefault((shown(argument(node, k)), len(edges), node.value.shape), []).append(edges)
+    for (whole, *_), found in parts.items():
+        for one, two in itertools.combinations(found, 2):
+            if all(n.parents[i] is m.parents[j] for (n, i), (m, j) in zip(one, two)):
+                said = f"the gradients of {place(one[-1][0])} and {place(two[-1][0])} are exchanged in that of `{whole}`"
+                slopes = {(n, i): m.slope(j) for (n, i), (m, j) in zip(one, two)}
+                yield said, slopes | {(m, j): n.slope(i) for (n, i), (m, j) in zip(one, two)}
+
+
 def exchanged(one, two):
     """Two products, each with the matrix of the other."""
     (node, k), (other, j) = one[-1], two[-1]
@@ -302,6 +377,18 @@ def lacking(flow):
                 arg, through = words(edges)
                 said = f"the gradient of {arg} through {through} lacks the derivative of `{shown(pairs[-1][0].text)}`"
                 yield said, {(n, i): n.slope(i) / slope[:, None] for (n, i), slope in zip(edges, slopes)}
+    for edges in flow.edges:
+        users = [flow.users.get(n, []) for n, _ in edges]
+        if edges[-1][0].own in ("matmul", "dot") and all(len(some) == 1 and some[0].own == "multiply" for some in users):
+            others = [
+                next((a for i, a in enumerate(u.arrays) if u.parents.get(i) is not n), n.value)
+                for (n, _), (u,) in zip(edges, users)
+            ]
+            factors = [np.ravel(np.broadcast_to(a, n.value.shape)) for a, (n, _) in zip(others, edges)]
+            if all(np.all(np.abs(factor) > FLAT) for factor in factors):
+                arg, through = words(edges)
+                said = f"the gradient of {arg} through {through} lacks the other factor of {place(users[-1][0])}"
+                yield said, {(n, i): n.slope(i) / factor[:, None] for (n, i), factor in zip(edges, factors)}
 
 
 def _summed(head):
@@ -324,8 +411,9 @@ def factors(flow):
                 yield f"{name} is multiplied by the derivative of {act}, which is not there", {n: slope(n.value) for n in nodes}
 
 
-def inside_activations(flow):
-    """(sentence, edits) of wrong derivatives of what is computed on the way to an activation."""
+def rare(flow):
+    """(sentence, edits) of what is tried if nothing else explains the gradients: exchanges, and wrong derivatives inside an activation."""
+    yield from swapped(flow)
     for others in (False, True):
         for pairs in flow.within:
             yield from derivatives(flow, pairs, others=others)

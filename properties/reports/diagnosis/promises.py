@@ -1,11 +1,12 @@
 """Broken promises: which array, which call. Asked only about the law that was broken, since a correct cell may break them."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 from cellcheck.properties.intake.raised import named
-from cellcheck.properties.reports.diagnosis.grown import figure
-from cellcheck.properties.reports.diagnosis.numerics import textbook
+from cellcheck.properties.reports.diagnosis.grown import figure, same
+from cellcheck.properties.reports.diagnosis.numerics import tail, textbook
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 from cellcheck.properties.writing.text import several
 from cellcheck.strategies.problem import with_weights
@@ -100,9 +101,9 @@ def gradients_alias(g):
     """A gradient buffer that is used again."""
     cell = g.p.build(g.Cell)[0]
     cell.apply(g.p.x.copy(), *(s.copy() for s in g.p.state))
-    weights = cell.vjp(*g.p.given[0])[0]
+    weights = cell.vjp(*map(np.copy, g.p.given[0]))[0]
     before = [np.array(a) for a in weights]
-    cell.vjp(*g.p.given[1])
+    cell.vjp(*map(np.copy, g.p.given[1]))
     off = [n for n, a, b in zip(g.names, weights, before) if not np.array_equal(a, b)]
     if off:
         return [f"the next vjp overwrites the gradient of {several(off)} that was returned: a buffer is used again"]
@@ -132,7 +133,9 @@ def random_state(g):
         cell = g.p.build(g.Cell)[0]
         if drew(lambda: cell.apply(g.p.x, *g.p.state)):
             return ["apply draws from, or seeds, numpy's global random state"]
-        return ["vjp draws from, or seeds, numpy's global random state"] if drew(lambda: cell.vjp(*g.upstream)) else []
+        return (
+            ["vjp draws from, or seeds, numpy's global random state"] if drew(lambda: cell.vjp(*map(np.copy, g.upstream))) else []
+        )
     finally:
         np.random.set_state(kept)
 
@@ -173,6 +176,10 @@ def kept_weights(g):
     outcome(cell, before)
     found = outcome(with_weights(cell, g.p.weights), g.p)
     off = [n for n in fresh if not np.array_equal(found[n], fresh[n], equal_nan=True)]
+    used = g.p.build(g.Cell)[0]
+    outcome(used, g.p)
+    if not all(same(a, fresh[n]) for n, a in outcome(used, g.p).items()):
+        return []  # it goes by what it was called with before, whatever the weights
     said = "after the weights are changed in place, a copy made before is still in use"
     return [f"{said}: it moves {several(off)} by up to {_moved(found, fresh, off)}"] if off else []
 
@@ -214,6 +221,27 @@ def omitted(g):
         states = tuple(np.full_like(s, fill) for s in g.p.state)
         if all(map(np.array_equal, found, list(g.ran(replace(g.p, state=states)).values())[: len(found)])):
             return [f"without states the cell starts from {said}, not from zeros: exactly the outputs of that"]
+    return []
+
+
+def left_behind(g):
+    """What is left of an apply after another one that raises."""
+    fresh, wider = g.ran(), np.concatenate([g.p.x, g.p.x[..., -1:]], -1)
+    for x in (wider, g.p.rows([*range(g.batch)] * 2).x):
+        cell, said = g.p.build(g.Cell)[0], f"after an apply that raises, here for x of shape {x.shape},"
+        cell.apply(g.p.x.copy(), *map(np.copy, g.p.state))
+        with suppress(Exception):
+            cell.apply(x, *map(np.copy, g.p.state))
+            continue
+        try:
+            found = differentiated(cell, g.upstream)
+        except Exception as error:
+            return [f"{said} vjp raises {named(error)}: what the apply before it had kept is gone"]
+        if off := [n for n in found if not np.array_equal(found[n], fresh[n], equal_nan=True)]:
+            moved = f", by {_moved(found, fresh, off)}" if all(found[n].shape == fresh[n].shape for n in off) else ""
+            return [
+                f"{said} vjp returns another gradient of {several(off)}{moved}: what the apply before it had kept is overwritten"
+            ]
     return []
 
 
@@ -271,6 +299,8 @@ LOOKS = {
     "float32_outputs": accuracy,
     "float32_gradients": accuracy,
     "an_omitted_state_is_zero": omitted,
+    "a_refusal_changes_nothing": left_behind,
+    "activations_of_the_cell_keep_their_tails": tail,
     "derivatives_of_the_cell_keep_their_tails": textbook,
     "changed_weights_count": kept_weights,
     "a_used_cell_equals_a_fresh_one": handed_on,
@@ -287,4 +317,8 @@ def _moved(found, fresh, off):
 
 
 # Laws that break for reasons of their own: what else is wrong with the cell does not explain them.
-ALONE = [law for law in LOOKS if not law.startswith(("float32", "dtypes", "an_empty", "derivatives", "changed", "a_used"))]
+ALONE = [
+    law
+    for law in LOOKS
+    if not law.startswith(("float32", "dtypes", "an_empty", "activations", "derivatives", "changed", "a_used"))
+]

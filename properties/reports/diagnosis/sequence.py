@@ -1,6 +1,7 @@
 """Mistakes of a sequence cell forwards: it is not its steps, or its rows do not end where they should."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from cellcheck.properties.intake.capabilities import missing
@@ -12,9 +13,12 @@ from cellcheck.properties.verdicts.run import outcome
 from cellcheck.properties.writing.text import several
 
 
-def sequence_faults(g):
-    """Sentences about the outputs of a sequence cell, [] where they are those of its steps."""
-    stepwise = [] if missing(g.Cell, ["finals"]) else [unlike_steps, empty, ragged]
+def sequence_faults(g, alone=False):
+    """Sentences about the outputs of a sequence cell, [] where they are those of its steps.
+
+    alone: leave out an output that is only undeclared, which makes no gradient wrong.
+    """
+    stepwise = [] if missing(g.Cell, ["finals"]) else [partial(unlike_steps, alone=alone), empty, ragged]
     looks = [ignored, *stepwise, ahead, later] if g.p.states else [later]
     return next(filter(None, (look(g) for look in looks)), [])
 
@@ -53,7 +57,7 @@ def walk(g, order, start=None, carried=True, kept=lambda k: True):
     return states, np.array(ys)
 
 
-def unlike_steps(g):
+def unlike_steps(g, alone=False):
     """What the sequence does instead of one step after another."""
     seen = {name: y for name, y in g.ran().items() if name in g.outputs}
     states, ys = walk(g, range(len(g.p.x)))
@@ -61,7 +65,7 @@ def unlike_steps(g):
     if all(same(seen[n], right[n]) for n in seen):
         return []
     tried = (Mistake(said, lambda new=(*final, y): dict(zip(g.outputs, new))) for said, final, y in mistakes(g, states, ys))
-    return matched(tried, seen, right, "the outputs") or beside(g, seen, states)
+    return matched(tried, seen, right, "the outputs") or ([] if alone else beside(g, seen, states))
 
 
 def beside(g, seen, states):

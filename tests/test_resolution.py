@@ -1,0 +1,138 @@
+"""The law of small changes, and the cells that no other law refuses: some of what they compute is rounded to float32."""
+
+from dataclasses import replace
+from itertools import count, islice
+
+import numpy as np
+import pytest
+from cellcheck.cells import CELLS, lift
+from cellcheck.cells.adapters import adapt
+from cellcheck.properties.intake.capabilities import missing
+from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.oracles.resolution import resolved
+from cellcheck.properties.reports import Case
+from cellcheck.properties.reports.diagnosis import Attempts, diagnose
+from cellcheck.properties.reports.diagnosis.grown import PLAIN
+from cellcheck.properties.reports.diagnosis.narrowed import narrowed
+from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.strategies import Problem
+
+from tests.cases import broken, fails
+
+LAW = laws()["small_changes_count"]
+
+
+def blended(cast=lambda a: a, buffer=float):
+    """h' = a h + (1 - a) tanh(x W + h U) with a = sigmoid(k); cast: of x W; buffer: the dtype in which h' is collected."""
+
+    def forward(x, h, W, U, k):
+        a = 1 / (1 + np.exp(-k))
+        n = np.tanh(cast(x @ W) + h @ U)
+        kept = np.zeros(h.shape, np.result_type(buffer, n.dtype) if np.iscomplexobj(n) else buffer)
+        kept[...] = n
+        return a * h + (1 - a) * kept, (a, n)
+
+    def backward(dh, x, h, W, U, kept):
+        a, n = kept
+        dz = dh * (1 - a) * (1 - n * n)
+        return dz @ W.T, dh * a + dz @ U.T, x.T @ dz, h.T @ dz, (dh * (h - n)).sum(0) * a * (1 - a)
+
+    def make(F, S):
+        return {"W": np.zeros((F, S)), "U": np.zeros((S, S)), "k": np.zeros(S)}
+
+    return adapt(make, ("x h W U k -> h kept", forward), ("dh x h W U kept -> dx dh dW dU dk", backward))
+
+
+def single(a):
+    """To float32 and back; the imaginary part as well."""
+    return a.astype(np.complex64 if np.iscomplexobj(a) else np.float32).astype(a.dtype)
+
+
+def drawn(Cell, n=60):
+    """The blocks of the law on some problems of every family."""
+    return [block for p in drawn_problems(n) for block in resolved(Cell, p)]
+
+
+def drawn_problems(n):
+    """Of every family."""
+    return list(islice((p for seed in count() for p in Problem(seed=seed).family()), n))
+
+
+def test_what_is_rounded_on_the_way_is_refused_by_this_law_alone():
+    """A product in float32: the outputs are float64, and the gradients agree as far as they can be told."""
+    with np.errstate(all="ignore"):
+        assert broken(lift(blended(cast=single)), n=20) == {LAW.name}
+
+
+def test_a_buffer_of_fewer_digits_is_refused():
+    """Already on the first problems."""
+    assert any(block.verdict == "violated" for block in drawn(lift(blended(buffer=np.float32)), 10))
+
+
+@pytest.mark.parametrize("Cell", [*map(lift, CELLS), lift(blended())], ids=lambda Cell: Cell.__name__)
+def test_right_cells_hold_it(Cell):
+    """And some change is large enough to be seen."""
+    verdicts = {block.verdict for block in drawn(Cell)}
+    assert "violated" not in verdicts and "certified" in verdicts
+
+
+@pytest.mark.parametrize(
+    "function",
+    [np.sign, np.abs, lambda z: np.maximum(z, 0), lambda z: np.round(8 * z) / 8, lambda z: np.where(z > 1, z, 0)],
+    ids=["sign", "abs", "relu", "round", "step"],
+)
+def test_kinks_and_steps_are_no_roundings(function):
+    """Of which nothing is concluded where the two wide changes, to either side, do not fit together."""
+
+    def forward(x, h, W):
+        return function(x @ W + h)
+
+    Cell = lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", forward)))
+    assert not any(block.verdict == "violated" for block in drawn(Cell, 120))
+
+
+def test_a_cell_of_fewer_digits_is_not_asked():
+    """In float32, or with a declared precision."""
+    assert missing(lift(blended()), LAW.needs) is None
+    assert missing(lift(blended(), precision=2.0**-24), LAW.needs) == "computes in less than float64"
+
+
+def test_a_domain_is_not_left():
+    """An array that has one stays as it is."""
+    Cell = lift(blended(), domains={"h": (-1, 1)})
+    assert {block.name.split()[-1] for block in resolved(Cell, PLAIN)} == {"W", "U", "k", "x"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"cast": single}, "numbers become float32 in `return a.astype("),
+        ({"buffer": np.float32}, "numbers become float32 in `kept = np.zeros("),
+        (
+            {"cast": lambda a: np.array([float(np.float32(v)) for v in a.ravel()]).reshape(a.shape)},
+            "W and x are rounded to float32",
+        ),
+    ],
+    ids=["cast", "buffer", "hidden"],
+)
+def test_the_line_that_rounds_is_named(options, said):
+    """Or the arrays, where no line of NumPy's does."""
+    assert narrowed(lift(blended(**options)), PLAIN)[0].startswith(said)
+
+
+def test_gradients_that_err_by_that_are_told_the_same():
+    """Not that large numbers are to blame."""
+    Cell, law = lift(blended(buffer=np.float32)), laws()["weight_gradients"]
+    with np.errstate(all="ignore"):
+        problem = next(p for p in drawn_problems(200) if fails(law, Cell, p)).literal(Cell)
+        with pytest.raises(Violation) as failed:
+            law.check(Cell=Cell, problem=problem)
+        case = Case("a.py:B", law.name, law.group, "", law.check, Cell, problem, failed.value)
+        assert diagnose(case, Attempts())[0][0].startswith("numbers become float32 in `kept = np.zeros(")
+
+
+def test_what_is_rounded_beside_other_ways_is_told_without_a_line():
+    """As where only one of two sums of the same arrays is rounded, out of sight."""
+    hidden = lambda a: a + np.array([float(np.float32(v)) for v in a.ravel()]).reshape(a.shape)  # noqa: E731
+    [told] = narrowed(lift(blended(cast=hidden)), replace(PLAIN, seed=1))
+    assert told.startswith("a number or an array on the way has no more than the precision of float32")
