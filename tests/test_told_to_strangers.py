@@ -22,9 +22,9 @@ from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, diagnose, emptied, flow, ordinary
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
-from cellcheck.properties.reports.diagnosis.gradients import factor, gradient_faults, of_one, whereabouts
+from cellcheck.properties.reports.diagnosis.gradients import factor, gradient_faults, of_one, where_a_size_is_one, whereabouts
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
-from cellcheck.properties.reports.diagnosis.promises import handed_on
+from cellcheck.properties.reports.diagnosis.promises import handed_on, kept_weights
 from cellcheck.properties.reports.diagnosis.tape import Untold
 from cellcheck.properties.shrinking.shrinking import Subject, smallest
 from cellcheck.properties.verdicts.blocks import Violation
@@ -470,6 +470,126 @@ class GistStyle:
     def backward(self, d_output):
         dz = d_output * (1 - self.y**2)
         return [np.clip(self.X.T @ dz, -self.clip, self.clip), self.bias(dz)]
+
+
+def mixed(mistake=None):
+    """h' = a h + (1 - a) (x B) + h / sqrt(s) with a = sigmoid(k)."""
+
+    def forward(x, h, B, k, s):
+        a, root = 1 / (1 + np.exp(-k)), np.sqrt(s)
+        return a * h + (1 - a) * (x @ B) + h / root, (a, root)
+
+    def backward(dh, x, h, B, kept):
+        a, root = kept
+        d = dh * (1 - a)
+        dk = (dh * (h - x @ B)).sum(0) * a * (1 - a)
+        ds = (dh * h * -0.5 / root**3).sum(0)
+        dB, back = x.T @ (dh if mistake == "factor" else d), dh if mistake == "root" else dh / root
+        return d @ B.T, a * dh + back, dB, dk / (15 if mistake == "mean" else 1), ds
+
+    def make(F, S):
+        return {"B": np.zeros((F, S)), "k": np.zeros(S), "s": np.full(S, 2.0)}
+
+    passes = ("x h B k s -> h kept", forward), ("dh x h B kept -> dx dh dB dk ds", backward)
+    return lift(adapt(make, *passes, domains={"s": "positive"}))
+
+
+@pytest.mark.parametrize(
+    ("Cell", "said"),
+    [
+        (mixed("factor"), "the gradient of `B` through `x @ B` (line"),
+        (mixed("root"), "is not divided by `root`"),
+        (mixed("mean"), "the gradient of k is the mean over batch and units instead of the sum"),
+        (cell(lambda z: -np.log1p(np.exp(-z)), lambda z, y: np.exp(y)), "is taken as 1 minus what it is"),
+    ],
+    ids=["factor", "root", "mean", "complement"],
+)
+def test_a_factor_is_told_by_what_it_lacks(Cell, said):
+    """The other factor of a product of one weight alone, a divisor, or a share of the sum; a derivative and 1 minus it."""
+    assert gradient_faults(grown(mixed(), replace(PLAIN, seed=1)), Attempts())[1]
+    (first, *_), right = gradient_faults(grown(Cell, PLAIN), Attempts())
+    assert said in first and not right
+
+
+def test_what_is_wrong_where_two_sizes_are_equal_is_told():
+    """A matrix is turned only where it is square."""
+
+    class Square(GistStyle):
+        def backward(self, d_output):
+            dW, db = super().backward(d_output)
+            F, S = len(dW) - len(db), len(db)
+            dW[:F] = dW[:F].T if F == S else dW[:F]
+            return [dW, db]
+
+    assert where_a_size_is_one(lift(Square)) == [
+        "gradients are right at batch 3, features 4 and state 5, and wrong where features and state are both 6 (W)"
+    ]
+
+
+def test_a_cell_that_goes_on_from_its_last_call_keeps_no_copy_of_its_weights():
+    """Though its outputs move after they are changed."""
+
+    class Going(GistStyle):
+        last = 0.0
+
+        def forward(self, x, h):
+            self.last = super().forward(x, h + self.last)
+            return self.last
+
+    assert kept_weights(grown(lift(Going), PLAIN)) == []
+
+
+def test_a_feature_in_the_place_of_a_unit_is_told_as_that():
+    """Not as a size of 1 that is taken for another."""
+    assert told(lift(GistStyle), "features_in_the_place_of_units_are_refused").startswith(
+        "apply takes a feature in the place of a unit, as [x, h] then has its right width"
+    )
+
+
+def layers(F, S):
+    """The weights of two layers, a dict for each in a list."""
+    return [{"W": np.zeros((n, S)), "U": np.zeros((S, S))} for n in (F, S)]
+
+
+def deep(x, h, layers):
+    """h' = tanh(tanh(x W1) W2 + h U2), with h U1 in the first."""
+    one, two = layers
+    a = np.tanh(x @ one["W"] + h @ one["U"])
+    return np.tanh(a @ two["W"] + h @ two["U"]), a
+
+
+def deep_back(dh, x, h, layers, a, y):
+    """Gradients in the same lists."""
+    one, two = layers
+    d = dh * (1 - y * y)
+    da = d @ two["W"].T * (1 - a * a)
+    dlayers = [{"W": x.T @ da, "U": h.T @ da}, {"W": a.T @ d, "U": h.T @ d}]
+    return da @ one["W"].T, da @ one["U"].T + d @ two["U"].T, dlayers
+
+
+def test_weights_may_be_a_list_of_dicts():
+    """As of one for each layer; their names are paths."""
+    passes = ("x h weights -> h a", deep), ("dh x h weights a h' -> dx dh dweights", deep_back)
+    Cell = lift(adapt(layers, *passes))
+    assert [w.name for w in Cell.spec().weights] == ["0.W", "0.U", "1.W", "1.U"]
+    assert not broken(Cell, ["weight_gradients", "state_gradients", "changed_weights_count"])
+
+
+def test_a_loss_without_a_backward_of_its_own_refuses_to_answer_before_it_was_asked():
+    """And a state that no loss depends on is refused: no law of sequences would tell."""
+
+    def loss(x, h, W, used=True):
+        e = np.tanh(x @ W + h * used)
+        d = e * (1 - e * e)
+        return 0.5 * np.sum(e * e), x.T @ d
+
+    Cell = lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> loss dW", loss)))
+    with pytest.raises(ValueError, match="nothing was applied yet"):
+        Cell(2, 3).vjp(np.array(1.0))
+    with pytest.raises(GuestError, match="h has no effect on what it returns; use it, or do not take it"):
+        cleared(
+            "a.py:Cell", adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> loss dW", lambda x, h, W: loss(x, h, W, False)))
+        )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from numbers import Real
 import numpy as np
 from cellcheck.cells.adapters.axes import Axes
 from cellcheck.cells.adapters.ragged import steps_of
-from cellcheck.cells.adapters.signature import Signature, attribute, entries, leaves, set_attribute
+from cellcheck.cells.adapters.signature import Signature, attribute, entries, leaves, nested, set_attribute
 from cellcheck.cells.contract import Cell, Gradients
 from cellcheck.cells.copying import deepcopied
 from cellcheck.cells.lift import HIDDEN, OF_SIZES, declarations, near
@@ -211,7 +211,7 @@ class Adapted:
             setattr(self, name, value(features, state) if of_sizes else value)
         if plan.dtype:
             self.dtypes = (plan.dtype,)
-        self.weight_names, self._inputs, self._kept = self._names(), None, {}
+        self.weight_names, self._inputs, self._kept = self._names(), None, None
         if plan.ragged - {*self.weight_names}:
             if not (plan.axes.sequence and plan.axes.batch is None):
                 told = f"forward {plan.forward.text!r} takes the {' and '.join(plan.ragged)} of the rows"
@@ -304,6 +304,8 @@ class Adapted:
             return Gradients(None, None, None)
         if len(d_outputs) != len(plan.outputs):
             raise ValueError(f"{len(d_outputs)} upstream gradients given, but the outputs are {', '.join(plan.outputs)}")
+        if self._kept is None:
+            raise ValueError("nothing was applied yet")
         if not plan.reverse:
             return self._gradients(self._kept, d_outputs[0][()])
         upstream, scale = {name: d for name, d in zip(plan.outputs, d_outputs) if name not in plan.blind}, 1.0
@@ -424,7 +426,7 @@ class Adapted:
 
     def _names(self):
         container, where = self._container(), self.plan.weights
-        if isinstance(container, dict):
+        if nested(container):
             return [name for name, _, _ in leaves(container)]
         if isinstance(container, (list, tuple)):
             return [f"weights[{k}]" for k in range(len(container))]
@@ -437,7 +439,7 @@ class Adapted:
 
     def _weights(self):
         container = self._container()
-        if isinstance(container, dict):
+        if nested(container):
             return {name: holder[key] for name, holder, key in leaves(container)}
         if isinstance(container, (list, tuple)):
             return dict(zip(self.weight_names, container))
@@ -446,7 +448,7 @@ class Adapted:
     def _put(self, name, array):
         """Bind the array as this weight again, where the guest had bound another."""
         container = self._container()
-        if isinstance(container, dict):
+        if nested(container):
             holder, key = next((holder, key) for called, holder, key in leaves(container) if called == name)
             holder[key] = array
         elif isinstance(container, list):

@@ -3,7 +3,7 @@
 Left of the arrow, what it takes, in its own order; right of it, what it returns. A name is x, a state, a weight, `ys` (outputs of
 all steps), `sum` or `loss` (a scalar output), `targets`, `rate`, `lengths` (the steps of each row) or `mask` (True at the steps that
 count, its axes as those of x), or with a leading d the gradient of one of these. `weights`
-is the container of all weights, `dweights` that of their gradients; a weight in a nested dict is called as its path, cell.W.
+is the container of all weights, `dweights` that of their gradients; a weight in a nested dict, or in a list of dicts, is called as its path, cell.W or 0.W.
 `_` is ignored; others are kept from forward to backward, where h is the old state and h' the new one.
 
     left     name            a positional argument
@@ -125,7 +125,7 @@ def entries(container, names, detached=()):
         container, forms = container[0], [container[1]]
         if forms[0].startswith("."):
             return [attribute(container, forms[0].replace("*", name)) for name in names]
-    elif not isinstance(container, dict):
+    elif not nested(container):
         return list(container)
     found = {name: holder[key] for name, holder, key in leaves(container)}
     keys = [next((key for form in forms if (key := form.replace("*", name)) in found), None) for name in names]
@@ -137,10 +137,15 @@ def entries(container, names, detached=()):
     return [found.get(key) for key in keys]
 
 
+def nested(container):
+    """Whether its arrays are named by paths: those of a dict, or of a list of dicts, as of one for each layer."""
+    return isinstance(container, dict) or (isinstance(container, (list, tuple)) and any(isinstance(a, dict) for a in container))
+
+
 def leaves(container, path=""):
-    """(name, holder, key) of each array in a dict of arrays and dicts; the name is the path to it, cell.W."""
-    for key, value in container.items():
-        if isinstance(value, dict):
+    """(name, holder, key) of each array in a dict or list of arrays, dicts and lists; the name is the path to it, cell.W or 0.W."""
+    for key, value in container.items() if isinstance(container, dict) else enumerate(container):
+        if isinstance(value, dict) or nested(value):
             yield from leaves(value, f"{path}{key}.")
         else:
             yield f"{path}{key}", container, key

@@ -467,6 +467,8 @@ def _check_live(Cell, notes):
         notes.append(f"{names[k]} has no effect on what it returns{silent}")
     for name in cell.spec.state_names if probed else ():
         if name not in states:
+            if cell.spec.scalar:  # no law of sequences asks for it
+                raise Refusal(f"{name} has no effect on what it returns; use it, or do not take it")
             advice = f"it is ignored, or it is an output and no state: then do not take it, and declare output = {name!r}"
             notes.append(f"{name} has no effect on what it returns: {advice}")
     return [names[k] for k in idle]

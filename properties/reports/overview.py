@@ -11,7 +11,7 @@ from cellcheck.properties.writing.text import WIDTH, folded, line, marked, prose
 
 FINITE = {"outputs_are_finite": 0, "gradients_are_finite": 1}
 MEASURED = re.compile(
-    r"\b(by|by only|within|are|ends|right to|was|and is) -?(\d[\d.e+-]*|nan|inf)|\([\d, ]+\)(, )?|with \S+ = .* not finite|domains = \S+"
+    r"\b(by|by only|within|are|ends|right to|was|and is) -?(\d[\d.e+-]*|nan|inf)|\([\d, ]+\)(, )?|with \S+ = .* not finite|domains = \S+|with \S+ (up|down) to \S+"
 )  # numbers of one case, shapes, and what overflows
 UNKNOWN = dict.fromkeys(("broken", "expected"), "no known mistake matches these laws") | {
     "hazard": "no known mistake matches these promises"

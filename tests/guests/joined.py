@@ -13,14 +13,18 @@ def joined(mistake=None):
 
     def forward(xs, h, W, p, q, k):
         S, g, kept, ys = h.shape[1], np.exp(-k), [], []
+        h = h.astype(np.result_type(xs, h, W, p, q, k))
         for x in xs:
             v = np.concatenate([h, x], axis=1)
             z = v @ W
             f, n = _sigmoid(z[:, :S] + p), np.tanh(z[:, S:] + q)
             new = h * (1 - f * g) + f * n
             kept.append((x, h, v, f, n, new))
-            h = new
-            ys.append(h)
+            if mistake == "alias":
+                h[...] = new
+            else:
+                h = new
+            ys.append(h.copy())
         return h, np.array(ys).reshape(len(xs), *h.shape), (kept, g)
 
     def backward(dh, dys, xs, W, k, kept):
@@ -30,9 +34,10 @@ def joined(mistake=None):
             x, h, v, f, n, new = steps[t]
             dh = dh + dys[t]
             last = {"stale": new if t else h, "wrapped": h if t else steps[-1][5]}.get(mistake, h)
-            df, dn, dg = dh * (n - last * g), dh * f, dg - (dh * last * f).sum(0)
+            one, two = (f, n) if mistake == "factors" else (n, f)
+            df, dn, dg = dh * (one - last * g), dh * two, dg - (dh * last * f).sum(0)
             af, an = df * f * (1 - f), dn * (1 - n * n)
-            dz = np.concatenate([af, an], axis=1)
+            dz = np.concatenate([an, af] if mistake == "gates" else [af, an], axis=1)
             dp, dq = dp + {"bias": an, "raw": dn}.get(mistake, af).sum(0), dq + an.sum(0)
             dW += (np.concatenate([x, h], axis=1) if mistake == "order" else v).T @ dz
             dv, at = dz @ W.T, S - (mistake == "shifted")
@@ -53,7 +58,7 @@ def hidden(mistake=None):
     def forward(x, h, W, U, b):
         x, h, W, U, b = (np.array(a.tolist()).reshape(a.shape) for a in (x, h, W, U, b))
         a, c = np.split(x @ W + h @ U + b, 2, axis=1)
-        s, n = _sigmoid(a), np.tanh(c)
+        s, n = _sigmoid(a), np.tanh(a if mistake == "unread" else c)
         return s * n, (s, n)
 
     def backward(d, x, h, W, U, kept):
@@ -85,11 +90,15 @@ MISTAKES = {  # what is said of each
         "bias": "the gradient of p is that of q",
         "raw": "the gradient of p is that of `np.tanh(z[:, S:] + q)`",
         "turned": "the gradient of x runs backwards in time",
+        "alias": " of the last step, as if all were one array, where `h` belongs",
+        "factors": "the gradients of `f` and `n` in `f * n` are exchanged",
+        "gates": "the gradients of `z[:, :S]` and `z[:, S:]` are exchanged in that of `z`",
     },
     hidden: {
         "turned": "the gradient of h multiplies U without transposing it: with the gradient of b for that of the sum",
         "gate": "the gradient of h multiplies gate 0 of U without transposing it",
         "other": "the gradient of U is made of h' where h belongs",
+        "unread": "no output depends on gate 1 of the gates 0 to 1 of W, U and b, of which there are gradients all the same: up to ",
         "block": "the gradient of U is transposed in gate 1 of its gates 0 to 1",
     },
 }

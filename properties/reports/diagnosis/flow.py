@@ -239,6 +239,7 @@ class Flow:
                     if words == "after":  # what the run makes of it
                         yield f"`{shown(other)}`, in every {run} but the first,", [arrays[0], *values[1:]]
                         yield f"`{shown(other)}` of the last {run}, in the first one,", [values[-1], *arrays[1:]]
+                        yield f"`{shown(other)}` of the last {run}, as if all were one array,", [values[-1]] * len(values)
                     break
             else:
                 alike = shown(other) == shown(text)  # as self.R and R are

@@ -35,7 +35,7 @@ def gradient_faults(g, tried):
     if lost := [name for name in wrong if not np.isfinite(claims[name]).all()]:
         n, size = int(np.sum(~np.isfinite(claims[lost[0]]))), claims[lost[0]].size
         return [f"the gradient of {several(lost)} is not finite: {n} of {size} entries of {lost[0]}, where all should be"], False
-    told = surrogate(g) or all_at_once(g, claims, truth, wrong)
+    told = surrogate(g) or unread(g, claims, truth, wrong) or all_at_once(g, claims, truth, wrong)
     if not told and g.cell.spec.sequence:
         told = (
             (through_time(g, claims, truth) if g.plain else [])
@@ -46,10 +46,9 @@ def gradient_faults(g, tried):
             or ([] if meant(g, claims, truth, wrong) else tried(lambda: flow_faults(g, claims, truth, last=True)))
             or reached(g)
             or tried(lambda: product_faults(g))
-            or severed(g)
         )
     elif not told and not g.kind and any(np.any(claims[name]) for name in wrong):
-        told = tried(lambda: flow_faults(g, claims, truth)) or tried(lambda: mingled(g)) or severed(g)
+        told = tried(lambda: flow_faults(g, claims, truth)) or tried(lambda: mingled(g))
     if told:
         return told, False
     singly = {name: lasting(g, name, one_array(g, name, claims[name], truth)) for name in wrong}
@@ -355,6 +354,25 @@ def surrogate(g):
             meant = "if it is a surrogate, verify the cell with that smooth function in the place of the step"
             return [f"{said}; {meant}; if not, look for what is rounded or kept as whole numbers"]
     return []
+
+
+def unread(g, claims, truth, wrong):
+    """A gate that no output depends on, though there are gradients of it: what is wrong is that it is never read."""
+    found = {}
+    for name in wrong:
+        for axis, length in enumerate(truth[name].shape if name in g.names[: g.n] else ()):
+            gates, rest = divmod(length, g.p.recipe.state)
+            for k in range(gates if gates > 1 and not rest else 0):
+                own, right = (np.split(side[name], gates, axis)[k] for side in (claims, truth))
+                if np.any(own) and not np.any(right):
+                    found.setdefault((k, gates), []).append(name)
+    if len(found) != 1:
+        return []
+    [((k, gates), names)] = found.items()
+    return [
+        f"no output depends on gate {k} of the gates 0 to {gates - 1} of {several(names)}, of which there are gradients all the same: "
+        f"up to {figure(max(np.max(np.abs(claims[name])) for name in names))}; is another gate read in its place?"
+    ]
 
 
 def severed(g):

@@ -253,6 +253,7 @@ def derivatives(flow, pairs, name=None, others=False):
     by = "" if called(text) or not of else f" by `{shown(of)}`"
     name = name or f"the derivative of `{shown(text)}`{by}{where}"
     tried = [("is missing", [np.ones_like(z) for z in zs]), ("is applied twice", [s * s for s in right])]
+    tried.append(("is taken as 1 minus what it is", [1 - s for s in right]))
     if all(np.all(s < 0) for s in right):
         tried.append(("is missing, but for its sign", [-np.ones_like(z) for z in zs]))
     ends = {float(f"{s:.9g}") for slope in right for s in np.ravel(slope)}

@@ -195,7 +195,7 @@ class Tape:
         function, args = CONTINUED.get(name, function), _put(args, _arrays(args))  # a guest may append to its lists later
         arrays = list(_arrays(args))
         parents = {k: node for k, a in enumerate(arrays) if (node := self.find(a)) is not None}
-        plain = [np.asarray(a) for a in arrays]
+        plain = [np.array(a) for a in arrays]  # a guest may write into its own later
         result = function(*_put(args, iter(plain)), **kwargs)
         many = isinstance(result, (list, tuple))
         wrapped = []
