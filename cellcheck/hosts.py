@@ -102,6 +102,13 @@ class Hosts:
         report.outcome = "rerun"
         return True
 
+    @property
+    def crashed(self):
+        """Laws that ended a worker and held when they ran again, of cells with several: once, the machine may be the cause."""
+        own = [law for law in self.again if not self.excused(*self.collector.wanted[law])]
+        times = Counter(self.collector.wanted[law][1] for law in own)
+        return [law for law in own if times[self.collector.wanted[law][1]] > 1]
+
     def _hazard(self, report, words):
         """Report a law that has ended its process twice, the second time a fresh one, as a broken promise."""
         law, cell = self.collector.wanted[report.nodeid]
@@ -116,7 +123,7 @@ class Hosts:
     def pytest_terminal_summary(self, terminalreporter):
         """The share of each host, what moved, what ran again, and what has no verdict."""
         if lines := list(self.lines()):
-            terminalreporter.section("hosts" if self.remote else "without a verdict")
+            terminalreporter.section("hosts" if self.remote else "processes that ended")
             terminalreporter.write_line("\n".join(lines))
 
     def lines(self):
@@ -133,6 +140,8 @@ class Hosts:
             if law in self.lost:
                 continue
             yield f"run again: {law} ({why}){', without a verdict' if law in missing else ''}"
+        if self.crashed:
+            yield f"a cell must not end its process: the {len(self.crashed)} laws that did so count as broken, though they held when run again"
         if missing:
             yield f"INCOMPLETE: {len(missing)} of {len(self.collector.wanted)} have no verdict"
             yield from (f"    {law}{': ' + self.lost[law] if law in self.lost else ''}" for law in missing)

@@ -104,12 +104,16 @@ def pytest_pycollect_makemodule(module_path, parent):
     return Laws.of(parent, module_path)
 
 
+def pytest_runtest_setup(item):
+    """Fail a method of unittest that laws_of decorates: nothing would give it its law."""
+    if item.get_closest_marker("laws_of") and isinstance(getattr(item, "cls", None), type) and issubclass(item.cls, TestCase):
+        told = "laws_of decorates a function of (law), not a method of a unittest.TestCase"
+        pytest.fail(f"{told}; write a function, or call cellcheck.check(...).raise_for_violation() in it", pytrace=False)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session, config, items):
-    """Where a cell is named and no law was collected, add all laws. Raises UsageError for laws_of on a method of unittest."""
-    for item in items:
-        if item.get_closest_marker("laws_of") and isinstance(getattr(item, "cls", None), type) and issubclass(item.cls, TestCase):
-            raise pytest.UsageError(f"{item.nodeid}: laws_of decorates a function of (law), not a method of a unittest.TestCase")
+    """Where a cell is named and no law was collected, add all laws."""
     if (config.option.cell or not config.args) and not any(isinstance(item.parent, Laws) for item in items):
         from cellcheck.properties.intake.catalogue import rank
 

@@ -48,6 +48,17 @@ def test_a_law_whose_worker_is_lost_runs_again_once(hosts):
     assert f"    {LAWS[0]}: took its worker down twice" in list(hosts.lines())
 
 
+def test_a_cell_that_ends_several_workers_is_broken(hosts):
+    """Though each law held when it ran again; once, the machine may be the cause."""
+    crashed(hosts, LAWS[0])
+    assert hosts.crashed == []
+    crashed(hosts, LAWS[1])
+    assert hosts.crashed == LAWS
+    assert list(hosts.lines())[2] == (
+        "a cell must not end its process: the 2 laws that did so count as broken, though they held when run again"
+    )
+
+
 def test_each_host_has_its_share(hosts):
     """Where any worker is on another host."""
     for law, host in zip(LAWS, ("beta", "alpha")):

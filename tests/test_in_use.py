@@ -149,7 +149,7 @@ def test_a_cell_that_changes_what_it_is_given_is_told_by_that():
 
 
 def test_a_gradient_that_is_always_zero_is_in_the_verdict():
-    """A state that the forward pass ignores passes the laws, and is named."""
+    """A state that the forward pass ignores passes the laws, and is named; one whose matrix is ignored as well is refused."""
 
     class Ignoring(in_use.Plain):
         def before(self, x, h):
@@ -161,5 +161,17 @@ def test_a_gradient_that_is_always_zero_is_in_the_verdict():
             (W, U, b), x, (h,) = super().vjp(d)
             return [W, 0 * U, b], x, (0 * h,)
 
-    said = " ".join(str(check(Ignoring, profile="quick", laws=["gradients"])).split())
-    assert "the gradients of U, h were 0 in every example" in said or "the gradient of h was 0 in every example" in said
+    class Reading(Ignoring):
+        def before(self, x, h):
+            """Without h, though with its matrix."""
+            return super().before(x, h) + self.U.sum(0)
+
+        def vjp(self, d):
+            """Gradients."""
+            (W, U, b), *rest = super().vjp(d)
+            return [W, U + b, b], *rest
+
+    with pytest.raises(GuestError, match="h and U have no effect on what it returns"):
+        check(Ignoring, profile="quick", laws=["gradients"])
+    said = " ".join(str(check(Reading, profile="quick", laws=["gradients"])).split())
+    assert "the gradient of h was 0 in every example" in said

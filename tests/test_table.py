@@ -135,3 +135,14 @@ def test_a_run_that_compared_gradients_and_could_not_tell_has_not_held():
     assert table.status(none) == "not verified"
     assert "NOT VERIFIED: A offers gradients, and none of them was certified" in "\n".join(table.lines(none))
     assert table.status(rows(weight_gradients=blunt)) == "held"
+
+
+def test_a_gradient_that_was_certified_in_no_example_is_no_pass():
+    """Whatever else was; one that is always 0 cannot be."""
+    nothing, never = {"certified": 0, "inconclusive": 7, "trivial": 2}, {"certified": 0, "inconclusive": 0, "trivial": 9}
+    rows = [
+        {**r, "examples": 9, "power": {"W": {**nothing, "worst": None}, "b": {**never, "worst": None}}}
+        for r in results("A", weight_gradients=("not verified", "certified nothing in 9 examples"))
+    ]
+    assert table.status(rows) == "not verified"
+    assert "NOT VERIFIED: A offers gradients of W, and none of them was certified" in "\n".join(table.lines(rows))

@@ -404,6 +404,13 @@ def test_a_gist_that_is_wrong_by_the_number_of_steps_is_told_so():
     assert said == "4 times too large, as many as there are steps (factor 4)"
 
 
+class Listed:
+    """Its arrays are in a list."""
+
+    def __init__(self, features, state):
+        self.params = [np.zeros((features, state))]
+
+
 def square(x, h, W):
     """Of code whose rows are rows."""
     return np.tanh(x @ W + h)
@@ -416,10 +423,18 @@ def square(x, h, W):
             adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", square), axes="features batch"),
             "declare the order of its axes, or sizes =",
         ),
-        (adapt(Gist, ("x h -> h", lambda _, x, h: (h,))), "it has no weights: say where an object keeps them"),
+        (adapt(Gist, ("x h -> h", lambda _, x, h: (h,))), "say which are weights, as weights='W U', or weights='' if none is"),
+        (adapt(Listed, ("x h -> h", lambda _, x, h: (h,))), "it has no weights: say where an object keeps them"),
         (
             type("Many", (Gist,), {"sizes": {"batch": (10**9,)}}),
             "give some up to 16777216: larger problems do not fit into memory",
+        ),
+        (type("Unwritten", (Gist,), {"backward": None}), "backward is None; delete it, or write it as a method"),
+        (
+            type(
+                "Method", (), {"weights": lambda self: [], "__init__": lambda self, F, S: None, "forward": lambda self, x, h: 0.0}
+            ),
+            "weights is a method; wanted a list of arrays; if it returns one, write @property above it",
         ),
         (
             type("Dict", (Gist,), {"backward": lambda self, d: {"W": self.W}}),
@@ -586,7 +601,7 @@ def test_a_loss_without_a_backward_of_its_own_refuses_to_answer_before_it_was_as
     Cell = lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> loss dW", loss)))
     with pytest.raises(ValueError, match="nothing was applied yet"):
         Cell(2, 3).vjp(np.array(1.0))
-    with pytest.raises(GuestError, match="h has no effect on what it returns; use it, or do not take it"):
+    with pytest.raises(GuestError, match="h has no effect on what it returns; use what it takes, or do not take it"):
         cleared(
             "a.py:Cell", adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> loss dW", lambda x, h, W: loss(x, h, W, False)))
         )
@@ -710,3 +725,53 @@ def test_a_gradient_of_x_that_runs_backwards_is_among_what_is_tried():
     """Of sequences whose steps cannot be followed."""
     g = grown(lift(joined("turned")), PLAIN)
     assert dict(of_one(g, "x", g.claims()["x"], g.truth()))["runs backwards in time"].shape == g.p.x.shape
+
+
+def test_a_state_and_its_matrix_that_count_for_nothing_are_refused():
+    """As where the initial state is replaced by zeros."""
+
+    def forward(x, h, W, U):
+        return np.tanh(x @ W + (0 * h) @ U)
+
+    Cell = adapt(lambda F, S: {"W": np.zeros((F, S)), "U": np.zeros((S, S))}, ("x h W U -> h", forward))
+    with pytest.raises(GuestError, match="h and U have no effect on what it returns; use what it takes"):
+        cleared("a.py:Cell", Cell)
+
+
+def test_of_many_names_the_closest_are_listed(tmp_path):
+    """Not all of a long module."""
+    (tmp_path / "many.py").write_text("\n".join(f"class Cell{n}:\n    pass" for n in range(30)))
+    with pytest.raises(GuestError, match=r"has no Cell33; it has Cell3, Cell\d+, .* and 22 more"):
+        load("many.py:Cell33", tmp_path)
+
+
+def test_an_operator_without_weights_and_gradients_may_be_compared_with():
+    """If it says that it has none."""
+
+    class Leaky:
+        weights, gradients = [], ()
+
+        def __init__(self, F, S):
+            pass
+
+        def apply(self, x, h):
+            return 0.5 * h + x.sum(1, keepdims=True)
+
+    assert cleared("a.py:Leaky", Leaky).Cell.spec().forward_only
+
+
+class Holder:
+    """Arrays as attributes."""
+
+    def __init__(self, F, S):
+        self.W = np.zeros((F, S))
+
+    def step(self, x, h):
+        return np.tanh(x @ self.W + h)
+
+
+def test_an_object_whose_weights_are_not_named_is_refused():
+    """It would be taken for an operator without weights; that can be said."""
+    with pytest.raises(GuestError, match="holds the array W, and weights= is missing; say which are weights, as weights='W'"):
+        cleared("a.py:Cell", adapt(Holder, ("x h -> h", "step")))
+    assert lift(adapt(Holder, ("x h -> h", "step"), weights="")).spec().weights == ()

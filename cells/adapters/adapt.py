@@ -217,6 +217,14 @@ class Adapted:
                 told = f"forward {plan.forward.text!r} takes the {' and '.join(plan.ragged)} of the rows"
                 raise ValueError(f"{told}; then axes must name steps and batch; if it is an input, name it in inputs")
             self.__class__ = Ragged
+        held = [
+            name for name, a in getattr(self.subject, "__dict__", {}).items() if isinstance(a, np.ndarray) and a.dtype.kind == "f"
+        ]
+        if plan.weights is None and held and not self.weight_names:
+            told = (
+                f"make returns an object that holds the array{'s' * (len(held) > 1)} {', '.join(held)}, and weights= is missing"
+            )
+            raise ValueError(f"{told}; say which are weights, as weights={' '.join(held)!r}, or weights='' if none is")
         for name in plan.named & set(self.weight_names):
             raise ValueError(
                 f"{name!r} names a weight as well as an input, a state or an output; rename it, or name the states in states="

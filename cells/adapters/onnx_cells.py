@@ -20,9 +20,14 @@ def onnx_model(
     """
 
     declarations(declared)
+    if not callable(make):
+        raise TypeError(f"make is a {type(make).__name__}; give a function (features, state) that returns an onnx.ModelProto")
 
     def adapted(features, state):
-        return Model(make(features, state), x, states, dict(zip(inputs, outputs)), ys, lengths, evaluator, declared)
+        model = make(features, state)
+        if not isinstance(model, (bytes, onnx.ModelProto)):
+            raise TypeError(f"make returned a {type(model).__name__}; wanted an onnx.ModelProto, or its bytes")
+        return Model(model, x, states, dict(zip(inputs, outputs)), ys, lengths, evaluator, declared)
 
     adapted.__doc__ = getattr(make, "__doc__", None)
     return adapted

@@ -33,6 +33,10 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
     some of them.
     """
     declarations(declared, torch_module)
+    if isinstance(make, torch.nn.Module):
+        raise TypeError(
+            f"make is a module, a {type(make).__name__}; give its class, or a function (features, state) that makes one"
+        )
     blind = []  # names of the outputs without an upstream, once they are known
 
     def adapted(features, state):

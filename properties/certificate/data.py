@@ -130,9 +130,15 @@ def worst(statuses):
 
 
 def uncertified(results):
-    """Whether laws compared the gradients of a cell and certified none of them, or too few to say anything."""
+    """Whether laws compared the gradients of a cell and certified too few: none of them, or one of them in no example."""
     compared = [r for r in results if r["law"] in PARTS and r["examples"]]
-    return bool(compared) and all(r["verdict"] == "not verified" for r in compared)
+    return bool(compared) and (all(r["verdict"] == "not verified" for r in compared) or bool(unseen(compared)))
+
+
+def unseen(results):
+    """Names of the gradients that were compared and, although they are not always 0, certified in no example."""
+    lost = [r.get("power", {}) for r in results if r["law"] in PARTS and r["verdict"] == "not verified"]
+    return [name for power in lost for name, seen in power.items() if seen.get("inconclusive") and not seen.get("certified")]
 
 
 def verdict_of(result):

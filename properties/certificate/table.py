@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from cellcheck.properties.certificate.data import PARTS, status, status_of_cell, uncertified, verdict_of
+from cellcheck.properties.certificate.data import PARTS, status, status_of_cell, uncertified, unseen, verdict_of
 from cellcheck.properties.intake.capabilities import NEEDS
 from cellcheck.properties.intake.catalogue import grouped, rank
 from cellcheck.properties.writing.text import WIDTH, folded, several
@@ -54,7 +54,9 @@ def sentence(results):
         "not verified": f"NOT VERIFIED: no law of {', '.join(bare)} certified anything",
     }[whole]
     if whole == "not verified" and all(uncertified(of_cell[cell]) for cell in bare.values()):
-        said = f"NOT VERIFIED: {', '.join(bare)} offers gradients, and none of them was certified"
+        lost = list(dict.fromkeys(name for cell in bare.values() for name in unseen(of_cell[cell])))
+        of_some = f" of {several(lost)}" if lost else ""
+        said = f"NOT VERIFIED: {', '.join(bare)} offers gradients{of_some}, and none of them was certified"
     rest = ", ".join(
         f"{count[verdict]:,} {verdict}{'s' * (verdict == 'hazard' and count[verdict] > 1)}"
         for verdict in VERDICTS.values()

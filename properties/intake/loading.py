@@ -4,12 +4,14 @@ import importlib
 import importlib.util
 import sys
 from contextlib import contextmanager
+from difflib import SequenceMatcher
 from pathlib import Path
 
 from cellcheck.cells.lift import by_hand
 from cellcheck.properties.intake.raised import complaint
 
 HOME = Path(__file__).resolve().parents[2]  # where `cellcheck` is found: a checkout, or the package itself
+SHOWN = 8  # names of a module that are listed; of more, those that are closest to what was asked for
 
 
 class GuestError(Exception):
@@ -37,7 +39,13 @@ def load(text, directory):
         raise GuestError(f"--cell {text}: importing {place} raised {complaint(error, directory)}") from None
     if not hasattr(module, name):
         own = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_") and _home(v) == module.__name__]
-        raise GuestError(f"--cell {text}: {place} has no {name}; it has {', '.join(own) or 'no classes or functions'}")
+        shown = (
+            sorted(own, key=lambda n: -SequenceMatcher(None, n.lower(), name.lower()).ratio())[:SHOWN]
+            if len(own) > SHOWN
+            else own
+        )
+        more = f" and {len(own) - len(shown)} more" if len(own) > len(shown) else ""
+        raise GuestError(f"--cell {text}: {place} has no {name}; it has {', '.join(shown) or 'no classes or functions'}{more}")
     if not callable(getattr(module, name)):
         kind = type(getattr(module, name)).__name__
         raise GuestError(f"--cell {text}: {name} is of type {kind}; name a class or a function (features, state) -> cell")

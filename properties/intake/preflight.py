@@ -30,7 +30,9 @@ from cellcheck.properties.intake.raised import complaint, place
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.run import claimed, outcome
+from cellcheck.properties.writing.text import several
 from cellcheck.strategies import Problem
+from cellcheck.strategies.problem import another
 
 SIZES = ((1, 1), (2, 3), (3, 2))  # (features, state), at batch 1
 PROBES = [Problem(3, 2, 3, steps=4, seed=seed, scale=0.5) for seed in (1, 2, 3)]  # where every weight should have an effect
@@ -236,8 +238,9 @@ def _check_weights(guest):
         raise Refusal(
             f"weights is a {type(weights).__name__}; wanted a list of arrays"
             + ", as list(weights.values())" * isinstance(weights, dict)
+            + "; if it returns one, write @property above it" * callable(weights)
         )
-    if not weights and not hasattr(guest, "vjp"):
+    if not weights and not hasattr(guest, "vjp") and getattr(guest, "gradients", None) != ():
         raise Refusal("weights is empty; wanted the list of its arrays, or, of an operator without weights, apply and vjp")
     for k, w in enumerate(weights):
         if not isinstance(w, np.ndarray):
@@ -259,6 +262,9 @@ def _check_methods(guest):
         raise Refusal(f"{_called(guest)} has neither apply nor forward; see docs/plugging-in.md for adapters")
     wanted = {"apply": "vjp", "forward": "backward"}[forward]
     declared = getattr(guest, "gradients", None)
+    for name in (forward, wanted):
+        if getattr(guest, name, name) is None:
+            raise Refusal(f"{name} is None; delete it, or write it as a method")
     if hasattr(guest, wanted) or (isinstance(declared, tuple) and not declared):
         return
     near = [name for name in dir(guest) if BACKWARDS.match(name) and callable(inspect.getattr_static(guest, name))]
@@ -421,7 +427,7 @@ def _check_gradients(cell, called, gradients, inputs):
 def _check_live(Cell, notes):
     """Writing into each of `weights` must move the outputs. Returns the names of those that have no effect, and no gradient.
 
-    Both may be roundings, as of a bias that is added to all scores of a softmax. They are noted, as is a state without an effect.
+    Both may be roundings, as of a bias that is added to all scores of a softmax. They are noted, as is a state without an effect; both together are refused.
     """
     probed, moved, claimed, states = 0, set(), set(), set()
     for problem in PROBES:
@@ -442,7 +448,7 @@ def _check_live(Cell, notes):
                 w[...] = before
             n = len(s) - len(cell.spec.states)
             for k, name in enumerate(cell.spec.state_names, n):
-                others = [0.5 * a if j == k else a for j, a in enumerate(s)]
+                others = [another(a, cell.spec.rest[k].domain) if j == k else a for j, a in enumerate(s)]
                 others = cell.spec.folded([*cell.weights, x, *others])[len(cell.weights) + 1 :]
                 after = cell.apply(x, *others)
                 same = all(np.array_equal(a, b) for a, b in zip(outputs, after))
@@ -467,8 +473,11 @@ def _check_live(Cell, notes):
         notes.append(f"{names[k]} has no effect on what it returns{silent}")
     for name in cell.spec.state_names if probed else ():
         if name not in states:
-            if cell.spec.scalar:  # no law of sequences asks for it
-                raise Refusal(f"{name} has no effect on what it returns; use it, or do not take it")
+            if cell.spec.scalar or idle:  # of a loss, no law of sequences asks; with a weight that is idle as well, a path is cut
+                lost = several([name, *(names[k] for k in idle)])
+                raise Refusal(
+                    f"{lost} {'have' if idle else 'has'} no effect on what it returns; use what it takes, or do not take it"
+                )
             advice = f"it is ignored, or it is an output and no state: then do not take it, and declare output = {name!r}"
             notes.append(f"{name} has no effect on what it returns: {advice}")
     return [names[k] for k in idle]
@@ -759,8 +768,8 @@ def _convention(Cell):
     if cell.spec.kind and cell.spec.kind != found.kind:
         raise Refusal(f"kind is {cell.spec.kind!r}, but it computes {found}")
     if found.rivals:
-        several = " and ".join(map(str, (found, *found.rivals)))
-        return {}, [f"convention not verified: {several} agree on everything that it takes"]
+        fits = " and ".join(map(str, (found, *found.rivals)))
+        return {}, [f"convention not verified: {fits} agree on everything that it takes"]
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 

@@ -8,10 +8,11 @@ from cellcheck.properties.verdicts.blocks import within
 from cellcheck.properties.verdicts.run import apply
 
 FINE, WIDE = 2.0**-30, 2.0**-18  # steps, as shares of each number: far below the unit of float32, 2^-24, and far above it
-ULPS = (2.0**-50, -(2.0**-50), 2.0**-48, -(2.0**-48))
+ULPS = [sign * 2.0**-k for k in range(44, 52) for sign in (1, -1)]
 SLACK = 1 / 4  # of the change that is expected: 1 moves by nothing, or by at least 2^-24
-SEEN = 2.0**-42  # of the largest output: a smaller change is lost where 2^10 roundings add up
+SEEN = 2.0**-40  # of the largest output: a smaller change is lost where 2^12 roundings add up
 LARGE = 64.0  # of larger numbers, what rounds to fixed steps, as a quantiser does, keeps no more digits than float32
+TAILS = 32 * np.finfo(float).eps  # times the largest number: 1 + tanh, which is a multiple of eps, stands still and leaps as well
 BENT = 2.0**-4  # of the wide change: by so much, the two that go opposite ways may differ: float32 rounds them by a 64th
 
 
@@ -22,7 +23,8 @@ def resolved(Cell, problem):
     """
     problem = problem.literal(Cell)
     arrays = (*problem.weights, problem.x, *problem.state)
-    if max((np.max(np.abs(a), initial=0.0) for a in arrays), default=0.0) > LARGE:
+    largest = max((np.max(np.abs(a), initial=0.0) for a in arrays), default=0.0)
+    if largest > LARGE:
         return []
     free = [k for k, a in enumerate(problem.spec.arrays) if a.domain is None and np.any(arrays[k])]
     with np.errstate(all="ignore"):
@@ -37,7 +39,7 @@ def resolved(Cell, problem):
                 if most <= SEEN * np.max(np.abs(start[name]), initial=0.0):
                     block = replace(block, verdict="inconclusive" if most else "trivial")
                 elif block.verdict == "violated":
-                    block = _judged(Cell, problem, k, v, name, block, SLACK * most)
+                    block = _judged(Cell, problem, k, v, name, block, SLACK * most + TAILS * max(1.0, largest))
                 elif block.verdict != "trivial":
                     block.verdict = "certified"
                 found.append(block)

@@ -7,15 +7,16 @@ from cellcheck.properties.intake.catalogue import rank
 from cellcheck.properties.intake.raised import shown
 from cellcheck.properties.reports.pages import folder, forget
 from cellcheck.properties.writing.files import whole
-from cellcheck.properties.writing.text import WIDTH, folded, line, marked, prose
+from cellcheck.properties.writing.text import folded, line, marked, prose
 
 FINITE = {"outputs_are_finite": 0, "gradients_are_finite": 1}
 MEASURED = re.compile(
-    r"\b(by|by only|within|are|ends|right to|was|and is) -?(\d[\d.e+-]*|nan|inf)|\([\d, ]+\)(, )?|with \S+ = .* not finite|domains = \S+|with \S+ (up|down) to \S+"
+    r"\b(by|by only|within|are|ends|right to|was|and is) -?(\d[\d.e+-]*|nan|inf)|\([\d, ]+\)(, )?|with \S+ = .* not finite|domains = \S+|with \S+ (up|down) to \S+|up to [\d.e+-]+"
 )  # numbers of one case, shapes, and what overflows
 UNKNOWN = dict.fromkeys(("broken", "expected"), "no known mistake matches these laws") | {
     "hazard": "no known mistake matches these promises"
 }
+CAUSE = 600  # characters of a cause: what to declare comes last, and is not to be cut off
 LOST = re.compile(r"\b(got|expected) -?(nan|inf)\b")
 
 
@@ -77,7 +78,7 @@ def lines(results):
         first = ". Most telling first:" if len(rows) > 1 else ":"
         yield line(f"{name} breaks {' and '.join(filter(None, counts))}{first}")
         for cause, members in _causes(rows).items():
-            yield f"  {line(cause, 3 * (WIDTH - 6))}{':' * (cause in UNKNOWN.values())}"
+            yield f"  {line(cause, CAUSE)}{':' * (cause in UNKNOWN.values())}"
             shown = members[:6]
             for r in shown:
                 yield f"    {line(r['law'] + ': ' + r['finding']['blame'], 146)}"

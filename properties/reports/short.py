@@ -4,7 +4,7 @@ import numpy as np
 from cellcheck.properties.reports.case import FEW, digits
 from cellcheck.properties.writing.text import line
 
-LINES, WIDTH = 15, 150
+LINES, WIDTH, CAUSE = 15, 150, 400  # what to declare comes last in a cause
 
 
 def short(case, path=None):
@@ -26,12 +26,12 @@ def short(case, path=None):
         told[-1] += f"  (and {len(blames) - len(told)} more)"
     if len(numbers) > room - len(told):
         numbers = [*numbers[: room - len(told) - 1], "    ..."]
-    return "\n".join([*map(_fit, [*lines, *numbers, *told, *tail]), *whole])
+    return "\n".join([*map(_fit, [*lines, *numbers, *told]), *(_fit(said, CAUSE) for said in tail), *whole])
 
 
-def _fit(text):
+def _fit(text, most=WIDTH):
     indent = " " * (len(text) - len(text.lstrip(" ")))
-    return indent + line(text, WIDTH - len(indent))
+    return indent + line(text, most - len(indent))
 
 
 def case_lines(case):

@@ -46,9 +46,10 @@ def gradient_faults(g, tried):
             or ([] if meant(g, claims, truth, wrong) else tried(lambda: flow_faults(g, claims, truth, last=True)))
             or reached(g)
             or tried(lambda: product_faults(g))
+            or severed(g, 2)
         )
     elif not told and not g.kind and any(np.any(claims[name]) for name in wrong):
-        told = tried(lambda: flow_faults(g, claims, truth)) or tried(lambda: mingled(g))
+        told = tried(lambda: flow_faults(g, claims, truth)) or tried(lambda: mingled(g)) or severed(g, 2)
     if told:
         return told, False
     singly = {name: lasting(g, name, one_array(g, name, claims[name], truth)) for name in wrong}
@@ -359,7 +360,8 @@ def surrogate(g):
 def unread(g, claims, truth, wrong):
     """A gate that no output depends on, though there are gradients of it: what is wrong is that it is never read."""
     found = {}
-    for name in wrong:
+    single = g.cell.spec.sequence and g.p.steps == 1  # in which what is not carried has no effect
+    for name in wrong if not single else ():
         for axis, length in enumerate(truth[name].shape if name in g.names[: g.n] else ()):
             gates, rest = divmod(length, g.p.recipe.state)
             for k in range(gates if gates > 1 and not rest else 0):
@@ -375,8 +377,8 @@ def unread(g, claims, truth, wrong):
     ]
 
 
-def severed(g):
-    """Outputs from which no gradient flows to arrays on which they depend; of a single output, other sentences say so."""
+def severed(g, least=1):
+    """Outputs from which no gradient flows to so many arrays on which they depend; of a single output, other sentences say so."""
     lost = {}
     for k, output in enumerate(g.outputs if len(g.outputs) > 1 else ()):
         alone = g.masked(lambda j, u, k=k: float(j == k))
@@ -385,7 +387,7 @@ def severed(g):
         off = tuple(
             name for name, claim in claims.items() if not np.any(claim) and np.max(np.abs(truth[name]), initial=0.0) > seen
         )
-        if 0 < len(off) < len(claims):
+        if least <= len(off) < len(claims):
             lost.setdefault((*off[::-1],), []).append(output)
     for names, outputs in lost.items():
         to = several(names if len(names) < 5 else [*names[:3], "others"])
