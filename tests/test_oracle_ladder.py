@@ -10,7 +10,7 @@ from cellcheck.cells.adapters import adapt
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.oracles import agree, gradients
 from cellcheck.properties.oracles.analytic import AnalyticStep
-from cellcheck.properties.oracles.chebyshev import Chebyshev
+from cellcheck.properties.oracles.chebyshev import Chebyshev, Differences
 from cellcheck.properties.oracles.complex_step import ComplexStep
 from cellcheck.properties.oracles.function import Function
 from cellcheck.properties.oracles.gradients import prepared
@@ -676,3 +676,18 @@ def test_a_small_part_that_complex_numbers_lose_is_seen():
     assert not broken(shifted(0.0), ["state_gradients", "weight_gradients"])
     assert set(handshake(shifted(1e-5)).oracles) == {Chebyshev}
     assert broken(shifted(1e-5), ["state_gradients", "weight_gradients"]) == {"state_gradients", "weight_gradients"}
+
+
+def halved(x, h, W):
+    """h' = (x W + h) / 2, rounded to 8 bits, whatever the dtype."""
+    part, power = np.frexp((x @ W + h) / 2)
+    return np.ldexp(np.rint(part * 256) / 256, power)
+
+
+def test_what_is_rounded_coarsely_in_arrays_of_float64_is_not_interpolated():
+    """Over so small a radius, it would stand still, and a right gradient be told that it should be 0."""
+    passes = ("x h W -> h", halved), ("dh x W -> dx dh dW", lambda d, x, W: (d @ W.T / 2, d / 2, x.T @ d / 2))
+    Cell = lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, *passes, precision=2.0**-8))
+    assert set(handshake(Cell).oracles) == {Differences} and not handshake(Cell).wide
+    with np.errstate(all="ignore"):
+        assert not broken(Cell, ["weight_gradients", "input_gradients", "state_gradients"])

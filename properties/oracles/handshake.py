@@ -17,6 +17,7 @@ from cellcheck.strategies import Problem
 
 LADDER = (ComplexStep, AnalyticStep, BufferedStep)
 TOLERANCE = 1e-4
+COARSE = 2.0**-20  # units above that of float32: no interpolation resolves what is rounded so, whatever the dtype of the arrays
 SMOOTH = 1.4  # between the power 2 of a step, by which second differences of smooth numbers fall, and the 1 of those that jump
 EXACT = 1e-9  # complex step and analytic step agree to rounding, where they agree
 FARTHER = [  # large numbers, at which a cell may take another branch
@@ -75,7 +76,8 @@ def _greet(Cell, problem):
     outputs = [np.array(y) for y in cell.apply(x, *state)]
     [upstream] = problem.upstreams(1, outputs, cell.spec)
     arrays = [np.array(a, dtype=float) for a in (*cell.weights, x, *state)]
-    function, low = Function(cell, rebinds=_rebinds(cell, x, state)), np.float64 not in cell.spec.dtypes
+    function = Function(cell, rebinds=_rebinds(cell, x, state))
+    low = np.float64 not in cell.spec.dtypes or (cell.spec.precision or 0.0) > COARSE
     backward, copied = False, in_float64
     if low:
         given = (arrays, upstream, outputs, problem, cell.spec.unit(x.dtype))
