@@ -17,7 +17,8 @@ from cellcheck.properties.certificate import ended
 class Hosts:
     """A plugin of pytest.
 
-    collector: the laws that are to run, and their results; again: ids of those run once more, and why; lost: of those that will
+    collector: the laws that are to run, and their results; again: ids of those run once more, and why; here: those of them whose worker was on this machine; ended: those that count as
+    broken for it, once the run is over; lost: of those that will
     not run again, and why; places: where live workers are, by id; moves: what was replaced; remote: whether a worker is elsewhere;
     excused: whether a cell, by its label, may break this law without failing the run.
     """
@@ -26,6 +27,7 @@ class Hosts:
         """config: pytest's."""
         self.config, self.collector, self.excused = config, collector, excused
         self.again, self.lost, self.places, self.moves, self.remote = {}, {}, {}, [], False
+        self.here, self.ended = [], []
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, specs):
@@ -99,13 +101,17 @@ class Hosts:
             report.longrepr = "\n".join([f"{law} {self.lost[law]}", *words.lines("its process ended")])
             return False
         self.again[law] = f"worker {worker} was lost while running it"
+        if getattr(self.places.get(worker), "popen", True):
+            self.here.append(law)
         report.outcome = "rerun"
         return True
 
     @property
     def crashed(self):
-        """Laws that ended a worker and held when they ran again, of cells with several: once, the machine may be the cause."""
-        own = [law for law in self.again if not self.excused(*self.collector.wanted[law])]
+        """Laws that ended a worker of this machine and held when they ran again, of cells with several: once may be by accident."""
+        found = self.collector.found
+        own = [law for law in self.here if law in found and found[law]["verdict"] == "held" and law not in self.lost]
+        own = [law for law in own if not self.excused(*self.collector.wanted[law])]
         times = Counter(self.collector.wanted[law][1] for law in own)
         return [law for law in own if times[self.collector.wanted[law][1]] > 1]
 
@@ -140,8 +146,8 @@ class Hosts:
             if law in self.lost:
                 continue
             yield f"run again: {law} ({why}){', without a verdict' if law in missing else ''}"
-        if self.crashed:
-            yield f"a cell must not end its process: the {len(self.crashed)} laws that did so count as broken, though they held when run again"
+        if self.ended:
+            yield f"a cell must not end its process: the {len(self.ended)} laws that did so count as broken, though they held when run again"
         if missing:
             yield f"INCOMPLETE: {len(missing)} of {len(self.collector.wanted)} have no verdict"
             yield from (f"    {law}{': ' + self.lost[law] if law in self.lost else ''}" for law in missing)

@@ -97,7 +97,7 @@ class Run:
     def power(self):
         """For each derivative that was compared: its verdicts, and how closely it agreed where it was certified."""
         found = {}
-        for name, seen in self.tally.decades.items():
+        for name, seen in ((name, seen) for name, seen in self.tally.decades.items() if name not in self.idle):
             decades = {"exact" if k is None else str(k): n for k, n in seen.items()}
             sharpness = {"worst": self.tally.power.get(name), "decades": decades, "oracle": self.tally.oracles.get(name)}
             found[name] = {**self.tally.verdicts[name], **sharpness}

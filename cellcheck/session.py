@@ -176,9 +176,9 @@ class Session:
             self.config.workeroutput["cellcheck"] = {cell.label: self._card(cell) for cell in cells}
             return
         self.run = session
-        for law in self.hosts.crashed:
-            if found := self.collector.found.get(law):
-                found |= {"verdict": "broken", "reason": "it ended its process, and held when it ran again"}
+        self.hosts.ended = self.hosts.crashed
+        for law in self.hosts.ended:
+            self.collector.found[law] |= {"verdict": "broken", "reason": "it ended its process, and held when it ran again"}
         results, missing = self.collector.results, self.collector.missing and not self.config.option.collectonly
         if exitstatus == pytest.ExitCode.OK and (missing or (results and table.status(results) != "held")):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -265,7 +265,8 @@ def _numbers(called, value):
             raise
         raise Unwanted(f"{called} returned nested lists of unequal lengths; wanted arrays of numbers") from None
     if array.dtype.kind not in "biufc":
-        what = value if value is None else f"a {type(value).__name__}" if array.ndim == 0 else f"dtype {array.dtype}"
+        one = value.item() if isinstance(value, np.ndarray) and array.ndim == 0 else value
+        what = one if one is None else f"a {type(one).__name__}" if array.ndim == 0 else f"dtype {array.dtype}"
         raise Unwanted(f"{called} returned {what}; wanted arrays of numbers")
     return array
 

@@ -691,3 +691,20 @@ def test_what_is_rounded_coarsely_in_arrays_of_float64_is_not_interpolated():
     assert set(handshake(Cell).oracles) == {Differences} and not handshake(Cell).wide
     with np.errstate(all="ignore"):
         assert not broken(Cell, ["weight_gradients", "input_gradients", "state_gradients"])
+
+
+def test_a_small_part_that_the_analytic_step_keeps_is_left_to_it():
+    """A small absolute value, of which the complex step knows nothing."""
+    bent = lift(
+        adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", lambda x, h, W: np.tanh(z := x @ W + h) + 1e-6 * abs(z)))
+    )
+    assert set(handshake(bent).oracles) == {AnalyticStep}
+
+
+def test_a_function_that_raises_near_by_does_not_refute_a_derivative():
+    """Nothing can be said of it there."""
+
+    def raising(arrays):
+        raise ArithmeticError
+
+    assert Chebyshev(raising, ()).confirms([np.ones(2)], {0: np.ones(2)}, 1.0)

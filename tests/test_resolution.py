@@ -11,9 +11,9 @@ from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.oracles.resolution import resolved
 from cellcheck.properties.reports import Case
-from cellcheck.properties.reports.diagnosis import Attempts, diagnose
+from cellcheck.properties.reports.diagnosis import Attempts, diagnose, rounding_line
 from cellcheck.properties.reports.diagnosis.grown import PLAIN
-from cellcheck.properties.reports.diagnosis.narrowed import narrowed
+from cellcheck.properties.reports.diagnosis.narrowed import narrowed, where_narrowed
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.strategies import Problem
 
@@ -89,6 +89,55 @@ def test_kinks_and_steps_are_no_roundings(function):
 
     Cell = lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", forward)))
     assert not any(block.verdict == "violated" for block in drawn(Cell, 120))
+
+
+def normalised(z):
+    """A layer norm with the epsilon of BERT."""
+    m = z - z.mean(-1, keepdims=True)
+    return m / np.sqrt((m * m).mean(-1, keepdims=True) + 1e-12)
+
+
+def softmax(z):
+    """At a low temperature."""
+    e = np.exp(1e6 * (z - z.max(-1, keepdims=True)))
+    return e / e.sum(-1, keepdims=True)
+
+
+STEEP = {
+    "layer norm": normalised,
+    "unit length": lambda z: z / np.sqrt((z * z).sum(-1, keepdims=True) + 1e-12),
+    "softmax": softmax,
+    "sigmoid": lambda z: 0.5 * (1 + np.tanh(1e6 * z)),
+    "sine": lambda z: np.sin(30 * z),
+    "nothing": lambda z: z + np.nan,
+}
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_what_is_steep_is_no_rounding(name):
+    """Units that saturate within the wide step, where pre-activations cancel exactly, as they do of whole numbers; nor is NaN a pass."""
+
+    def forward(xs, h, W):
+        for x in xs:
+            h = STEEP[name](x @ W + h)
+        return h
+
+    Cell = lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", forward), axes="steps batch features", output="h"))
+    rng = np.random.default_rng(5)
+    problems = [Problem(2, 3, 1 + k % 3, steps=2, seed=int(rng.integers(2**30)), regime="integers") for k in range(400)]
+    with np.errstate(all="ignore"):
+        verdicts = {block.verdict for p in (*problems, *drawn_problems(60)) for block in resolved(Cell, p)}
+    assert "violated" not in verdicts and ("certified" in verdicts) == (name != "nothing")
+
+
+def test_an_exact_array_of_float32_is_no_cause():
+    """A mask, beside a gradient that is a little wrong."""
+
+    def forward(x, h, W):
+        return np.tanh(x @ W + h) * (h.real > 0).astype(np.float32)
+
+    Cell = lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", forward)))
+    assert where_narrowed(Cell, PLAIN) and rounding_line(Cell) == []
 
 
 def test_a_cell_of_fewer_digits_is_not_asked():

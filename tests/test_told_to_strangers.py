@@ -2,6 +2,7 @@
 
 import dis
 import os
+import re
 import signal
 import sys
 import time
@@ -775,3 +776,63 @@ def test_an_object_whose_weights_are_not_named_is_refused():
     with pytest.raises(GuestError, match="holds the array W, and weights= is missing; say which are weights, as weights='W'"):
         cleared("a.py:Cell", adapt(Holder, ("x h -> h", "step")))
     assert lift(adapt(Holder, ("x h -> h", "step"), weights="")).spec().weights == ()
+
+
+def test_a_score_that_is_spread_over_the_units_and_a_weight_without_axes_are_no_trouble():
+    """Of a product that broadcasts, and of a scalar weight, the diagnosis says what is wrong."""
+
+    def forward(x, h, W, w, a):
+        s = h @ w
+        return np.tanh(x @ W + s * h + a * h), s
+
+    def backward(dh, x, h, W, w, a, s, y):
+        d = dh * (1 - y * y)
+        ds = (d * h).sum(1, keepdims=True)
+        return d @ W.T, d * (s + a) + 0.3 * ds @ w.T, x.T @ d, h.T @ ds, np.asarray((d * h).sum())
+
+    def make(F, S):
+        return {"W": np.zeros((F, S)), "w": np.zeros((S, 1)), "a": np.zeros(())}
+
+    Cell = lift(adapt(make, ("x h W w a -> h s", forward), ("dh x h W w a s h' -> dx dh dW dw da", backward)))
+    assert "is scaled by 0.3" in told(Cell, "state_gradients")
+
+
+def test_a_shift_that_a_softmax_loses_is_no_cut():
+    """Beside a state that is noted: the weight moves the last digits."""
+
+    def forward(x, h, W, k):
+        e = np.exp(x @ W + k)
+        return e / e.sum(1, keepdims=True)
+
+    Cell = adapt(lambda F, S: {"W": np.zeros((F, S)), "k": np.zeros(1)}, ("x h W k -> h", forward))
+    assert any(note.startswith("h has no effect") for note in cleared("a.py:Cell", Cell).notes)
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (
+            {"forward": lambda self, x, h: 0.0 * Gist.forward(self, x, h)},
+            "all that it returns is 0, whatever is written into weights",
+        ),
+        ({"sizes": {"featurs": (2,)}}, "for any of features, state, batch, steps; did you mean features?"),
+    ],
+    ids=["zero", "misspelled"],
+)
+def test_what_is_meant_is_told_of(kept, said):
+    """And not what follows from it."""
+    with pytest.raises(GuestError, match=re.escape(said)):
+        cleared("a.py:Gist", type("Bad", (Gist,), kept))
+
+
+def test_weights_that_are_lost_are_told_of():
+    """After the first call."""
+
+    class Losing(Gist):
+        def forward(self, x, h):
+            found = super().forward(x, h)
+            self.weights = self.weights[:1]
+            return found
+
+    with pytest.raises(GuestError, match="weights had 2 arrays and has 1 after a call; keep the list as it is"):
+        cleared("a.py:Losing", Losing)

@@ -458,7 +458,8 @@ class Adapted:
         container = self._container()
         if nested(container):
             holder, key = next((holder, key) for called, holder, key in leaves(container) if called == name)
-            holder[key] = array
+            if not isinstance(holder, tuple):
+                holder[key] = array
         elif isinstance(container, list):
             container[self.weight_names.index(name)] = array
         elif not isinstance(container, tuple):

@@ -143,7 +143,7 @@ def nested(container):
 
 
 def leaves(container, path=""):
-    """(name, holder, key) of each array in a dict or list of arrays, dicts and lists; the name is the path to it, cell.W or 0.W."""
+    """(name, holder, key) of each array in a dict, or in a list of dicts; the name is the path to it, cell.W or 0.W."""
     for key, value in container.items() if isinstance(container, dict) else enumerate(container):
         if isinstance(value, dict) or nested(value):
             yield from leaves(value, f"{path}{key}.")

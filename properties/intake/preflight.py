@@ -20,7 +20,7 @@ from time import perf_counter
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.cells.contract import Cell
-from cellcheck.cells.lift import DECLARED, Unwanted, is_shape
+from cellcheck.cells.lift import DECLARED, Unwanted, is_shape, near
 from cellcheck.cells.spec import SIZES as SPEC_SIZES
 from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
@@ -191,7 +191,8 @@ def _declared(Guest):
         numbers = all(isinstance(n, (int, np.integer)) and n >= least for n in values)
         tied = name in ("features", "state") and values in (("features",), ("state",)) and values != (name,)
         if name not in SPEC_SIZES or not values or not (numbers or tied):
-            raise Refusal(f"sizes is {sizes!r}; give whole numbers for any of {', '.join(SPEC_SIZES)}")
+            meant = "" if name in SPEC_SIZES else near(name, SPEC_SIZES)
+            raise Refusal(f"sizes is {sizes!r}; give whole numbers above 0 for any of {', '.join(SPEC_SIZES)}{meant}")
         if numbers and min(values) > HUGE:
             raise Refusal(f"sizes is {sizes!r}; give some up to {HUGE}: larger problems do not fit into memory")
     return sizes
@@ -267,9 +268,9 @@ def _check_methods(guest):
             raise Refusal(f"{name} is None; delete it, or write it as a method")
     if hasattr(guest, wanted) or (isinstance(declared, tuple) and not declared):
         return
-    near = [name for name in dir(guest) if BACKWARDS.match(name) and callable(inspect.getattr_static(guest, name))]
-    if near or forward == "forward":
-        hint = f"; rename {near[0]}, or" if near else ";"
+    alike = [name for name in dir(guest) if BACKWARDS.match(name) and callable(inspect.getattr_static(guest, name))]
+    if alike or forward == "forward":
+        hint = f"; rename {alike[0]}, or" if alike else ";"
         raise Refusal(f"{_called(guest)} has {forward} but no {wanted}{hint} declare gradients = () to verify its outputs alone")
 
 
@@ -407,6 +408,10 @@ def _check_gradients(cell, called, gradients, inputs):
             raise Refusal(
                 f"{called} gives {type(weights).__name__} for the weights; wanted a list with one gradient for each weight"
             )
+        if len(cell.weights) != len(cell.spec.weights):
+            raise Refusal(
+                f"weights had {len(cell.spec.weights)} arrays and has {len(cell.weights)} after a call; keep the list as it is"
+            )
         if len(weights) != len(cell.weights):
             raise Refusal(
                 f"{called} gives {len(weights)} gradients for {len(cell.weights)} weights; wanted one for each, same order"
@@ -429,11 +434,12 @@ def _check_live(Cell, notes):
 
     Both may be roundings, as of a bias that is added to all scores of a softmax. They are noted, as is a state without an effect; both together are refused.
     """
-    probed, moved, claimed, states = 0, set(), set(), set()
+    probed, moved, touched, claimed, states, silent = 0, set(), set(), set(), set(), True
     for problem in PROBES:
         cell, x, s = problem.build(Cell)
         try:
             outputs = [np.array(y) for y in cell.apply(x, *s)]
+            silent &= not any(map(np.any, outputs))
             if "weights" in cell.spec.gradients:
                 [upstream] = problem.upstreams(1, outputs, cell.spec)
                 sizes = [
@@ -445,6 +451,7 @@ def _check_live(Cell, notes):
                 w += 0.25 * v
                 after = cell.apply(x, *s)
                 moved |= {k} if not all(_alike(a, b) for a, b in zip(outputs, after)) else set()
+                touched |= {k} if not all(map(np.array_equal, outputs, after)) else set()
                 w[...] = before
             n = len(s) - len(cell.spec.states)
             for k, name in enumerate(cell.spec.state_names, n):
@@ -459,9 +466,12 @@ def _check_live(Cell, notes):
     names = cell.spec.array_names
     moved |= {k for k in range(len(cell.weights)) if probed and moved and k not in moved and _moves(Cell, k)}
     if probed and cell.weights and not moved:
-        raise Refusal(
-            "writing into weights changes nothing that it returns; wanted the live arrays, not copies, and no kept results"
+        what = (
+            "all that it returns is 0, whatever is written into weights"
+            if silent
+            else "writing into weights changes nothing that it returns"
         )
+        raise Refusal(f"{what}; wanted the live arrays, not copies, and no kept results")
     idle = [k for k in range(len(cell.weights)) if k not in moved] if probed else []
     for k in idle:
         if k in claimed and cell.spec.weights[k].differentiable:
@@ -469,14 +479,15 @@ def _check_live(Cell, notes):
                 f"writing into weights[{k}] ({names[k]}) changes nothing that it returns, but it has a gradient; "
                 "put the live array into weights, not a copy, and compute what is made of it anew in each call; or forward never uses it"
             )
-        silent = ", and no gradient" * ("weights" in cell.spec.gradients and k not in claimed)
-        notes.append(f"{names[k]} has no effect on what it returns{silent}")
+        bare = ", and no gradient" * ("weights" in cell.spec.gradients and k not in claimed)
+        notes.append(f"{names[k]} has no effect on what it returns{bare}")
     for name in cell.spec.state_names if probed else ():
         if name not in states:
-            if cell.spec.scalar or idle:  # of a loss, no law of sequences asks; with a weight that is idle as well, a path is cut
-                lost = several([name, *(names[k] for k in idle)])
+            cut = [names[k] for k in idle if k not in touched and cell.weights[k].ndim == 2]
+            if cell.spec.scalar or cut:  # a loss has no outputs by which laws could tell; a matrix of h is cut off with h
+                lost = several([name, *cut])
                 raise Refusal(
-                    f"{lost} {'have' if idle else 'has'} no effect on what it returns; use what it takes, or do not take it"
+                    f"{lost} {'have' if cut else 'has'} no effect on what it returns; use what it takes, or do not take it"
                 )
             advice = f"it is ignored, or it is an output and no state: then do not take it, and declare output = {name!r}"
             notes.append(f"{name} has no effect on what it returns: {advice}")

@@ -94,8 +94,7 @@ def _greet(Cell, problem):
         found = {type(o): value for o in ladder if (value := _asked(o, arrays, {k: v})) is not None}
         real = (ask(arrays, {k: v}) for ask in (chebyshev.quotient, chebyshev.value) if found)  # the second is for noisy cells
         right = (o for expected in real for o, value in found.items() if abs(value - expected) <= TOLERANCE * abs(expected))
-        chosen = next(right, Chebyshev)
-        oracles.append(chosen if chosen is Chebyshev or chebyshev.confirms(arrays, {k: v}, found[chosen]) else Chebyshev)
+        oracles.append(next((o for o in right if chebyshev.confirms(arrays, {k: v}, found[o])), Chebyshev))
     for farther in FARTHER if not low and ComplexStep in oracles else ():
         farther = replace(farther, batch=problem.batch, features=problem.features, state=problem.state)
         cell, x, state = farther.build(Cell)

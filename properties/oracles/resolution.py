@@ -13,55 +13,64 @@ SLACK = 1 / 4  # of the change that is expected: 1 moves by nothing, or by at le
 SEEN = 2.0**-40  # of the largest output: a smaller change is lost where 2^12 roundings add up
 LARGE = 64.0  # of larger numbers, what rounds to fixed steps, as a quantiser does, keeps no more digits than float32
 TAILS = 32 * np.finfo(float).eps  # times the largest number: 1 + tanh, which is a multiple of eps, stands still and leaps as well
-BENT = 2.0**-4  # of the wide change: by so much, the two that go opposite ways may differ: float32 rounds them by a 64th
+BENT = 2.0**-4  # of a change: by so much, those of a smooth function may differ from proportion: float32 rounds them by a 64th
+NOTHING = "its numbers exceed 64, or all its arrays have domains"
 
 
 def resolved(Cell, problem):
     """The blocks of each output and array a without a domain: f(a + FINE |a| v) - f(a) against FINE / WIDE (f(a + WIDE |a| v) - f(a)).
 
-    v is random, with entries +-U[1, 2]. Where the wide change is not smooth, as beside a step or in chaos, nothing is concluded.
+    v is random, with entries +-U[1, 2]. Nothing is concluded where the wide change is not in proportion to the step, as beside a
+    kink, in a unit that saturates within it, or in chaos.
     """
     problem = problem.literal(Cell)
     arrays = (*problem.weights, problem.x, *problem.state)
     largest = max((np.max(np.abs(a), initial=0.0) for a in arrays), default=0.0)
     if largest > LARGE:
         return []
-    free = [k for k, a in enumerate(problem.spec.arrays) if a.domain is None and np.any(arrays[k])]
+    blocks = []
     with np.errstate(all="ignore"):
-        start, found = apply(Cell, problem), []
-        for k in free:
-            v = problem.directions([arrays[k]])[0]
-            fine, wide = (_change(Cell, problem, k, v, step, start) for step in (FINE, WIDE))
-            for name, there in wide.items():
-                most = np.max(np.abs(there), initial=0.0) * FINE / WIDE
-                here, expected = fine[name], there * (FINE / WIDE)
-                block = within(f"{name} moved with {problem.spec.array_names[k]}", here, expected, SLACK * most)
-                if most <= SEEN * np.max(np.abs(start[name]), initial=0.0):
-                    block = replace(block, verdict="inconclusive" if most else "trivial")
-                elif block.verdict == "violated":
-                    block = _judged(Cell, problem, k, v, name, block, SLACK * most + TAILS * max(1.0, largest))
-                elif block.verdict != "trivial":
-                    block.verdict = "certified"
-                found.append(block)
-    return found
+        start = apply(Cell, problem)
+        for k, a in enumerate(problem.spec.arrays):
+            if a.domain is None and np.any(arrays[k]):
+                change = Change(Cell, problem, k, start)
+                blocks += [_block(change, a.name, name, TAILS * max(1.0, largest)) for name in start]
+    return blocks
 
 
-def _change(Cell, problem, k, v, step, start=None):
-    """By how much each output changes."""
-    start = start or apply(Cell, problem)
-    arrays, n = [*problem.weights, problem.x, *problem.state], len(problem.weights)
-    arrays[k] = arrays[k] + step * np.abs(arrays[k]) * v
-    moved = replace(problem, weights=arrays[:n], x=arrays[n], state=tuple(arrays[n + 1 :]))
-    return {name: np.asarray(y, dtype=float) - start[name] for name, y in apply(Cell, moved).items()}
+class Change:
+    """By how much each output changes with array k: by name, for a step. Each step is taken once."""
+
+    def __init__(self, Cell, problem, k, start):
+        """start: the outputs at the problem itself."""
+        self.Cell, self.problem, self.k, self.start, self.known = Cell, problem, k, start, {}
+        self.arrays = [*problem.weights, problem.x, *problem.state]
+        self.way = np.abs(self.arrays[k]) * problem.directions([self.arrays[k]])[0]
+
+    def __call__(self, step):
+        """{name: change} for the array moved by the step along its direction."""
+        if step not in self.known:
+            n, arrays = len(self.problem.weights), list(self.arrays)
+            arrays[self.k] = arrays[self.k] + step * self.way
+            moved = replace(self.problem, weights=arrays[:n], x=arrays[n], state=tuple(arrays[n + 1 :]))
+            self.known[step] = {
+                name: np.asarray(y, dtype=float) - self.start[name] for name, y in apply(self.Cell, moved).items()
+            }
+        return self.known[step]
 
 
-def _judged(Cell, problem, k, v, name, block, slack):
-    """The block again, with the bound of rounding as well, and only where the function is smooth.
-
-    Rounding: 8 times what a change by some ulps, which is far too small to be seen, makes of the output.
-    """
-    there, back, *ulps = (_change(Cell, problem, k, v, step)[name] for step in (WIDE, -WIDE, *ULPS))
-    if not np.isfinite(there).all() or np.max(np.abs(there + back)) > BENT * np.max(np.abs(there)):
-        return replace(block, verdict="inconclusive")
-    again = within(block.name, block.got, block.expected, bound.FACTOR * np.max(np.abs(ulps)) + slack)
+def _block(change, array, name, tails):
+    """The block of one output, in which a rounding of float64 counts as none."""
+    wide, expected = change(WIDE)[name], change(WIDE)[name] * (FINE / WIDE)
+    most = np.max(np.abs(expected), initial=0.0)
+    block = within(f"{name} moved with {array}", change(FINE)[name], expected, SLACK * most)
+    if not most > SEEN * np.max(np.abs(change.start[name]), initial=0.0):
+        return replace(block, verdict="inconclusive" if most else "trivial")
+    if block.verdict != "violated":
+        return replace(block, verdict="certified")
+    for factor in (-1.0, 2.0, 4.0):
+        if not np.max(np.abs(change(factor * WIDE)[name] - factor * wide)) <= abs(factor) * BENT * np.max(np.abs(wide)):
+            return replace(block, verdict="inconclusive")
+    ulps = bound.FACTOR * max(np.max(np.abs(change(step)[name])) for step in ULPS)
+    again = within(block.name, block.got, expected, ulps + tails + SLACK * most)
     return again if again.verdict == "violated" else replace(again, verdict="inconclusive")

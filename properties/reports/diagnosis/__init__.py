@@ -10,6 +10,7 @@ import numpy as np
 from cellcheck.cells import lift
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.raised import internal, named, source
+from cellcheck.properties.oracles.resolution import resolved
 from cellcheck.properties.reports.diagnosis.conduct import (
     again,
     averaged,
@@ -112,7 +113,7 @@ def sought(case, tried):
         return list(tried(lambda: narrowed(case.Cell, PLAIN))), []
     wide = not missing(case.Cell, ["float64"]) and case.group in (*ALIKE, "equations", "equivalence")
     small = wide and isinstance(case.error, Violation) and not Failure(case.error).visible and not unbounded
-    if small and (told := tried(lambda: cast(grown(case.Cell, PLAIN)) or where_narrowed(case.Cell, PLAIN))):
+    if small and (told := tried(lambda: cast(grown(case.Cell, PLAIN)) or rounding_line(case.Cell))):
         return list(told), []
     if "flag" in case.name:
         with quiet(Tally(), draws=0):
@@ -213,6 +214,12 @@ def of_gradients(case):
             isinstance(got, float) and isinstance(expected, float) and abs(got - expected) > VISIBLE * max(abs(expected), VISIBLE)
         )
     return case.group not in ("layout", "stability") or case.name == "gradients_are_finite"
+
+
+def rounding_line(Cell):
+    """Where a cell that the law of small changes refuses becomes float32; of others, what does is no cause."""
+    refused = any(block.verdict == "violated" for block in resolved(Cell, PLAIN))
+    return where_narrowed(Cell, PLAIN) if refused else []
 
 
 def of_nan(case):

@@ -7,7 +7,7 @@ from cellcheck.properties.oracles.function import rebound
 from cellcheck.properties.reports.diagnosis.conduct import single
 from cellcheck.properties.reports.diagnosis.grown import grown
 
-MEANT = 'if that is on purpose, declare choices={"float32": True}'
+MEANT = 'if that is on purpose, declare choices={"float32": True}, or its precision'
 
 
 class Narrowed(Exception):

@@ -380,7 +380,10 @@ def lacking(flow):
                 yield said, {(n, i): n.slope(i) / slope[:, None] for (n, i), slope in zip(edges, slopes)}
     for edges in flow.edges:
         users = [flow.users.get(n, []) for n, _ in edges]
-        if edges[-1][0].own in ("matmul", "dot") and all(len(some) == 1 and some[0].own == "multiply" for some in users):
+        alone = all(
+            len(u) == 1 and u[0].own == "multiply" and u[0].value.shape == n.value.shape for u, (n, _) in zip(users, edges)
+        )
+        if edges[-1][0].own in ("matmul", "dot") and alone:
             others = [
                 next((a for i, a in enumerate(u.arrays) if u.parents.get(i) is not n), n.value)
                 for (n, _), (u,) in zip(edges, users)

@@ -16,7 +16,9 @@ def product_faults(g):
     arrays = dict(zip(g.names, (*g.p.weights, g.p.x, *g.p.state)))
     right = [name for name in claims if same(claims[name], truth[name], g.tolerance)]
     slopes = {
-        name: np.ravel(truth[name]) for name in right if name in g.names[: g.n] and truth[name].size == max(truth[name].shape)
+        name: np.ravel(truth[name])
+        for name in right
+        if name in g.names[: g.n] and truth[name].size == max(truth[name].shape, default=0)
     }
     vectors = {name: np.ravel(a) for name, a in (*list(arrays.items())[g.n :], *((y, g.as_given[y]) for y in g.outputs))}
     for name in (name for name in claims if name not in right):
