@@ -1,6 +1,7 @@
 """Whether outputs move as finely as float64 does. What is rounded to float32 on the way stands still, or leaps."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from cellcheck.properties.verdicts import bound
@@ -8,7 +9,7 @@ from cellcheck.properties.verdicts.blocks import within
 from cellcheck.properties.verdicts.run import apply
 
 FINE, WIDE = 2.0**-30, 2.0**-18  # steps, as shares of each number: far below the unit of float32, 2^-24, and far above it
-ULPS = [sign * 2.0**-k for k in range(44, 52) for sign in (1, -1)]
+ULPS, DRAWS = 2.0**-50, 6  # by how much, and how often, all numbers are moved to measure the rounding
 SLACK = 1 / 4  # of the change that is expected: 1 moves by nothing, or by at least 2^-24
 SEEN = 2.0**-40  # of the largest output: a smaller change is lost where 2^12 roundings add up
 LARGE = 64.0  # of larger numbers, what rounds to fixed steps, as a quantiser does, keeps no more digits than float32
@@ -28,14 +29,24 @@ def resolved(Cell, problem):
     largest = max((np.max(np.abs(a), initial=0.0) for a in arrays), default=0.0)
     if largest > LARGE:
         return []
-    blocks = []
+    blocks, tails = [], TAILS * max(1.0, largest)
     with np.errstate(all="ignore"):
         start = apply(Cell, problem)
+        rounding = cache(lambda: _rounding(Cell, problem, start))
         for k, a in enumerate(problem.spec.arrays):
             if a.domain is None and np.any(arrays[k]):
                 change = Change(Cell, problem, k, start)
-                blocks += [_block(change, a.name, name, TAILS * max(1.0, largest)) for name in start]
+                blocks += [_block(change, a.name, name, lambda name: tails + rounding()[name]) for name in start]
     return blocks
+
+
+def _rounding(Cell, problem, start):
+    """What rounding may make of each output: 8 times what changes of all numbers by some ulps make of it."""
+    rng, found = np.random.default_rng(DRAWS), dict.fromkeys(start, 0.0)
+    for _ in range(DRAWS):
+        for name, y in apply(Cell, problem.moved(rng, ULPS)).items():
+            found[name] = max(found[name], bound.FACTOR * np.max(np.abs(y - start[name]), initial=0.0))
+    return found
 
 
 class Change:
@@ -59,8 +70,8 @@ class Change:
         return self.known[step]
 
 
-def _block(change, array, name, tails):
-    """The block of one output, in which a rounding of float64 counts as none."""
+def _block(change, array, name, rounding):
+    """The block of one output. rounding: its name -> how far the rounding of float64 may move it."""
     wide, expected = change(WIDE)[name], change(WIDE)[name] * (FINE / WIDE)
     most = np.max(np.abs(expected), initial=0.0)
     block = within(f"{name} moved with {array}", change(FINE)[name], expected, SLACK * most)
@@ -71,6 +82,5 @@ def _block(change, array, name, tails):
     for factor in (-1.0, 2.0, 4.0):
         if not np.max(np.abs(change(factor * WIDE)[name] - factor * wide)) <= abs(factor) * BENT * np.max(np.abs(wide)):
             return replace(block, verdict="inconclusive")
-    ulps = bound.FACTOR * max(np.max(np.abs(change(step)[name])) for step in ULPS)
-    again = within(block.name, block.got, expected, ulps + tails + SLACK * most)
+    again = within(block.name, block.got, expected, rounding(name) + SLACK * most)
     return again if again.verdict == "violated" else replace(again, verdict="inconclusive")
