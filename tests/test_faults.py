@@ -11,6 +11,7 @@ from cellcheck.properties.mutants.lookalikes import edited
 from cellcheck.properties.reports.diagnosis import examined
 from cellcheck.properties.reports.diagnosis.conduct import conduct_faults
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
+from cellcheck.properties.reports.diagnosis.outer import made_of, untransposed
 from cellcheck.properties.reports.diagnosis.promises import LOOKS, promise_faults
 from cellcheck.properties.reports.diagnosis.sequence import ragged
 from cellcheck.properties.reports.diagnosis.through_time import through_time
@@ -529,3 +530,35 @@ def test_broken_promise_is_named(said):
     """Which call, and by how much."""
     Cell, law = PROMISED[said]
     assert said in promise_faults(grown(Cell, PLAIN), law)[0]
+
+
+RNG = np.random.default_rng(8)
+DZ, ROWS, COLUMNS, OTHER = RNG.normal(size=4), RNG.normal(size=(4, 2)), RNG.normal(size=(2, 4)), RNG.normal(size=(2, 2))
+GIVEN = {"M": ROWS, "N": COLUMNS, "O": OTHER, "b": DZ}
+UP, DOWN = np.split(DZ, 2)
+
+
+@pytest.mark.parametrize(
+    ("off", "said"),
+    [
+        (UP @ ROWS[:2] - UP @ ROWS[:2].T, "multiplies gate 0 of M without transposing it"),
+        (DOWN @ COLUMNS[:, 2:].T - DOWN @ COLUMNS[:, 2:], "multiplies gate 1 of N without transposing it"),
+        (np.ones(2), ""),
+    ],
+    ids=["rows", "columns", "neither"],
+)
+def test_a_matrix_that_is_not_transposed_is_found_in_either_layout(off, said):
+    """Gates one below the other, or side by side; a gradient that is off by anything else is left alone."""
+    true = RNG.normal(size=(1, 2))
+    assert untransposed("h", true + off, true, DZ, GIVEN, {}) == said
+    assert untransposed("h", np.ones(3), np.zeros(3), DZ, GIVEN, {}) == ""
+
+
+def test_a_gradient_that_is_no_outer_product_is_left_alone():
+    """One that is, of a vector that nothing is called by, as well."""
+    v, w = RNG.normal(size=(2, 2))
+    assert made_of("W", np.outer(w, DZ), np.outer(v, DZ), DZ, {}, {"x": v, "h": w}) == "is made of h where x belongs"
+    assert made_of("W", np.outer(w, DZ).T, np.outer(v, DZ).T, DZ, {}, {"h": w}) == "is made of h"
+    assert made_of("W", np.outer(w, DZ), np.outer(v, DZ), DZ, {}, {"x": v}) == ""
+    assert made_of("W", COLUMNS, np.outer(v, DZ), DZ, {}, {"x": v}) == ""
+    assert made_of("b", DZ, 2 * DZ, DZ, {}, {"x": v}) == ""

@@ -61,6 +61,15 @@ def test_a_cell_that_ends_several_workers_is_broken(hosts):
     assert hosts.crashed == []
 
 
+def test_workers_of_a_host_that_is_gone_do_not_count(hosts):
+    """Its cells are not to blame."""
+    hosts.places = {"gw1": SimpleNamespace(popen=False)}
+    for law in LAWS:
+        crashed(hosts, law)
+        hosts.collector.found[law] = {"verdict": "held", "host": "", "examples": 20}
+    assert hosts.crashed == []
+
+
 def test_each_host_has_its_share(hosts):
     """Where any worker is on another host."""
     for law, host in zip(LAWS, ("beta", "alpha")):
@@ -68,3 +77,13 @@ def test_each_host_has_its_share(hosts):
     assert list(hosts.lines()) == []
     hosts.remote = True
     assert list(hosts.lines()) == ["alpha: 1 laws, 20 examples", "beta: 1 laws, 20 examples"]
+
+
+def test_a_worker_that_was_turned_away_is_known_to_the_scheduler(hosts):
+    """One that is known already stays."""
+    scheduler = SimpleNamespace(nodes=["gw0"])
+    scheduler.add_node = scheduler.nodes.append
+    hosts.config = SimpleNamespace(pluginmanager=SimpleNamespace(getplugin=lambda name: SimpleNamespace(sched=scheduler)))
+    for node in ("gw0", "gw1"):
+        hosts.pytest_xdist_node_collection_finished(node)
+    assert scheduler.nodes == ["gw0", "gw1"]

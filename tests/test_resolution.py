@@ -146,6 +146,11 @@ def test_a_cell_of_fewer_digits_is_not_asked():
     assert missing(lift(blended(), precision=2.0**-24), LAW.needs) == "computes in less than float64"
 
 
+def test_large_numbers_are_not_asked():
+    """Of them a quantiser keeps as few digits."""
+    assert resolved(lift(blended()), replace(PLAIN, scale=1e4)) == []
+
+
 def test_a_domain_is_not_left():
     """An array that has one stays as it is."""
     Cell = lift(blended(), domains={"h": (-1, 1)})

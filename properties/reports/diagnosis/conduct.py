@@ -243,7 +243,7 @@ def cached(g):
             if name in g.names and close(used[name], stale[name]) and not close(stale[name], value):
                 return [
                     "after a second apply, vjp still returns the gradient of "
-                    f"{name} of the first, to {figure(gap(used[name], stale[name]))}"
+                    f"{name} of the first, to within {figure(gap(used[name], stale[name]))}"
                 ]
             if close(used[name], value + stale[name]):
                 return [
