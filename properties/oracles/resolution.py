@@ -15,29 +15,36 @@ SEEN = 2.0**-40  # of the largest output: a smaller change is lost where 2^12 ro
 LARGE = 64.0  # of larger numbers, what rounds to fixed steps, as a quantiser does, keeps no more digits than float32
 TAILS = 32 * np.finfo(float).eps  # times the largest number: 1 + tanh, which is a multiple of eps, stands still and leaps as well
 BENT = 2.0**-4  # of a change: by so much, those of a smooth function may differ from proportion: float32 rounds them by a 64th
+VERDICTS = ("certified", "inconclusive", "trivial")  # of several arrays, the first of these is that of the output
 NOTHING = "its numbers exceed 64, or all its arrays have domains"
 
 
 def resolved(Cell, problem):
-    """The blocks of each output and array a without a domain: f(a + FINE |a| v) - f(a) against FINE / WIDE (f(a + WIDE |a| v) - f(a)).
+    """The blocks of f(a + FINE |a| v) - f(a) against FINE / WIDE (f(a + WIDE |a| v) - f(a)), for each array a without a domain.
 
-    v is random, with entries +-U[1, 2]. Nothing is concluded where the wide change is not in proportion to the step, as beside a
-    kink, in a unit that saturates within it, or in chaos.
+    One for each output and array that are at odds, and one for each output otherwise. v is random, with entries +-U[1, 2]. Nothing
+    is concluded where the wide change is not in proportion to the step, as beside a kink, in a unit that saturates within it, or in
+    chaos.
     """
     problem = problem.literal(Cell)
     arrays = (*problem.weights, problem.x, *problem.state)
     largest = max((np.max(np.abs(a), initial=0.0) for a in arrays), default=0.0)
     if largest > LARGE:
         return []
-    blocks, tails = [], TAILS * max(1.0, largest)
+    wrong, right, tails = [], {}, TAILS * max(1.0, largest)
     with np.errstate(all="ignore"):
         start = apply(Cell, problem)
         rounding = cache(lambda: _rounding(Cell, problem, start))
         for k, a in enumerate(problem.spec.arrays):
             if a.domain is None and np.any(arrays[k]):
                 change = Change(Cell, problem, k, start)
-                blocks += [_block(change, a.name, name, lambda name: tails + rounding()[name]) for name in start]
-    return blocks
+                for name in start:
+                    block = _block(change, name, lambda name: tails + rounding()[name])
+                    if block.verdict == "violated":
+                        wrong.append(replace(block, name=f"{name} moved with {a.name}"))
+                    elif name not in right or VERDICTS.index(block.verdict) < VERDICTS.index(right[name].verdict):
+                        right[name] = block
+    return [*wrong, *right.values()]
 
 
 def _rounding(Cell, problem, start):
@@ -70,11 +77,11 @@ class Change:
         return self.known[step]
 
 
-def _block(change, array, name, rounding):
+def _block(change, name, rounding):
     """The block of one output. rounding: its name -> how far the rounding of float64 may move it."""
     wide, expected = change(WIDE)[name], change(WIDE)[name] * (FINE / WIDE)
     most = np.max(np.abs(expected), initial=0.0)
-    block = within(f"{name} moved with {array}", change(FINE)[name], expected, SLACK * most)
+    block = within(name, change(FINE)[name], expected, SLACK * most)
     if not most > SEEN * np.max(np.abs(change.start[name]), initial=0.0):
         return replace(block, verdict="inconclusive" if most else "trivial")
     if block.verdict != "violated":
