@@ -655,7 +655,8 @@ def test_a_cell_that_writes_where_it_must_not_is_told_what_comes_of_that_and_wha
     """A law that holds behind copies is broken by what is written; any other for a reason of its own."""
     Cell, check = lift(Careless), laws()[law].check
     for seed in range(40):
-        problem = Problem(batch=1, features=2, state=2, seed=seed, scale=600.0 if "flag" in law else 1.0).literal(Cell)
+        batch, scale = 3 if "refusal" in law else 1, 600.0 if "flag" in law else 1.0
+        problem = Problem(batch=batch, features=2, state=2, seed=seed, scale=scale).literal(Cell)
         with np.errstate(all="ignore"):
             try:
                 check(Cell=Cell, problem=problem)
@@ -836,3 +837,32 @@ def test_weights_that_are_lost_are_told_of():
 
     with pytest.raises(GuestError, match="weights had 2 arrays and has 1 after a call; keep the list as it is"):
         cleared("a.py:Losing", Losing)
+
+
+def test_a_state_that_counts_beyond_a_threshold_alone_is_not_refused():
+    """At larger numbers it has an effect, as has its matrix."""
+
+    def forward(x, h, W, U):
+        return np.tanh(x @ W + np.maximum(h - 2.0, 0) @ U)
+
+    Cell = adapt(lambda F, S: {"W": np.zeros((F, S)), "U": np.zeros((S, S))}, ("x h W U -> h", forward))
+    assert not any(note.startswith("h has no effect") for note in cleared("a.py:Cell", Cell).notes)
+
+
+def test_a_refusal_that_does_not_come_is_told_as_that():
+    """Not by what another refused call leaves behind."""
+    assert told(lift(Careless), "a_refusal_changes_nothing", replace(PLAIN, batch=1)).startswith("apply does not check shapes")
+
+
+def test_the_order_of_rows_does_not_matter_to_a_sum():
+    """Of numbers near 1000, whose sum is rounded many times if it is taken in order."""
+
+    def forward(x, h, W):
+        return 1000 + np.tanh(x @ W + h)
+
+    Cell, law = (
+        lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", forward))),
+        laws()["sum_output_is_additive_over_rows"],
+    )
+    for seed in range(20):
+        law.check(Cell=Cell, problem=Problem(batch=65, features=1, state=4, seed=seed))

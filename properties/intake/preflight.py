@@ -482,7 +482,7 @@ def _check_live(Cell, notes):
         bare = ", and no gradient" * ("weights" in cell.spec.gradients and k not in claimed)
         notes.append(f"{names[k]} has no effect on what it returns{bare}")
     for name in cell.spec.state_names if probed else ():
-        if name not in states:
+        if name not in states and not _acts(Cell, name):
             cut = [names[k] for k in idle if k not in touched and cell.weights[k].ndim == 2]
             if cell.spec.scalar or cut:  # a loss has no outputs by which laws could tell; a matrix of h is cut off with h
                 lost = several([name, *cut])
@@ -510,6 +510,21 @@ def _moves(Cell, k):
                 return True
         except (Exception, SystemExit):
             continue
+    return False
+
+
+def _acts(Cell, name):
+    """Whether a state moves an output at larger numbers, or where x is 0: it may count beyond a threshold alone."""
+    for problem, large, some in product(PROBES, (4.0, 30.0), (0.0, 1.0, 4.0)):
+        with contextlib.suppress(Exception, SystemExit):
+            cell, x, s = problem.build(Cell)
+            n, k = len(cell.weights), len(s) - len(cell.spec.states) + cell.spec.state_names.index(name)
+            given = [np.asarray(large * a, a.dtype) for a in s]
+            other = [another(a, cell.spec.rest[k].domain) if j == k else a for j, a in enumerate(given)]
+            runs = [cell.spec.folded([*cell.weights, np.asarray(some * x, x.dtype), *states])[n:] for states in (given, other)]
+            before, after = ([np.array(y) for y in cell.apply(*run)] for run in runs)
+            if not all(map(np.array_equal, before, after)):
+                return True
     return False
 
 

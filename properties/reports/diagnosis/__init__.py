@@ -173,7 +173,7 @@ def sought(case, tried):
 
     with quiet(Tally(), draws=0):
         if case.group == "errors" or case.name in ALONE:
-            told = tried(promise) or accepted(case) or tried(lambda: first(grown(case.Cell, PLAIN), repeated, again))
+            told = accepted(case) or tried(promise) or tried(lambda: first(grown(case.Cell, PLAIN), repeated, again))
         else:
             told = () if of_gradients(case) else tried(promise)
             if case.name.startswith(("activations", "derivatives")):  # of a gate that is read alone
