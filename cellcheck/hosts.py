@@ -17,8 +17,8 @@ from cellcheck.properties.certificate import ended
 class Hosts:
     """A plugin of pytest.
 
-    collector: the laws that are to run, and their results; again: ids of those run once more, and why; here: those of them whose worker was on this machine; ended: those that count as
-    broken for it, once the run is over; lost: of those that will
+    collector: the laws that are to run, and their results; again: ids of those run once more, and why; here: those of
+    them whose worker was on this machine; ended: those that count as broken for it, once the run is over; lost: of those that will
     not run again, and why; places: where live workers are, by id; moves: what was replaced; remote: whether a worker is elsewhere;
     excused: whether a cell, by its label, may break this law without failing the run.
     """
@@ -129,7 +129,8 @@ class Hosts:
     def pytest_terminal_summary(self, terminalreporter):
         """The share of each host, what moved, what ran again, and what has no verdict."""
         if lines := list(self.lines()):
-            terminalreporter.section("hosts" if self.remote else "processes that ended")
+            ended = "processes that ended" if self.again or self.lost else "without a verdict"
+            terminalreporter.section("hosts" if self.remote else ended)
             terminalreporter.write_line("\n".join(lines))
 
     def lines(self):

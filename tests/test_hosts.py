@@ -87,3 +87,13 @@ def test_a_worker_that_was_turned_away_is_known_to_the_scheduler(hosts):
     for node in ("gw0", "gw1"):
         hosts.pytest_xdist_node_collection_finished(node)
     assert scheduler.nodes == ["gw0", "gw1"]
+
+
+def test_the_heading_says_what_is_below_it(hosts):
+    """Laws that were left out, or processes that ended."""
+    headings = []
+    terminal = SimpleNamespace(section=headings.append, write_line=lambda text: None)
+    hosts.pytest_terminal_summary(terminal)
+    crashed(hosts, LAWS[0])
+    hosts.pytest_terminal_summary(terminal)
+    assert headings == ["without a verdict", "processes that ended"]

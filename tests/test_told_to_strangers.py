@@ -668,6 +668,19 @@ def test_a_cell_that_writes_where_it_must_not_is_told_what_comes_of_that_and_wha
     assert first.startswith(said) and not tried.faults
 
 
+def test_the_sentences_of_a_cell_behind_copies_are_kept_for_its_case():
+    """Those of what is wrong besides: the panels may take too long."""
+
+    class Doubled(Careless):
+        def vjp(self, d):
+            weights, dx, (dh,) = super().vjp(d)
+            return weights, 2 * dx, (dh,)
+
+    case = case_of(lift(Doubled), "input_gradients", PLAIN.literal(lift(Doubled)))
+    sentences, _ = diagnose(case, Attempts())
+    assert sentences == case.sentences and "counted twice" in sentences[0]
+
+
 def test_a_refused_call_that_replaces_what_is_kept_is_told():
     """Vjp answers, with the gradients of the call that was refused."""
 

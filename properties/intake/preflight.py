@@ -432,7 +432,8 @@ def _check_gradients(cell, called, gradients, inputs):
 def _check_live(Cell, notes):
     """Writing into each of `weights` must move the outputs. Returns the names of those that have no effect, and no gradient.
 
-    Both may be roundings, as of a bias that is added to all scores of a softmax. They are noted, as is a state without an effect; both together are refused.
+    Both may be roundings, as of a bias that is added to all scores of a softmax. They are noted, as is a state
+    without an effect. It is refused where no law would tell: in a cell that returns a sum or a loss, and if its matrix has none, too.
     """
     probed, moved, touched, claimed, states, silent = 0, set(), set(), set(), set(), True
     for problem in PROBES:

@@ -9,7 +9,8 @@ from cellcheck.properties.oracles.complex_step import length, moved, parts_of
 HALVINGS = 12
 # Times the step of a difference quotient: how narrow a feature of the function may be, or how wide a step.
 NEAR = (1.0, 1e-2, 1e-4, 1e-6, 1e-8, 10.0, 100.0)
-CLOSE = 1e-9  # of a derivative
+CLOSE = 1e-9  # of a derivative: as closely as what is certified must agree
+SHARE = 1 / 256  # of the radius, as a step: differences of fourth order then err by SHARE^4, and by 256 roundings
 PARTS = (1.0, 1 / 16)  # of the first radius
 RESOLVED = 30  # the last coefficients count as noise if they are at most this many times the noise
 
@@ -101,7 +102,7 @@ class Chebyshev:
         try:
             center = self.function(arrays)
             with np.errstate(all="ignore"):
-                step = self._radius(arrays, direction, center) / 256
+                step = SHARE * self._radius(arrays, direction, center)
             near, far = self._quotient(arrays, direction, step), self._quotient(arrays, direction, 2 * step)
             if abs((4 * near - far) / 3 - slope) <= CLOSE * abs(slope):
                 return True

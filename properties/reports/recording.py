@@ -182,7 +182,7 @@ class SparedGuest(RecordedGuest):
 
 
 class Spared(Lift):
-    """The factory of a cell that nothing of the caller's is handed to: the laws that it holds then tell what writing there costs."""
+    """The factory of a cell that is given copies of all arrays. A law that it breaks even so is not broken by writing into them."""
 
     def __init__(self, Cell):
         """Cell: the factory."""

@@ -80,7 +80,7 @@ def hidden(mistake=None):
 
 MISTAKES = {  # what is said of each
     joined: {
-        "order": "W has along axis 0 the gradients of 5 to 8, then 0 to 4: right numbers in another order, as where [h, x] is written for [x, h]",
+        "order": "the gradient of W is right but for the order along axis 0, 5 to 8, then 0 to 4, as where [h, x] is written for [x, h]",
         "cut": "the gradients of `h` and `x` are cut from that of `np.concatenate([h, x], axis=1)` in reverse order",
         "shifted": "is cut from that of `np.concatenate([h, x], axis=1)` at 4 to 7, where 5 to 8 belong",
         "factor": "lacks `g` in `1 - f * g`",

@@ -10,6 +10,7 @@ from cellcheck.properties.reports.diagnosis.grown import PLAIN, close, figure, g
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 from cellcheck.properties.writing.text import several
 
+MEANT = 'if that is on purpose, declare choices={"float32": True}'
 ROWS = ("rows", "same rows", "own row")  # what a law of rows needs
 
 
@@ -325,7 +326,7 @@ def single(g):
     if not found:
         return rounded(g)
     said = f"all {sum(y.size for y in found.values())} numbers of {several(found)} are float32 numbers: they are computed or stored so"
-    return [f'{said}; if that is on purpose, declare choices={{"float32": True}}']
+    return [f"{said}; {MEANT}"]
 
 
 def rounded(g):
@@ -341,7 +342,7 @@ def rounded(g):
     if not names:
         return []
     said = f"{several(names)} {'is' if len(names) == 1 else 'are'} rounded to float32 or less: a change by 1e-11 of the size changes no output"
-    return [f'{said}; if that is on purpose, declare choices={{"float32": True}}']
+    return [f"{said}; {MEANT}"]
 
 
 def coarse(g):

@@ -232,7 +232,7 @@ class Flow:
             if len(values) != len(arrays) or any(v.shape != a.shape for v, a in zip(values, arrays)):
                 continue
             if all(same(v, a) for v, a in zip(values, arrays)) or all(np.all(v == 1) for v in values):
-                continue  # a factor of 1 is one that lacks
+                continue  # a missing factor, which has a sentence of its own
             for words, one, two in (("before", values[1:], arrays[:-1]), ("after", values[:-1], arrays[1:])):
                 if len(arrays) > 1 and all(same(v, a) for v, a in zip(one, two)):
                     yield f"`{shown(text)}` of the {run} {words}", values

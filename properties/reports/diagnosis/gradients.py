@@ -19,6 +19,7 @@ from cellcheck.properties.writing.text import several
 NUMBER = re.compile(r"-?\d+\.\d+(e[-+]\d+)?")
 LOST = 1e-13  # of the largest gradient: what 1 - t^2 has lost where it is saturated, in right cells, too
 FEW = 3  # values of a step function
+EQUAL = 6  # of two sizes: no other size is that
 LARGER = 1e2, 1e4, 1e6, 1e9  # upstreams
 SCALES = (None, 0.01, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0)  # of pre-activations
 
@@ -185,8 +186,8 @@ def where_a_size_is_one(Cell):
     found = ((size, wrong(replace(PLAIN, **{size: 1}))) for size in sizes)
     many = several(f"{size} {getattr(PLAIN, size)}" for size in sizes) if sizes else ""
     for one, two in combinations(sizes, 2):  # a branch, or a broadcast, that goes by the wrong one
-        if names := wrong(replace(PLAIN, **{one: 6, two: 6})):
-            return [f"gradients are right at {many}, and wrong where {one} and {two} are both 6 ({several(names)})"]
+        if names := wrong(replace(PLAIN, **{one: EQUAL, two: EQUAL})):
+            return [f"gradients are right at {many}, and wrong where {one} and {two} are both {EQUAL} ({several(names)})"]
     return next(
         (
             [f"gradients are right at {many}, and wrong where {size} is 1 ({several(names)})"]
@@ -226,8 +227,10 @@ def reordered(g, claims, truth, wrong):
     runs = [f"{order[a]} to {order[b - 1]}" if b - a > 1 else f"{order[a]}" for a, b in pairwise([*starts, len(order)])]
     if len(runs) > FEW or len(set(map(str, orders.values()))) > 1:
         return []
-    said = f"{several(wrong)} {'has' if len(wrong) == 1 else 'have'} along axis {axis} the gradients of {', then '.join(runs)}"
-    return [f"{said}: right numbers in another order, as where [h, x] is written for [x, h]"]
+    said = (
+        f"the gradient{'s' * (len(wrong) > 1)} of {several(wrong)} {'is' if len(wrong) == 1 else 'are'} right but for the order"
+    )
+    return [f"{said} along axis {axis}, {', then '.join(runs)}, as where [h, x] is written for [x, h]"]
 
 
 def _order(claim, true):

@@ -4,10 +4,8 @@ import numpy as np
 from cellcheck.properties.intake.raised import source
 from cellcheck.properties.oracles.analytic import BUFFERS, made
 from cellcheck.properties.oracles.function import rebound
-from cellcheck.properties.reports.diagnosis.conduct import single
+from cellcheck.properties.reports.diagnosis.conduct import MEANT, single
 from cellcheck.properties.reports.diagnosis.grown import grown
-
-MEANT = 'if that is on purpose, declare choices={"float32": True}, or its precision'
 
 
 class Narrowed(Exception):
@@ -30,7 +28,7 @@ def _checked(array):
 def narrowed(Cell, problem):
     """A sentence about what is rounded on the way: the line that does it, if it is NumPy's, else the arrays concerned."""
     told = where_narrowed(Cell, problem) or single(grown(Cell, problem))
-    return told or [f"a number or an array on the way has no more than the precision of float32; {MEANT}"]
+    return told or [f"a number or an array on the way has no more than the precision of float32; {MEANT}, or its precision"]
 
 
 def where_narrowed(Cell, problem):
@@ -42,5 +40,5 @@ def where_narrowed(Cell, problem):
             rebound(cell, [w.view(Watched) for w in cell.weights]).apply(x.view(Watched), *(s.view(Watched) for s in state))
     except Narrowed as found:
         if at := source(found):
-            return [f"numbers become {found} in `{at[1]}` ({at[0]}), and what follows moves in leaps; {MEANT}"]
+            return [f"numbers become {found} in `{at[1]}` ({at[0]}), and what follows moves in leaps; {MEANT}, or its precision"]
     return []

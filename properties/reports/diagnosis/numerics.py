@@ -11,6 +11,7 @@ STEPS = "0 .5 1 2.5 3.5 5.5 6.5 8.5 9.5 12 15 18 19.5 20.5 25 31 36 38 41 60 80 
 GRID = tuple(map(float, STEPS.split()))  # of pre-activations
 OFF, SINGLE = 1e-9, (1e-5, 1e-6)  # relative, far more than a few ulp; relative and absolute in float32
 LIMITS = {709.78: "exp overflows", 710.48: "cosh overflows", 355.24: "its square overflows", 88.72: "exp overflows in float32"}
+LOST = 64  # units of a value: a right formula errs by a few
 BIG = 45.0  # sigmoid is 1, tanh is 1
 READ = {"RNN": ("candidate",), "LSTM": ("input", "forget", "output", "candidate"), "GRU": ("update", "candidate")}
 
@@ -181,7 +182,7 @@ def tail(g):
         if abs(pairs[0][1] - pairs[0][2]) > 1e-3:
             continue  # not the activation at all
         for z, y, t in pairs:
-            if not abs(y - t) <= 64 * eps * abs(t):
+            if not abs(y - t) <= LOST * eps * abs(t):
                 lost = f"is 0 instead of {figure(t)}" if y == 0 else f"is {figure(abs(y - t) / abs(t))} of its value off"
                 said = f"{probe.word} loses its digits where it is close to 0: at z = {z:g} it {lost}"
                 told.setdefault(said + ", as exp overflows" * (y == 0 and z < -709), []).append(gate)
