@@ -1,10 +1,12 @@
 """The convention of a guest that declares none is found by numbers, and named; a declaration is held to what is computed."""
 
+import re
+
 import numpy as np
 import pytest
 from cellcheck.cells import GRU, LSTM, RNN, Unroll, lift
 from cellcheck.cells.adapters import adapt
-from cellcheck.properties.intake.conventions import GATES, clipped, gates_of, search, step
+from cellcheck.properties.intake.conventions import GATES, STATES, clipped, gates_of, search, step
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.oracles import gradients
 from cellcheck.properties.oracles.equations import equations
@@ -308,3 +310,50 @@ def test_a_complex_number_is_clipped_by_its_real_part(limit):
     slopes = clipped(z + 1e-100j, limit).imag / 1e-100
     assert np.array_equal(clipped(z, limit), np.clip(z, -limit, limit))
     assert np.allclose(slopes, 1.0 if limit == np.inf else [0, 1, 1, 0])
+
+
+def of_its_own(kind, order, before=lambda z: z, after=lambda z: z):
+    """A hand-written cell of this kind, forwards only. before: what is done to x first; after: to the first state at the end."""
+
+    def make(F, S):
+        cell = written(kind, order, "row", "one")(F, S)
+
+        def apply(x, *state):
+            new = cell.apply(before(x), *state)
+            return (after(new[0]), *new[1:])
+
+        guest = type("Guest", (), {"apply": staticmethod(apply), "state_names": STATES[kind], "gradients": ()})()
+        guest.weights = cell.weights
+        return guest
+
+    return make
+
+
+def within(limit):
+    """Clips at +-limit."""
+    return lambda z: np.clip(z, -limit, limit)
+
+
+DEPARTING = {
+    "x clipped": of_its_own("LSTM", "i f g o", before=within(5.0)),
+    "x clipped far away": of_its_own("RNN", "n", before=within(100.0)),
+    "x and c clipped": of_its_own("LSTM", "i f g o", before=within(5.0), after=within(3.0)),
+    "c clipped on its way in alone": of_its_own("LSTM", "i f g o", after=lambda c: np.where(c > 8.0, 0.5 * c + 4.0, c)),
+    "h rounded": of_its_own("GRU", "u r n", after=lambda h: np.round(h, 5)),
+}
+
+
+@pytest.mark.parametrize("guest", DEPARTING)
+def test_a_kind_that_was_found_is_not_held_against_a_cell_that_departs_from_it(guest):
+    """Who declares no kind may clip what he likes: the law of equations is not verified, which is said."""
+    found = cleared("guest.py:Guest", DEPARTING[guest])
+    assert re.match(r"convention not verified: it computes the \w+ equations, .*, but differs by up to \d", found.notes[0])
+    assert "clipped at" not in found.notes[0] and found.Cell.spec().kind is None
+    assert ("numbers are large" in found.notes[0]) == (guest != "h rounded")
+
+
+def test_a_kind_that_is_declared_is_held_against_a_cell_that_departs_from_it():
+    """Of which the weights alone were found."""
+    make = DEPARTING["x clipped far away"]
+    found = cleared("guest.py:Guest", lift(make, kind="RNN"))
+    assert found.notes[0].startswith("computes the RNN equations") and found.Cell.spec().kind == "RNN"

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from cellcheck.cells.activations import sigmoid, tanh
+from cellcheck.properties.verdicts import bound
 from cellcheck.strategies import Problem
 
 GATES = {"RNN": ("candidate",), "LSTM": ("input", "forget", "output", "candidate"), "GRU": ("reset", "update", "candidate")}
@@ -38,7 +39,13 @@ MATCH = 1e-4  # two conventions differ by 0.01 and more at these problems; what 
 PROBES = [Problem(2, FEATURES, STATE, seed=seed, scale=0.5, steps=3) for seed in (3, 4)]
 FAR = [Problem(2, FEATURES, STATE, seed=seed, scale=20.0, steps=3, regime="long memory") for seed in (3, 4)]
 BEYOND = 25.0  # the memories of FAR are larger by this factor: up to 1000, beyond any that a law reaches
+LARGE = [  # (problem, how much larger its memories or inputs are): where a cell may limit its numbers as no kind does
+    *((replace(p, regime=regime), 1.0) for p in FAR for regime in ("plain", "long memory", "large inputs")),
+    *((replace(p, regime="long memory"), BEYOND) for p in FAR),
+    *((replace(p, regime="large inputs", scale=scale), BEYOND) for p in FAR for scale in (0.001, 0.1)),
+]
 ROUNDING = 4  # roundings by which a cell may differ from its own equations at FAR; if it does by more, a clip is looked for
+DRAWS = 10  # of changes by ulps, by which rounding at LARGE is measured
 MUCH = 16  # how much nearer a clip must bring the equations: rounding does not
 GOLDEN = (5**0.5 - 1) / 2
 LIMITS = np.geomspace(0.1, 2000.0, 80)  # where the search for a clip begins
@@ -115,6 +122,10 @@ class Convention:
     def declared(self):
         """What a guest would declare: kind, weight_blocks, transposed, variant."""
         return {"kind": self.kind, "weight_blocks": self.weight_blocks, "transposed": self.transposed, "variant": self.variant}
+
+    def unclipped(self):
+        """The same equations with nothing clipped."""
+        return replace(self, variant={name: value for name, value in self.variant.items() if name not in CLIPS})
 
     def __str__(self):
         """For example: the LSTM equations, gates i f g o, weights transposed, two biases."""
@@ -444,9 +455,19 @@ def _difference(found, cell, x, state, outputs):
 
     It is relative where numbers are larger than 1.
     """
+    expected = _expected(found, cell, cell.weights, x, state)
+    pairs = [(y, e) for y, e in zip(outputs, expected) if y is not None]
+    if len(outputs) != len(expected) or any(np.shape(y) != np.shape(e) for y, e in pairs):
+        return np.inf
+    difference = max(np.max(np.abs(y - e) / np.maximum(1.0, np.abs(e)), initial=0.0) for y, e in pairs)
+    return np.inf if np.isnan(difference) else float(difference)
+
+
+def _expected(found, cell, weights, x, state):
+    """The outputs that a Convention, or its own CellSpec, computes from these weights."""
     searched = isinstance(found, Convention)
     blocks = found.weight_blocks(FEATURES, STATE) if searched else found.weight_blocks
-    gates, swapped, spec = gates_of(cell.weights, blocks, found.transposed), searched and found.swapped, cell.spec
+    gates, swapped, spec = gates_of(weights, blocks, found.transposed), searched and found.swapped, cell.spec
     names = STATES[found.kind]
     if len(state) != len(names):  # what it does not take it starts from zero
         state = [*[np.zeros((x.shape[-2], STATE)) for _ in names], *state][-len(names) :]
@@ -457,12 +478,34 @@ def _difference(found, cell, x, state, outputs):
     placed = new[::-1] if swapped else new
     taken = spec.state_names if len(spec.states) == len(names) else names
     named = {**{f"{name}'": s for name, s in zip(taken, placed)}, "ys": np.array(ys)}
-    expected = [new[-1].sum()] if spec.scalar else [named.get(name, np.nan) for name in spec.output_names]
-    pairs = [(y, e) for y, e in zip(outputs, expected) if y is not None]
-    if len(outputs) != len(expected) or any(np.shape(y) != np.shape(e) for y, e in pairs):
-        return np.inf
-    difference = max(np.max(np.abs(y - e) / np.maximum(1.0, np.abs(e)), initial=0.0) for y, e in pairs)
-    return np.inf if np.isnan(difference) else float(difference)
+    return [new[-1].sum()] if spec.scalar else [named.get(name, np.nan) for name in spec.output_names]
+
+
+def departure(Cell, found):
+    """In words, how the cell departs from a Convention by more than rounding; "" if it does not. Infinities and NaNs are for the laws."""
+    for problems, where in ([(p, 1.0) for p in PROBES], ""), (LARGE, " where numbers are large, as where some are clipped"):
+        runs = [run.only(-1) if found.but else run for run in (_run(Cell, *problem) for problem in problems) if run]
+        known = [run for run in runs if all(np.all(np.isfinite(y)) for y in run.outputs if y is not None)]
+        if gap := max((_difference(found, *run) for run in known if not _rounded(found, *run)), default=0.0):
+            return f"differs by up to {gap:.1g}{where}"
+    return ""
+
+
+def _rounded(found, cell, x, state, outputs):
+    """Whether the outputs are those of a Convention but for rounding: the bound of the laws, with S of the Convention."""
+    spec, expected = cell.spec, _expected(found, cell, cell.weights, x, state)
+    unit, rng = spec.unit(spec.dtype), np.random.default_rng(0)
+    step = unit * (FEATURES + STATE)
+    moves = [0.0] * len(expected)
+    for _ in range(DRAWS):
+        weights, (x_, *state_) = (
+            [a * (1 + step * rng.choice([-1, 1], a.shape)) for a in some] for some in (cell.weights, (x, *state))
+        )
+        moved = _expected(found, cell, weights, x_, state_)
+        moves = [np.maximum(m, np.max(np.abs(y - e), initial=0.0)) for m, y, e in zip(moves, moved, expected)]
+    floor = unit * bound.size_of_outputs(spec, cell.weights, x, state, ())
+    compared = [(y, e, m) for y, e, m in zip(outputs, expected, moves) if y is not None]
+    return all(np.all(np.abs(y - e) <= bound.FACTOR * (m + floor)) for y, e, m in compared)
 
 
 def gates_of(weights, blocks, transposed):
@@ -495,11 +538,15 @@ def swaps(cell, found):
 def _run(Cell, problem, beyond=1.0):
     """A cell on one probe, at batch 1 if need be; None where the cell raises or returns other than numbers.
 
-    beyond: by which all states but the last are multiplied.
+    beyond: by which the large inputs of that regime are multiplied, in others all states but the last.
     """
     for batch in (problem.batch, 1):
         with contextlib.suppress(Exception):
             cell, x, state = replace(problem, batch=batch).build(Cell)
-            state = (*(s * s.dtype.type(beyond) for s in state[:-1]), *state[-1:])
+            factor = x.dtype.type(beyond)
+            if problem.regime == "large inputs":
+                x = x * factor
+            else:
+                state = (*(s * factor for s in state[:-1]), *state[-1:])
             return Run(cell, x, state, [np.array(y, dtype=float) for y in cell.apply(x, *(s.copy() for s in state))])
     return None

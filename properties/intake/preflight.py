@@ -797,6 +797,9 @@ def _convention(Cell):
     if found.rivals:
         fits = " and ".join(map(str, (found, *found.rivals)))
         return {}, [f"convention not verified: {fits} agree on everything that it takes"]
+    if not cell.spec.kind and (departs := conventions.departure(Cell, found)):
+        told = f"convention not verified: it computes {found.unclipped()}, but {departs}"
+        return {}, [f"{told}; if it should not, declare kind and weight_blocks"]
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 
