@@ -477,6 +477,47 @@ def test_a_gradient_that_is_wrong_wherever_an_array_is_zero_is_no_tie(kept, comp
     assert {b.verdict for b in blocks} == {"violated"}
 
 
+class Masked:
+    """A row whose x is 0 keeps its h; any other gets tanh(x W + h U)."""
+
+    complex = True
+
+    def __init__(self, features, state):
+        self.weights = [np.zeros((features, state)), np.zeros((state, state))]
+
+    def apply(self, x, h):
+        """(h',)."""
+        W, U = self.weights
+        self.x, self.h, self.t = x, h, np.tanh(x @ W + h @ U)
+        self.seen = np.any(x != 0, axis=1, keepdims=True)
+        return (np.where(self.seen, self.t, h),)
+
+    def vjp(self, d):
+        """A row that is kept has no gradient of x."""
+        W, U = self.weights
+        dz = d * self.seen * (1 - self.t**2)
+        return [self.x.T @ dz, self.h.T @ dz], dz @ W.T, (dz @ U.T + d * ~self.seen,)
+
+
+@pytest.mark.parametrize("complex_", [True, False])
+def test_a_jump_that_zeros_hide_is_no_fault(complex_):
+    """At x = h = 0 a masked row returns what an unmasked one does; beside h = 0 it jumps at x = 0. Half of the claim is violated."""
+    Guest = lift(type("Guest", (Masked,), {"complex": complex_}))
+    problem = Problem(1, 1, 1, scale=1.0).literal(Guest)
+    for h in (np.zeros((1, 1)), np.ones((1, 1))):
+        blocks = gradients(Guest, replace(problem, x=np.zeros((1, 1)), state=(h,)), "x")
+        assert {b.verdict for b in blocks} <= {"inconclusive", "trivial"}
+
+    class Half(Masked):
+        complex = complex_
+
+        def vjp(self, d):
+            weights, x, state = super().vjp(d)
+            return weights, x / 2, state
+
+    assert {b.verdict for b in gradients(lift(Half), problem, "x")} == {"violated"}
+
+
 def opposite(cell, weights):
     """Two entries of W wrong such that the direction with the signs of the claim sees nothing."""
     W, v = weights[0].reshape(-1), PROBLEM.directions(weights)[0].reshape(-1)

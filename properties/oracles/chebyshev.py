@@ -135,11 +135,12 @@ class Chebyshev:
         return (self._at(arrays, direction, t) - self._at(arrays, direction, -t)) / (2 * t)
 
     def rise(self, arrays, direction, t):
-        """sum|u| |difference quotient|, over t for the largest entry to either side."""
+        """sum|u| (|slope to the left| + |slope to the right|) / 2, by plain differences over t for the largest entry."""
         t = min(t / length(direction), self._reach(arrays, direction))
-        left, right = (self.function(moved(arrays, direction, s)) for s in (-t, t))
+        left, here, right = (self.function(moved(arrays, direction, s)) for s in (-t, 0.0, t))
         with np.errstate(all="ignore"):
-            return float(sum(np.abs(u * (b - a)).sum() for u, a, b in zip(self.upstream, left, right))) / (2 * t)
+            rises = (np.abs(u * (b - a)) + np.abs(u * (c - b)) for u, a, b, c in zip(self.upstream, left, here, right))
+            return float(sum(rise.sum() for rise in rises)) / (2 * t)
 
     def moves(self, arrays, direction):
         """sum|d outputs / dt| over all outputs of all steps, by plain differences."""

@@ -413,13 +413,8 @@ class Judge:
         return abs(block.got - value) <= slack < abs(block.expected - value)
 
     def _kinked(self, oracle, direction, error):
-        """Whether the slopes to the left and to the right differ, and still do from nearer: at a tie of relu there is no derivative.
-
-        At a jump, the difference quotient over 1/16 of the distance is 16 times as large, from however near, and beyond any derivative.
-        """
-        real = Chebyshev(self.function, self.upstream, self.noise)
-        rises = [(real.rise(self.arrays, direction, t), real.rise(self.arrays, direction, t / 16)) for t in real.beside]
-        if all(near > 8 * far > 0 for far, near in rises) and rises[-1][1] > abs(oracle.value(self.arrays, direction)):
+        """Whether the slopes to the left and to the right differ, and still do from nearer: at a tie of relu there is no derivative; nor at a jump."""
+        if self._jumps(oracle, self.arrays, direction):
             return True
         if self._bent(oracle, self.arrays, direction, error / 10, self.upstream):
             return True
@@ -433,6 +428,15 @@ class Judge:
             if self._bent(oracle, self.arrays, other, error / 10, self.upstream):
                 return True
         return False
+
+    def _jumps(self, oracle, arrays, direction):
+        """Whether there is a jump at these arrays.
+
+        The difference quotient over 1/16 of the distance is then 16 times as large, from however near, and beyond any derivative.
+        """
+        real = Chebyshev(self.function, self.upstream, self.noise)
+        rises = [(real.rise(arrays, direction, t), real.rise(arrays, direction, t / 16)) for t in real.beside]
+        return all(near > 8 * far > 0 for far, near in rises) and rises[-1][1] > abs(oracle.value(arrays, direction))
 
     def _bent(self, oracle, arrays, direction, least, upstream):
         """Whether there is a kink of at least this size at these arrays, for this upstream.
@@ -454,7 +458,8 @@ class Judge:
 
         Then it is right once all numbers are moved a little, and also if any one of the arrays stays as it is. A cell that treats
         x = 0 in a way of its own is wrong wherever x stays 0. And there is a kink once some array alone is moved: a cell that treats
-        z = 0 in a way of its own has none, if its function is smooth.
+        z = 0 in a way of its own has none, if its function is smooth. Where x stays 0 there may be a jump instead, which only the
+        zeros of other arrays hide: a masked step keeps h, and at h = 0 that is what an unmasked one returns.
         """
         if not self.hand.rebinds:
             return False
@@ -462,7 +467,7 @@ class Judge:
         moves = [rng.choice((-1, 1), a.shape) * rng.uniform(1, 3, a.shape) * np.where(a == 0, 1.0, a) for a in self.arrays]
         near = [np.asarray(a + NEARBY * move) for a, move in zip(self.arrays, moves)]
         near = self.spec.folded(near) if self.spec.bounded else near
-        every = range(len(near))
+        every, jumps = range(len(near)), False
         for kept in (None, *every):
             point = [a if k == kept else b for k, (a, b) in enumerate(zip(self.arrays, near))]
             got = self._claim_along(direction, point)
@@ -470,8 +475,11 @@ class Judge:
                 right = abs(got - oracle.value(point, direction)) < most
             else:
                 right = Chebyshev(self.function, self.upstream, self.noise).near(point, direction, got, most)
-            if not right:
+            if not right and (kept is None or not self._jumps(oracle, point, direction)):
                 return False
+            jumps |= not right
+        if jumps:
+            return True
         alone = ([b if k == one else a for k, (a, b) in enumerate(zip(self.arrays, near))] for one in every)
         ones = [np.ones(u.shape) for u in self.upstream]
         return any(self._bent(oracle, point, direction, TINY * block.error, ones) for point in alone)
