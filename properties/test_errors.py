@@ -83,16 +83,17 @@ def test_wrong_upstreams_are_refused(Cell, problem):
 @given(problem=problems())
 def test_a_refusal_changes_nothing(Cell, problem):
     """apply(x, s); apply(x of one feature or one row more, s) raises; vjp(u) = apply(x, s); vjp(u)."""
-    problem = _with_steps(problem.literal(Cell))
-    cell = problem.build(Cell)[0]
-    before = outcome(cell, problem)
+    problem, blocks = _with_steps(problem.literal(Cell)), []
     wrong = [_wider(problem.x)] if problem.spec.inputs[0].shape else []
     wrong += [problem.rows([*range(problem.batch)] * 2).x] if problem.state else []
-    refused = [_refusal("apply", cell.apply, (x, *problem.state)) for x in wrong]
-    if any(block.verdict == "violated" for block in refused):
-        require(refused)
-    gradients = differentiated(cell, problem.upstreams(1, [before[name] for name in problem.spec.output_names], problem.spec)[0])
-    require(unchanged(Cell, problem, gradients, {name: before[name] for name in gradients}))
+    for x in wrong:
+        cell = problem.build(Cell)[0]
+        before = outcome(cell, problem)
+        if _refusal("apply", cell.apply, (x, *problem.state)).verdict != "violated":
+            upstream = problem.upstreams(1, [before[name] for name in problem.spec.output_names], problem.spec)[0]
+            gradients = differentiated(cell, upstream)
+            blocks += unchanged(Cell, problem, gradients, {name: before[name] for name in gradients})
+    require(blocks, "it refuses neither: other laws say so")
 
 
 @pytest.mark.promise

@@ -476,8 +476,9 @@ def _check_live(Cell, notes):
     idle = [k for k in range(len(cell.weights)) if k not in moved] if probed else []
     for k in idle:
         if k in claimed and cell.spec.weights[k].differentiable:
+            which = f"weights[{k}]" + f" ({names[k]})" * (names[k] != f"weights[{k}]")
             raise Refusal(
-                f"writing into weights[{k}] ({names[k]}) changes nothing that it returns, but it has a gradient; "
+                f"writing into {which} changes nothing that it returns, but it has a gradient; "
                 "put the live array into weights, not a copy, and compute what is made of it anew in each call; or forward never uses it"
             )
         bare = ", and no gradient" * ("weights" in cell.spec.gradients and k not in claimed)
