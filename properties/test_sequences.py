@@ -13,7 +13,7 @@ from cellcheck.strategies import problems
 from hypothesis import given, reject
 
 
-@pytest.mark.needs("sequence", "finals", "single step", "same steps", "any time")
+@pytest.mark.needs("sequence", "finals", "single step", "same steps", "any time", "own past")
 @given(problem=problems())
 def test_a_sequence_is_its_steps(Cell, problem):
     """ys[t] = h'(t), where (..., h'(t)) = apply(x[t], apply(x[t-1], ... apply(x[0], s))); the final states are the last."""
@@ -34,7 +34,7 @@ def test_a_sequence_is_its_steps(Cell, problem):
     require(agree(Cell, problem, lambda p: apply(Cell, p), one_by_one, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals", "splits", "same steps", "any time")
+@pytest.mark.needs("sequence", "finals", "splits", "same steps", "any time", "own past")
 @given(problem=problems())
 def test_a_sequence_may_be_split(Cell, problem):
     """apply(x, s) = apply(x[k:], apply(x[:k], s)), its ys one after the other."""
@@ -48,7 +48,7 @@ def test_a_sequence_may_be_split(Cell, problem):
     require(agree(Cell, problem, lambda p: apply(Cell, p), split, bound.size_of_outputs))
 
 
-@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams", "splits", "same steps", "any time")
+@pytest.mark.needs("sequence", "finals", "x", "state", "upstreams", "splits", "same steps", "any time", "own past")
 @given(problem=problems())
 def test_vjp_of_a_sequence_may_be_split(Cell, problem):
     """vjp over x = vjp over x[:k] of what vjp over x[k:] returns for the state between; dW is their sum."""

@@ -245,7 +245,7 @@ def test_an_output_that_backward_does_not_see_is_held_to_the_equations():
 
 def test_a_weight_that_is_a_copy_is_refused_in_one_line():
     """Before any law."""
-    message = "writing into weights[1] (weights[1]) changes nothing that it returns, but it has a gradient"
+    message = "writing into weights[1] changes nothing that it returns, but it has a gradient"
     with pytest.raises(GuestError) as refusal:
         seen(field.CopiedBias)
     assert message in str(refusal.value) and "\n" not in str(refusal.value)

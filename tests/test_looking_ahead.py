@@ -3,8 +3,10 @@
 import pytest
 from cellcheck.cells import lift
 from cellcheck.properties.intake.catalogue import laws
+from cellcheck.properties.mutants import CATALOGUE
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
 from cellcheck.properties.reports.diagnosis.promises import promise_faults
+from cellcheck.properties.reports.diagnosis.sequence import sequence_faults
 
 from tests.cases import broken, holds
 from tests.guests import looking_ahead
@@ -56,6 +58,17 @@ def test_it_may_be_meant():
     law = laws()[LAW]
     assert law.applies(lift(looking_ahead.WithoutMask))
     assert not law.applies(lift(looking_ahead.BothWays))
+
+
+def test_a_layer_that_runs_backwards_is_told_to_declare_it():
+    """Then no law cuts it, and all others hold."""
+    [backwards] = [mutant.cls for mutant in CATALOGUE if mutant.name == "GoesBackwards"]
+    [told] = sequence_faults(grown(lift(backwards, kind=None), PLAIN))
+    assert 'if that is on purpose, declare choices={"future": True}' in told
+    declared = lift(backwards, kind=None, choices={"future": True})
+    cutting = ["a_sequence_is_its_steps", "a_sequence_may_be_split", "vjp_of_a_sequence_may_be_split"]
+    assert not any(laws()[law].applies(declared) for law in cutting)
+    assert broken(lift(backwards, kind=None), cutting, n=25)
 
 
 def test_a_cell_that_is_cut_needs_no_such_law():

@@ -94,8 +94,9 @@ def mistakes(g, states, ys):
     before = np.array([s[-1] for s in states[:-1]])
     yield "every step starts from the initial state: the state is not carried", alone_states[-1], alone_ys
     yield "the initial state is ignored: the sequence starts from zeros", zero_states[-1], zero_ys
-    yield "the steps are taken last to first", back_states[-1], back_ys
-    yield "the steps are taken last to first, and ys is put back in order", back_states[-1], back_ys[::-1]
+    meant = 'if that is on purpose, declare choices={"future": True}'
+    yield f"the steps are taken last to first ({meant})", back_states[-1], back_ys
+    yield f"the steps are taken last to first, and ys is put back in order ({meant})", back_states[-1], back_ys[::-1]
     yield "ys runs backwards in time", states[-1], ys[::-1]
     yield "ys holds the states before the steps instead of after them", states[-1], before
     yield "ys is (batch, steps, state) instead of (steps, batch, state)", states[-1], np.swapaxes(ys, 0, 1)
