@@ -214,10 +214,22 @@ class OutputFirst:
         return weights, dx, state[::-1]
 
 
-def test_states_in_the_wrong_order_are_refused():
-    """Every law would draw c where h is meant."""
+def test_states_in_the_other_order_leave_the_convention_unverified():
+    """As torch has them: the other laws draw both alike, and hold."""
+    found = cleared("guest.py:OutputFirst", OutputFirst)
+    assert found.notes[0].startswith(
+        "convention not verified: it computes the LSTM equations, gates i f o g, [x, h], one bias, but"
+    )
+    assert "its states are ordered h, c, the output first; to verify that, put the output last: c, h" in found.notes[0]
+    assert found.Cell.spec().kind is None
+    assert all(b.verdict != "violated" for part in ("weights", "state") for b in gradients(found.Cell, Problem(2, 3, 2), part))
+
+
+@pytest.mark.parametrize("declared", [{}, {"weight_blocks": lambda F, S: LSTM(F, S).weight_blocks}])
+def test_states_in_the_other_order_are_refused_of_a_cell_that_declares_its_kind(declared):
+    """The law of equations would take c for h."""
     with pytest.raises(Exception, match="its states are ordered h, c, the output first; wanted the output last: c, h"):
-        cleared("guest.py:OutputFirst", OutputFirst)
+        cleared("guest.py:OutputFirst", lift(OutputFirst, kind="LSTM", **declared))
 
 
 class Gist:

@@ -785,11 +785,7 @@ def _convention(Cell):
     if found.difference > conventions.match(cell.spec):
         return {}, [f"computes none of the known conventions; nearest is {found} (largest difference {found.difference:.1g})"]
     if found.swapped:
-        names = ", ".join(reversed(cell.spec.state_names))
-        raise Refusal(
-            f"its states are ordered {', '.join(cell.spec.state_names)}, the output first; wanted the output last: {names}, in "
-            "state_names and in what apply and vjp take and return, as in a subclass that exchanges them"
-        )
+        return {}, [_output_first(cell, found)]
     if found.kind == "LSTM" and len(cell.spec.state_names) < 2:
         told = f"computes {found}, from c = 0 in each call: convention not verified, since it does not take c"
         return {"memory": True}, [told]
@@ -804,6 +800,17 @@ def _convention(Cell):
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 
+def _output_first(cell, found):
+    """A line about a cell of a known kind whose states are in the other order. Raises Refusal if it declares that kind."""
+    names = cell.spec.state_names
+    told = f"its states are ordered {', '.join(names)}, the output first"
+    where = "in state_names and in what apply and vjp take and return" if cell.spec.full else "in what forward takes"
+    last = f"the output last: {', '.join(reversed(names))}, {where}"
+    if cell.spec.kind:
+        raise Refusal(f"{told}; wanted {last}, as in a subclass that exchanges them")
+    return f"convention not verified: it computes {found}, but {told}; to verify that, put {last}"
+
+
 def _contradictions(Cell, cell):
     """A line where a guest that declares its gates computes those of another order."""
     gap = conventions.declared_difference(Cell)
@@ -812,6 +819,8 @@ def _contradictions(Cell, cell):
     found = conventions.search(Cell)
     if found is None or found.difference > conventions.match(cell.spec):
         return [f"declares {cell.spec.kind}, but computes something else (largest difference {gap:.1g})"]
+    if found.swapped:
+        return [_output_first(cell, found)]
     return [f"declares {cell.spec.kind}, but computes {found}{conventions.swaps(cell, found)}"]
 
 
