@@ -14,6 +14,8 @@ from cellcheck.properties.test_equations import test_equations_of_the_kind as eq
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.strategies import Problem
 
+from tests.cases import broken
+
 
 def undeclared(Cell):
     """The same cell without its declarations."""
@@ -362,6 +364,30 @@ def test_a_kind_that_was_found_is_not_held_against_a_cell_that_departs_from_it(g
     assert re.match(r"convention not verified: it computes the \w+ equations, .*, but differs by up to \d", found.notes[0])
     assert "clipped at" not in found.notes[0] and found.Cell.spec().kind is None
     assert ("numbers are large" in found.notes[0]) == (guest != "h rounded")
+
+
+JUMPING = {
+    "0.5 beyond 88": lambda z: np.where(np.abs(z) > 88, 0.5, 1 / (1 + np.exp(-z))),
+    "0 beyond 40": lambda z: np.where(np.abs(z) > 40, 0.0, 1 / (1 + np.exp(-z))),
+}
+
+
+@pytest.mark.parametrize("fault", JUMPING)
+def test_a_sigmoid_that_jumps_is_held_to_the_equations(fault):
+    """No design: the kind stays, and the law of equations is broken."""
+
+    def forward(x, h, W, U, b):
+        r, u, n = np.split(x @ W + b, 3, axis=1)
+        s_r, s_u, s_n = np.split(h @ U, 3, axis=1)
+        u = JUMPING[fault](u + s_u)
+        return u * (np.tanh(n + JUMPING[fault](r + s_r) * s_n) - h) + h
+
+    def make(F, S):
+        return {"W": np.zeros((F, 3 * S)), "U": np.zeros((S, 3 * S)), "b": np.zeros(3 * S)}
+
+    found = cleared("guest.py:Guest", adapt(make, ("x h W U b -> h", forward)))
+    assert found.notes[0].startswith("computes the GRU equations")
+    assert broken(found.Cell, ["equations_of_the_kind"]) == {"equations_of_the_kind"}
 
 
 def test_a_kind_that_is_declared_is_held_against_a_cell_that_departs_from_it():

@@ -45,6 +45,8 @@ LARGE = [  # (problem, how much larger its memories or inputs are): where a cell
     *((replace(p, regime="large inputs", scale=scale), BEYOND) for p in FAR for scale in (0.001, 0.1)),
 ]
 ROUNDING = 4  # roundings by which a cell may differ from its own equations at FAR; if it does by more, a clip is looked for
+HALVINGS = 40  # of the distance from 0 to where a cell departs from a Convention
+SUDDEN = 1e-3  # a larger difference, at the very place where it begins, is a jump
 DRAWS = 10  # of changes by ulps, by which rounding at LARGE is measured
 MUCH = 16  # how much nearer a clip must bring the equations: rounding does not
 GOLDEN = (5**0.5 - 1) / 2
@@ -482,13 +484,38 @@ def _expected(found, cell, weights, x, state):
 
 
 def departure(Cell, found):
-    """In words, how the cell departs from a Convention by more than rounding; "" if it does not. Infinities and NaNs are for the laws."""
+    """In words, how the cell departs from a Convention by more than rounding; "" if it does not.
+
+    What it limits, such as x, departs gradually as numbers grow. What jumps, or is not finite, is for the laws, as of a sigmoid
+    that is 0.5 beyond 88.
+    """
     for problems, where in ([(p, 1.0) for p in PROBES], ""), (LARGE, " where numbers are large, as where some are clipped"):
         runs = [run.only(-1) if found.but else run for run in (_run(Cell, *problem) for problem in problems) if run]
         known = [run for run in runs if all(np.all(np.isfinite(y)) for y in run.outputs if y is not None)]
-        if gap := max((_difference(found, *run) for run in known if not _rounded(found, *run)), default=0.0):
+        apart = [run for run in known if not _rounded(found, *run)]
+        if where and any(_suddenly(found, run) for run in apart):
+            return ""
+        if gap := max((_difference(found.unclipped(), *run) for run in apart), default=0.0):
             return f"differs by up to {gap:.1g}{where}"
     return ""
+
+
+def _suddenly(found, run):
+    """Whether a run that departs from a Convention starts to do so by a jump, as x and the states grow from 0."""
+
+    def smaller(t):
+        x, *state = (a * a.dtype.type(t) for a in (run.x, *run.state))
+        outputs = run.cell.apply(x, *(s.copy() for s in state))
+        outputs = [np.array(new, dtype=float) if y is not None else None for new, y in zip(outputs, run.outputs)]
+        return run._replace(x=x, state=tuple(state), outputs=outputs)
+
+    low, high = 0.0, 1.0
+    if not _rounded(found, *smaller(low)):
+        return False
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _rounded(found, *smaller(middle)) else (low, middle)
+    return _difference(found, *smaller(high)) > SUDDEN
 
 
 def _rounded(found, cell, x, state, outputs):
