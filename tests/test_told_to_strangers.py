@@ -736,6 +736,16 @@ def test_numbers_that_are_lost_are_not_put_down_to_a_gradient_that_is_wrong():
     large = replace(Problem(batch=1, features=1, state=1).literal(Cell), state=(np.array([[400.0]]),))
     assert told(Cell, "gradients_are_finite", large).startswith("something overflows, first in `return [np.zeros_like(w)")
 
+    class Compiled(Bare):
+        def vjp(self, d):
+            with np.errstate(all="ignore"):  # as what is not NumPy, this raises no flag
+                return super().vjp(d)
+
+    said = told(lift(Compiled), "gradients_are_finite", large)
+    assert said.startswith(
+        "the gradient of h is not finite with h = 400, and is with 1. Write it so that it is, or declare domains"
+    )
+
 
 def test_a_gradient_of_x_that_runs_backwards_is_among_what_is_tried():
     """Of sequences whose steps cannot be followed."""

@@ -184,6 +184,7 @@ def sought(case, tried):
             told = (
                 told
                 or look(PLAIN)
+                or (tried(lambda: overflown(case)) or tried(lambda: emptied(case)) if unbounded else ())
                 or next(filter(None, map(look, others())), ())
                 or tried(promise)
                 or tried(lambda: far(case))
@@ -289,14 +290,14 @@ def beyond(case):
 
 
 def overflown(case):
-    """The one large number with which something overflows and a result is not finite, and without which the law holds."""
+    """The one large number with which a result is not finite, since something overflows, and without which the law holds."""
     literal, subject, original = case.problem, Subject(case.law, case.Cell), Failure(case.error)
     if not isinstance(literal, Literal) or original.block is None or kind(original.block) != "nan":
         return []
     flags, block = set(), original.block.name
     with np.errstate(all="call", call=lambda flag, _: flags.add(flag)):
         outcome(literal.build(case.Cell)[0], literal)
-    for k, name in enumerate(literal.spec.array_names if "overflow" in flags else ()):
+    for k, name in enumerate(literal.spec.array_names):
         array = np.asarray(parts(literal)[k])
         at = np.argmax(np.abs(array)) if array.size else 0
         if array.size and abs(array.flat[at]) > LARGE:
@@ -308,6 +309,8 @@ def overflown(case):
                 at = raised_at(case, over="raise")
                 first = f", first in `{at[1]}` ({at[0]})" if at else ", such as exp"
                 said = f"something overflows{where}{first}, with {name} = {value:g}, and {lost} is not finite. Write it so that it cannot"
+                if "overflow" not in flags:  # compiled code raises none
+                    said = f"{lost} is not finite{where} with {name} = {value:g}, and is with {np.sign(value):g}. Write it so that it is"
                 never = f', or declare domains = {{"{name}": (low, high)}}'
                 return [said + never * (literal.spec.arrays[k].domain is None)]
     return []
