@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cellcheck.cells import lift
 from cellcheck.forks import measured
-from cellcheck.judging import Broken, power, trials
+from cellcheck.judging import Broken, comparable, power, trials
 from cellcheck.options import Options
 from cellcheck.properties.certificate import ended, table, without
 from cellcheck.properties.intake import expected
@@ -40,6 +40,10 @@ class Result:
     def held(self):
         """Whether no law is broken, and at least one holds."""
         return table.status(self.results) == "held"
+
+    def __bool__(self):
+        """Whether it held: what `assert check(Cell)` asks."""
+        return self.held
 
     def raise_for_violation(self):
         """Raise an AssertionError, with the reports of all broken laws, unless the cell held."""
@@ -101,6 +105,7 @@ def check(
         tried.Cell = lift(tried.Cell, translate=translate)
     held(tried, options, home)
     known = expected.read(expected_failures, [tried.label], home)
+    comparable(tried, laws)
     found = list(_judged(trials(tried, options, home, known, laws)))
     return Result(found, tried.notes, options.mutants and power(tried, found, options.mutants, strict))
 

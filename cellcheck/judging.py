@@ -14,6 +14,7 @@ from cellcheck.properties.certificate import table
 from cellcheck.properties.intake import expected
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import GROUPS, Law, laws
+from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.raised import complaint, internal
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.reports import Case, reported
@@ -165,6 +166,16 @@ def trials(subject, options, home, known, names=None):
         for law in laws().values()
         if {law.name, law.group} & wanted and ("reference" not in law.needs or lift(subject.Cell).spec().reference)
     ]
+
+
+def comparable(subject, names):
+    """Raise GuestError if a law or a group is asked for that compares this cell with a reference, and it has none."""
+    asked = [names] if isinstance(names, str) else names or ()
+    lost = [name for name in asked if any("reference" in law.needs for law in laws().values() if name in (law.name, law.group))]
+    if lost and not lift(subject.Cell).spec().reference:
+        raise GuestError(
+            f"laws {', '.join(lost)}: no reference is given to compare {subject.label} with; give one, as reference="
+        )
 
 
 def power(subject, results, seconds, strict=False):

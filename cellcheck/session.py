@@ -9,7 +9,7 @@ import pytest
 from cellcheck.database import DatabaseError
 from cellcheck.hosts import Hosts
 from cellcheck.journal import journal
-from cellcheck.judging import power, trial_of, trials
+from cellcheck.judging import comparable, power, trial_of, trials
 from cellcheck.options import OptionError, Options
 from cellcheck.plugin import Laws
 from cellcheck.profiles import profile
@@ -87,6 +87,8 @@ class Session:
             how = replace(self.options, **options)
             cells = [self._subject(Cell, how, module) for Cell in cells]
             known = expected.read(options.get("expected_failures"), [cell.label for cell in cells], self.home)
+            for cell in cells:
+                comparable(cell, laws)
             return [t for cell in cells for t in trials(cell, how, self.home, known, laws)]
         except (GuestError, OptionError) as error:
             raise pytest.Collector.CollectError(f"{nodeid}: {error}") from None

@@ -97,8 +97,10 @@ class Lifted:
         self._rows = shape[spec.sequence] if len(shape) > spec.sequence else 1  # not before: a refusal changes nothing
         self._leading = shape[: spec.sequence + 1]
         if not spec.full:
-            return (_numbers("forward", outputs),)
+            return (_summed("forward", outputs),)
         outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+        if spec.scalar:
+            outputs = [_summed("apply", y) for y in outputs]
         outputs = tuple(self._sized(y, _numbers("apply", y), a) for y, a in zip_longest(outputs, spec.outputs[: len(outputs)]))
         return tuple(_scaled(outputs, self._rows)) if self._mean_loss() else outputs
 
@@ -269,6 +271,12 @@ def _numbers(called, value):
         what = one if one is None else f"a {type(one).__name__}" if array.ndim == 0 else f"dtype {array.dtype}"
         raise Unwanted(f"{called} returned {what}; wanted arrays of numbers")
     return array
+
+
+def _summed(called, value):
+    """The sum or loss as an array; over no steps it may be the integer 0."""
+    array = _numbers(called, value)
+    return array.astype(float) if array.dtype.kind in "iu" and not np.any(array) else array
 
 
 def _array(called, gradient):

@@ -34,6 +34,12 @@ def test_a_dict_is_read_as_well():
     assert read({"test_weight_gradients": "known"}, CELLS, Path()) == [Expected("weight_gradients", None, "known")]
 
 
+def test_a_list_is_refused():
+    """It has no reasons."""
+    with pytest.raises(GuestError, match=r"expected failures \['vjp_scales'\]: give a dict {law: reason}, or the name of a file"):
+        read(["vjp_scales"], CELLS, Path())
+
+
 BAD = {
     "there is no such file": None,
     "line 1: there is no law weight_gradient; the closest is weight_gradients": "weight_gradient: for a reason",

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import SkipTest
 
 import numpy as np
@@ -22,7 +23,7 @@ from hypothesis.database import InMemoryExampleDatabase
 from hypothesis.errors import Unsatisfiable, UnsatisfiedAssumption
 
 from cellcheck import judging
-from cellcheck.judging import Trial, trials
+from cellcheck.judging import Trial, comparable, trials
 from cellcheck.options import Options
 from cellcheck.profiles import profile
 from cellcheck.running import Run, observed
@@ -189,6 +190,9 @@ def test_laws_are_chosen_by_name_or_group():
     assert names(["test_vjp_is_linear", "equations"]) == ["equations_of_the_kind", "vjp_is_linear"]
     assert names("vjp_is_linear") == ["vjp_is_linear"]
     assert names(None) == [law.name for law in laws().values() if "reference" not in law.needs]
+    with pytest.raises(GuestError, match=r"^laws equivalence: no reference is given to compare .* with; give one, as reference="):
+        comparable(cell, ["gradients", "equivalence"])
+    comparable(cell, None)
     with pytest.raises(GuestError, match=r"^laws: there is no law vjp_is_liner; the closest is vjp_is_linear$"):
         names("vjp_is_liner")
 
@@ -200,9 +204,27 @@ class Uncopiable(LSTM):
         raise TypeError("cannot pickle a handle")
 
 
-@pytest.mark.parametrize(
-    ("Guest", "reason"), [(LSTM, None), (Uncopiable, "cannot be copied, and so not be given weights of another type")]
-)
+def closure(features, state):
+    """A cell whose functions hold its arrays: in a copy, they hold the same ones."""
+    W, kept = np.zeros((features + state, state)), {}
+
+    def apply(x, h):
+        kept["X"] = np.concatenate([x, h], axis=1)
+        kept["y"] = np.tanh(kept["X"] @ W)
+        return (kept["y"].copy(),)
+
+    def vjp(d):
+        dz = d * (1 - kept["y"] ** 2)
+        d_X = dz @ W.T
+        return [kept["X"].T @ dz], d_X[:, : -d.shape[1]], (d_X[:, -d.shape[1] :],)
+
+    return SimpleNamespace(weights=[W], apply=apply, vjp=vjp)
+
+
+NO_COPY = "cannot be copied, and so not be given weights of another type"
+
+
+@pytest.mark.parametrize(("Guest", "reason"), [(LSTM, None), (Uncopiable, NO_COPY), (closure, NO_COPY)])
 def test_a_cell_that_cannot_be_copied_has_one_dtype(Guest, reason):
     """Weights of another type are bound by deepcopy."""
     assert missing(Guest, {"copy"}) == reason

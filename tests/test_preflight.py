@@ -80,6 +80,15 @@ BAD = {
         "guest.py:Guest",
         edit(GIST, "[self.W, self.b]", "[self.W, type('ndarray', (), {'shape': (1,), '__module__': 'cupy'})()]"),
     ),
+    "weights[0] is a numpy.matrix; wanted a numpy array": (
+        "guest.py:Guest",
+        edit(GIST, "[self.W, self.b]", "[np.matrix(self.W)]"),
+    ),
+    "raised Mute, at ": (
+        "guest.py:Guest",
+        edit(GIST, "        self.y = np.tanh", "        raise Mute()\n        self.y = np.tanh")
+        + "\n\nclass Mute(Exception):\n    def __str__(self):\n        return 1 / 0\n",
+    ),
     "weights is empty; wanted the list of its arrays": ("guest.py:Guest", edit(GIST, "[self.W, self.b]", "[]")),
     "weights[1] is read-only; wanted an array that can be written in place": (
         "guest.py:Guest",

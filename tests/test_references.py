@@ -267,6 +267,17 @@ def test_command_compares_and_its_script_knows_when_it_is_fixed(tmp_path):
     assert run.returncode == 0 and "HELD: 1 law of Port" in run.stdout
 
 
+def test_a_cell_that_is_its_own_reference_is_told_so():
+    """It agrees with itself. Without a reference there is nothing to compare with."""
+    assert (
+        compared(guests.Port, reference=guests.Port)
+        .notes[-1]
+        .endswith("that is the cell itself, so the laws that compare the two say nothing")
+    )
+    with pytest.raises(GuestError, match=r"no reference is given to compare .*Port with"):
+        check(guests.Port, "quick", laws="equivalence")
+
+
 def test_a_reference_needs_a_cell(tmp_path):
     """The shipped cells have none."""
     run = command(tmp_path, "--reference", "cellcheck:LSTM")

@@ -22,19 +22,23 @@ from tests.cases import broken, fails
 LAW = laws()["small_changes_count"]
 
 
-def blended(cast=lambda a: a, buffer=float):
-    """h' = a h + (1 - a) tanh(x W + h U) with a = sigmoid(k); cast: of x W; buffer: the dtype in which h' is collected."""
+def blended(cast=lambda a: a, buffer=float, keep=lambda n: n, back=lambda d: d):
+    """h' = a h + (1 - a) tanh(x W + h U) with a = sigmoid(k).
+
+    cast: of x W; buffer: the dtype in which h' is collected; keep: of what vjp uses of tanh; back: of its
+    upstream.
+    """
 
     def forward(x, h, W, U, k):
         a = 1 / (1 + np.exp(-k))
         n = np.tanh(cast(x @ W) + h @ U)
         kept = np.zeros(h.shape, np.result_type(buffer, n.dtype) if np.iscomplexobj(n) else buffer)
         kept[...] = n
-        return a * h + (1 - a) * kept, (a, n)
+        return a * h + (1 - a) * kept, (a, keep(n))
 
     def backward(dh, x, h, W, U, kept):
         a, n = kept
-        dz = dh * (1 - a) * (1 - n * n)
+        dz = back(dh) * (1 - a) * (1 - n * n)
         return dz @ W.T, dh * a + dz @ U.T, x.T @ dz, h.T @ dz, (dh * (h - n)).sum(0) * a * (1 - a)
 
     def make(F, S):
@@ -62,6 +66,11 @@ def test_what_is_rounded_on_the_way_is_refused_by_this_law_alone():
     """A product in float32: the outputs are float64, and the gradients agree as far as they can be told."""
     with np.errstate(all="ignore"):
         assert broken(lift(blended(cast=single)), n=20) == {LAW.name}
+
+
+def test_a_backward_pass_that_keeps_fewer_digits_is_refused():
+    """What vjp computes with is rounded, and what apply returns is not."""
+    assert "violated" in {b.verdict for b in drawn(lift(blended(keep=lambda n: n.astype(np.float32))), 20)}
 
 
 def test_a_buffer_of_fewer_digits_is_refused():
@@ -167,12 +176,13 @@ def test_a_domain_is_not_left():
     [
         ({"cast": single}, "numbers become float32 in `return a.astype("),
         ({"buffer": np.float32}, "numbers become float32 in `kept = np.zeros("),
+        ({"back": single}, "numbers become float32 in `return a.astype("),
         (
             {"cast": lambda a: np.array([float(np.float32(v)) for v in a.ravel()]).reshape(a.shape)},
             "W and x are rounded to float32",
         ),
     ],
-    ids=["cast", "buffer", "hidden"],
+    ids=["cast", "buffer", "backward", "hidden"],
 )
 def test_the_line_that_rounds_is_named(options, said):
     """Or the arrays, where no line of NumPy's does."""

@@ -502,7 +502,7 @@ def mixed(mistake=None):
         dk = (dh * (h - x @ B)).sum(0) * a * (1 - a)
         ds = (dh * h * -0.5 / root**3).sum(0)
         dB, back = x.T @ (dh if mistake == "factor" else d), dh if mistake == "root" else dh / root
-        return d @ B.T, a * dh + back, dB, dk / (15 if mistake == "mean" else 1), ds
+        return d @ B.T, a * dh + back, dB, dk / (dk.size * len(x) if mistake == "mean" else 1), ds
 
     def make(F, S):
         return {"B": np.zeros((F, S)), "k": np.zeros(S), "s": np.full(S, 2.0)}

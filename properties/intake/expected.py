@@ -27,6 +27,8 @@ def read(given, cells, directory):
     """
     if isinstance(given, dict):
         return [Expected(known(law, "expected failures"), None, str(reason)) for law, reason in given.items()]
+    if not isinstance(given, (str, Path, type(None))):
+        raise GuestError(f"expected failures {given!r:.60}: give a dict {{law: reason}}, or the name of a file")
     return [_parsed(line, cells, f"{given}, line {n}") for n, line in _lines(given, directory)] if given else []
 
 

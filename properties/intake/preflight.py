@@ -244,7 +244,7 @@ def _check_weights(guest):
     if not weights and not hasattr(guest, "vjp") and getattr(guest, "gradients", None) != ():
         raise Refusal("weights is empty; wanted the list of its arrays, or, of an operator without weights, apply and vjp")
     for k, w in enumerate(weights):
-        if not isinstance(w, np.ndarray):
+        if not isinstance(w, np.ndarray) or isinstance(w, np.matrix):
             kind = type(w).__qualname__ if type(w).__module__ == "builtins" else f"{type(w).__module__}.{type(w).__qualname__}"
             device = "; keep NumPy arrays there, and copy them in each call" * hasattr(w, "shape")
             raise Refusal(f"weights[{k}] is a {kind}; wanted a numpy array{device}")
@@ -395,7 +395,8 @@ def _check_outputs(cell, called, outputs, x):
             own = beside if beside and name == names[-1] else "state_shapes"
             more = f", or declare {own}" * (y.shape[: axis + 1] == shape[: axis + 1])
             raise Refusal(f"{called} returned {name} of shape {y.shape}; wanted {shape}{more}")
-        if y.dtype.kind != "f":
+        counts = y.dtype.kind in "iu" and any(s.domain and s.domain.whole and f"{s.name}'" == name for s in spec.states)
+        if y.dtype.kind != "f" and not counts:
             raise Refusal(f"{called} returned {name} of dtype {y.dtype}; wanted floats")
         if not np.isfinite(y).all():
             raise Refusal(f"{called} returned {name} = {y.tolist()} for small weights and inputs; wanted finite numbers")

@@ -12,6 +12,7 @@ from hypothesis.errors import HypothesisException
 LIBRARIES = {"numpy", "hypothesis", "pytest", "_pytest", "pluggy", "xdist"}
 STANDARD = (sysconfig.get_path("stdlib"), "<frozen ", "<__array_function__")
 GUESTS = ("cellcheck.cells", "cellcheck.properties.mutants")  # modules of ours that are what is verified
+MOST = 400  # characters of a message
 WRAPPERS = (
     "cellcheck.cells.lift",
     "cellcheck.cells.spec",
@@ -20,9 +21,17 @@ WRAPPERS = (
 )  # modules of ours that say what is wrong with a guest
 
 
+def said(error):
+    """The message of an exception; one that cannot be had is empty."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 def named(error, most=90):
     """ValueError: at most so many characters of its message, in one line."""
-    message = line(error, most)
+    message = line(said(error), most)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
@@ -45,7 +54,7 @@ def place(error, home=Path()):
 
 def complaint(error, home=Path()):
     """ValueError: its first line, at guest.py:12: what a guest raised, and where."""
-    message, at = (str(error).splitlines() or [""])[0], place(error, home)
+    message, at = line((said(error).splitlines() or [""])[0], MOST), place(error, home)
     return type(error).__name__ + f": {message}" * bool(message) + f", at {at}" * bool(at)
 
 

@@ -183,7 +183,8 @@ class Chebyshev:
         if begun > 0:
             reach = min(reach, near * (1 + max(map(_most, center))) / (2 * begun))
         for _ in range(100):
-            radius = min(0.5 / ((first + slope * wide) * product), reach)
+            moves = (first + slope * wide) * product
+            radius = min(0.5 / moves if moves else (1 + entry) / length(direction), reach)  # without weights, x does not act
             tried = self.function(moved(arrays, direction, radius / 64))
             far = max((_most(z - y) for y, z in zip(center, tried)), default=0.0)
             if not far * 64 / radius > 2 * slope + first:

@@ -1,4 +1,4 @@
-"""Whether outputs move as finely as float64 does. What is rounded to float32 on the way stands still, or leaps."""
+"""Whether outputs and gradients move as finely as float64 does. What is rounded to float32 on the way stands still, or leaps."""
 
 from dataclasses import replace
 from functools import cache
@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import within
-from cellcheck.properties.verdicts.run import apply
+from cellcheck.properties.verdicts.run import both
 
 FINE, WIDE = 2.0**-30, 2.0**-18  # steps, as shares of each number: far below the unit of float32, 2^-24, and far above it
 ULPS, DRAWS = 2.0**-50, 6  # by how much, and how often, all numbers are moved to measure the rounding
@@ -14,6 +14,7 @@ SLACK = 1 / 4  # of the change that is expected: 1 moves by nothing, or by at le
 SEEN = 2.0**-40  # of the largest output: a smaller change is lost where 2^12 roundings add up
 LARGE = 64.0  # of larger numbers, what rounds to fixed steps, as a quantiser does, keeps no more digits than float32
 TAILS = 32 * np.finfo(float).eps  # times the largest number: 1 + tanh, which is a multiple of eps, stands still and leaps as well
+# Of a gradient, times F: 1 - tanh^2 is a multiple of eps, too, and what it is multiplied by may cancel.
 BENT = 2.0**-4  # of a change: by so much, those of a smooth function may differ from proportion: float32 rounds them by a 64th
 VERDICTS = ("certified", "inconclusive", "trivial")  # of several arrays, the first of these is that of the output
 NOTHING = "its numbers exceed 64, or all its arrays have domains"
@@ -22,7 +23,7 @@ NOTHING = "its numbers exceed 64, or all its arrays have domains"
 def resolved(Cell, problem):
     """The blocks of f(a + FINE |a| v) - f(a) against FINE / WIDE (f(a + WIDE |a| v) - f(a)), for each array a without a domain.
 
-    One for each output and array that are at odds, and one for each output otherwise. v is random, with entries +-U[1, 2]. Nothing
+    One for each result and array that are at odds, and one for each result otherwise: outputs and gradients. v is random, with entries +-U[1, 2]. Nothing
     is concluded where the wide change is not in proportion to the step, as beside a kink, in a unit that saturates within it, or in
     chaos.
     """
@@ -31,15 +32,20 @@ def resolved(Cell, problem):
     largest = max((np.max(np.abs(a), initial=0.0) for a in arrays), default=0.0)
     if largest > LARGE:
         return []
-    wrong, right, tails = [], {}, TAILS * max(1.0, largest)
+    wrong, right = [], {}
     with np.errstate(all="ignore"):
-        start = apply(Cell, problem)
+        start = both(Cell, problem)
         rounding = cache(lambda: _rounding(Cell, problem, start))
+        size = max(1.0, largest), max(1.0, _size(problem, start))
+
+        def noise(name):
+            return TAILS * size[name not in problem.spec.output_names] + rounding()[name]
+
         for k, a in enumerate(problem.spec.arrays):
             if a.domain is None and np.any(arrays[k]):
                 change = Change(Cell, problem, k, start)
                 for name in start:
-                    block = _block(change, name, lambda name: tails + rounding()[name])
+                    block = _block(change, name, noise)
                     if block.verdict == "violated":
                         wrong.append(replace(block, name=f"{name} moved with {a.name}"))
                     elif name not in right or VERDICTS.index(block.verdict) < VERDICTS.index(right[name].verdict):
@@ -47,17 +53,24 @@ def resolved(Cell, problem):
     return [*wrong, *right.values()]
 
 
+def _size(problem, start):
+    """F of the gradients, see `bound`: what cancels in them, in any of the steps, has been rounded."""
+    spec, upstream = problem.spec, [np.abs(u) for u in problem.given[0]]
+    most = max((float(np.max(np.abs(a), initial=0.0)) for name, a in start.items() if name not in spec.output_names), default=0.0)
+    return bound.size_of_steps(spec, problem.weights, problem.x, problem.state, upstream, most)
+
+
 def _rounding(Cell, problem, start):
-    """What rounding may make of each output: 8 times what changes of all numbers by some ulps make of it."""
+    """What rounding may make of each result: 8 times what changes of all numbers by some ulps make of it."""
     rng, found = np.random.default_rng(DRAWS), dict.fromkeys(start, 0.0)
     for _ in range(DRAWS):
-        for name, y in apply(Cell, problem.moved(rng, ULPS)).items():
+        for name, y in both(Cell, problem.moved(rng, ULPS)).items():
             found[name] = max(found[name], bound.FACTOR * np.max(np.abs(y - start[name]), initial=0.0))
     return found
 
 
 class Change:
-    """By how much each output changes with array k: by name, for a step. Each step is taken once."""
+    """By how much each output and gradient changes with array k: by name, for a step. Each step is taken once."""
 
     def __init__(self, Cell, problem, k, start):
         """start: the outputs at the problem itself."""
@@ -71,23 +84,21 @@ class Change:
             n, arrays = len(self.problem.weights), list(self.arrays)
             arrays[self.k] = arrays[self.k] + step * self.way
             moved = replace(self.problem, weights=arrays[:n], x=arrays[n], state=tuple(arrays[n + 1 :]))
-            self.known[step] = {
-                name: np.asarray(y, dtype=float) - self.start[name] for name, y in apply(self.Cell, moved).items()
-            }
+            self.known[step] = {name: np.asarray(y, dtype=float) - self.start[name] for name, y in both(self.Cell, moved).items()}
         return self.known[step]
 
 
 def _block(change, name, rounding):
-    """The block of one output. rounding: its name -> how far the rounding of float64 may move it."""
+    """The block of one output or gradient. rounding: its name -> how far the rounding of float64 may move it."""
     wide, expected = change(WIDE)[name], change(WIDE)[name] * (FINE / WIDE)
     most = np.max(np.abs(expected), initial=0.0)
     block = within(name, change(FINE)[name], expected, SLACK * most)
     if not most > SEEN * np.max(np.abs(change.start[name]), initial=0.0):
-        return replace(block, verdict="inconclusive" if most else "trivial")
+        return replace(block, verdict="inconclusive" if most else "trivial", bound=np.inf)
     if block.verdict != "violated":
         return replace(block, verdict="certified")
     for factor in (-1.0, 2.0, 4.0):
         if not np.max(np.abs(change(factor * WIDE)[name] - factor * wide)) <= abs(factor) * BENT * np.max(np.abs(wide)):
-            return replace(block, verdict="inconclusive")
+            return replace(block, verdict="inconclusive", bound=np.inf)
     again = within(block.name, block.got, expected, rounding(name) + SLACK * most)
-    return again if again.verdict == "violated" else replace(again, verdict="inconclusive")
+    return again if again.verdict == "violated" else replace(again, verdict="inconclusive", bound=np.inf)

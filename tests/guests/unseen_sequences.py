@@ -301,7 +301,7 @@ def listed(mistake=None):
 
 MISTAKES = {
     simple_unit: {
-        "slope": "the derivative of `np.tanh(f[t] * cs[-1] + (1 - f[t]) * n[t])` is missing",
+        "slope": "the derivative of `np.tanh(cs[1:])` is missing",
         "new c": "the gradient of `f[t]` in `f[t] * cs[-1]` uses `cs[-1]` of the step after where `cs[-1]` belongs",
         "carry": "the gradient of `cs[-1]` in `f[t] * cs[-1]` uses `1 - f[t]` where `f[t]` belongs",
         "highway": "no gradient flows back to `x` through `x @ Q`",
@@ -317,7 +317,7 @@ MISTAKES = {
         "feedback": "the state gradient is not carried from step to step",
     },
     clockwork: {"mask": None, "rest": "no gradient flows back to `hs[-1]` through `np.where(moves(t, len(b))"},
-    summed_ways: {"shared": None, "same": "the gradient of V is that of U"},
+    summed_ways: {"shared": "no gradient flows back to `W` through `x_t @ W`", "same": "the gradient of V is that of U"},
     stacked: {
         "below": "no gradient flows back to `gs[-1]` through `gs[-1] @ C`",
         "carried": "the upstream of g' has no effect",

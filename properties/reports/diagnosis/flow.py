@@ -185,6 +185,8 @@ class Flow:
                 if i != k and np.ndim(a) and all(len(n.arrays) == len(node.arrays) for n, _ in edges):
                     beside = [np.asarray(n.arrays[i]) for n, _ in edges]
                     found.setdefault((node.key, i, len(edges)), (argument(node, i), at, beside, times))
+        for name, leaf in self.tape.leaves.items():  # whole inputs, too
+            found.setdefault(leaf.key, (name, "", [leaf.value], [0]))
         alike = {}
         for text, at, values, times in found.values():
             key = tuple((np.shape(v), v.tobytes()) for v in values)
@@ -219,6 +221,12 @@ class Flow:
             yield f"{name} of the {run} after, in the last {run} its own,", [*arrays[1:], arrays[-1]]
             yield f"{name} of the last {run}", [arrays[-1]] * n
             yield f"{name} of the first {run}", [arrays[0]] * n
+        steps = len(self.g.p.x) if self.g.cell.spec.sequence else 0
+        if len(arrays) == 1 and (a := arrays[0]).ndim > 1 and 1 < steps == len(a):  # of all steps, as in a scan
+            name = f"`{shown(text)}`"
+            starts = [s for s in self.g.p.states if s.shape == a.shape[1:]]
+            yield from ((f"{name} of the step before", [np.concatenate([[s], a[:-1]])]) for s in (*starts, 0 * a[0]))
+            yield f"{name} of the step after", [np.concatenate([a[1:], a[-1:]])]
         if all(a.ndim == 2 and len(a) == self.g.batch for a in arrays) and self.g.batch > 1:
             yield f"row 0 of `{shown(text)}`, for all rows,", [np.broadcast_to(a[:1], a.shape) for a in arrays]
         for other, at, values, made in self.tensors:
@@ -229,6 +237,8 @@ class Flow:
             if len(values) > len(arrays) > 1 and times and made == sorted(made):
                 latest = [bisect(made, t) - 1 for t in times]
                 values = [values[k] for k in latest] if latest[0] > -1 and all(a < b for a, b in pairwise(latest)) else []
+            if len(values) == 1 and len(arrays) == steps > 1 and values[0].shape == (steps, *arrays[0].shape):
+                other, values = f"{other}[t]", list(values[0])
             if len(values) != len(arrays) or any(v.shape != a.shape for v, a in zip(values, arrays)):
                 continue
             if all(same(v, a) for v, a in zip(values, arrays)) or all(np.all(v == 1) for v in values):

@@ -41,6 +41,15 @@ def flow_faults(g, claims, truth, last=False):
         return matched(flow.tried(), claims, truth, "all gradients") or of_one_output(flow)
 
 
+def untold(g):
+    """Why the operations of a cell cannot be followed, "" if they can."""
+    try:
+        Flow(g)
+    except Untold as why:
+        return str(why)
+    return ""
+
+
 def misdirected(flow, claims, truth):
     """Weights that get the gradient of something else in the source, summed over rows and steps."""
     wrong, found, told = [name for name in claims if not same(claims[name], truth[name])], {}, []

@@ -7,8 +7,8 @@ from itertools import combinations, pairwise
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.conduct import mingled
-from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, PLAIN, close, figure, gap, grown, same
+from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults, untold
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, LOST, PLAIN, close, figure, gap, grown, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.outer import product_faults
 from cellcheck.properties.reports.diagnosis.through_time import cut_off, reached, through_time
@@ -17,7 +17,6 @@ from cellcheck.properties.shrinking.shrinking import VISIBLE
 from cellcheck.properties.writing.text import several
 
 NUMBER = re.compile(r"-?\d+\.\d+(e[-+]\d+)?")
-LOST = 1e-13  # of the largest gradient: what 1 - t^2 has lost where it is saturated, in right cells, too
 FEW = 3  # values of a step function
 EQUAL = 6  # of two sizes: no other size is that
 LARGER = 1e2, 1e4, 1e6, 1e9  # upstreams
@@ -118,11 +117,17 @@ def whereabouts(g):
     told = several(f"{name}{f' ({part})' * bool(part)}" for name, part in parts.items())
     if not right and not all(parts.values()):
         seen, true = (np.concatenate([np.ravel(side[name]) for name in wrong]) for side in (claims, truth))
-        low, high = np.percentile(seen[true != 0] / true[true != 0], (25, 75)) if np.any(true) else (np.inf, np.inf)
-        many = f"half of their entries are {figure(low)} to {figure(high)} times the right ones"
-        return [f"no known mistake matches; all gradients are wrong ({told}): {many}"]
+        many = "all should be 0"
+        if np.any(true):
+            low, high = np.percentile(seen[true != 0] / true[true != 0], (25, 75))
+            many = f"half of their entries are {figure(low)} to {figure(high)} times the right ones"
+        lost = "".join(f"; which line it is cannot be told: {why}" for why in [untold(g)] if why)
+        return [f"no known mistake matches; all gradients are wrong ({told}): {many}{lost}"]
     others = f", and right {'is that' if len(right) == 1 else 'are those'} of {several(right)}" if right else ""
-    return [f"no known mistake matches; wrong {'is the gradient' if len(wrong) == 1 else 'are the gradients'} of {told}{others}"]
+    lost = "".join(f"; which line it is cannot be told: {why}" for why in [untold(g)] if why)
+    return [
+        f"no known mistake matches; wrong {'is the gradient' if len(wrong) == 1 else 'are the gradients'} of {told}{others}{lost}"
+    ]
 
 
 def onwards(g):
@@ -527,20 +532,28 @@ def by_gates(g, name, claim, true):
 
 
 def factor(g, k, claim):
-    """What a constant factor means at these sizes."""
-    batch, steps = g.batch, g.p.steps
-    if abs(k - batch) <= 1e-9 * batch and grows_with_rows(g):
+    """What a constant factor means at these sizes. One that is made of a size must follow it where that is larger."""
+    batch, steps, state = g.batch, g.p.steps, g.p.recipe.state
+    if abs(k - batch) <= 1e-9 * batch and follows(g, "batch", lambda n: n):
         return f"{batch} times too large, as many as there are rows (factor {batch})"
-    meanings = {-1.0: "negated: its sign is wrong", 2.0: "counted twice"}
-    meanings |= {1 / batch / steps: "the mean over batch and steps instead of the sum"}
+    meanings = {"negated: its sign is wrong": -1.0, "counted twice": 2.0}
     if g.gist and steps > 1:
-        meanings[float(steps)] = f"{steps} times too large, as many as there are steps"
-    meanings |= {1 / steps: f"the mean over the {steps} steps instead of the sum"}
-    meanings |= {1 / batch / g.p.recipe.state: "the mean over batch and units instead of the sum"}
-    meanings |= {1 / batch: f"the mean over the batch of {batch} instead of the sum"}
-    for value, words in meanings.items():
-        if abs(k - value) <= 1e-9 * abs(value) and value != 1:
+        meanings[f"{steps} times too large, as many as there are steps"] = float(steps)
+    for words, value in meanings.items():
+        if abs(k - value) <= 1e-9 * abs(value):
             return f"{words} (factor {figure(k)})"
+    means = [
+        (f"the batch of {batch}", "batch", lambda n: 1 / n),
+        (f"the {steps} steps", "steps", lambda n: 1 / n),
+        (f"the {state} units", "state", lambda n: 1 / n),
+        (f"the {g.p.recipe.features} features", "features", lambda n: 1 / n),
+        ("batch and steps", "batch", lambda n: 1 / n / steps),
+        ("batch and units", "batch", lambda n: 1 / n / state),
+    ]
+    for words, size, value in means:
+        n = sizes_of(g)[size]
+        if n > 1 and abs(k - value(n)) <= 1e-9 * k and follows(g, size, value):
+            return f"the mean over {words} instead of the sum (factor {figure(k)})"
     norm = float(np.linalg.norm(claim)) / unit(g)
     near = float(f"{norm:.2g}")
     if 0 < k < 1 and abs(norm - near) <= 1e-6 * norm:  # some divide by the norm plus 1e-6
@@ -548,11 +561,17 @@ def factor(g, k, claim):
     return f"scaled by {k:.10g}"
 
 
-def grows_with_rows(g):
-    """Whether a gradient is as many times too large as there are rows in a larger batch, too."""
-    larger = grown(g.Cell, replace(g.p.recipe, batch=g.batch + 1))
+def sizes_of(g):
+    """The sizes of a Grown by name."""
+    return {"batch": g.batch, "steps": g.p.steps, "features": g.p.recipe.features, "state": g.p.recipe.state}
+
+
+def follows(g, size, value):
+    """Whether a gradient is off by the factor value(n) with one more of this size, too; True if the cell takes no more."""
+    larger = grown(g.Cell, replace(g.p.recipe, **{size: sizes_of(g)[size] + 1}))
+    n = sizes_of(larger)[size]
     factors = [ratio(claim, larger.truth()[name]) for name, claim in larger.claims().items()]
-    return larger.batch != g.batch and any(k and abs(k - larger.batch) <= 1e-9 * k for k in factors)
+    return n == sizes_of(g)[size] or any(k and abs(k - value(n)) <= 1e-9 * abs(k) for k in factors)
 
 
 def ratio(claim, true):

@@ -15,6 +15,7 @@ from cellcheck.strategies import Problem
 SIZES = {"batch": 3, "features": 4, "state": 5, "steps": 4}  # at (1, 1, 1) transposed, scaled and swapped are all the same
 PLAIN = replace(Problem(seed=6, scale=1.0), **SIZES)  # type: ignore[arg-type]
 LONG = replace(PLAIN, batch=1, features=1, state=2)  # for as many steps as a case has
+LOST = 1e-13  # of the largest gradient: what 1 - t^2 has lost where it is saturated, in right cells, too
 CLOSE = 1e-8  # derivatives by complex step agree to 1e-12, by differences to 1e-9
 ROUGH, SINGLE = 1e-6, 1e-2  # by differences after many roundings, and in float32
 STEP, LOW_STEP, TINY_STEP = 1e-5, 2.0**-6, 2.0**-100

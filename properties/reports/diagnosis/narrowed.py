@@ -37,7 +37,10 @@ def where_narrowed(Cell, problem):
     cell, x, state = g.p.build(Cell)
     try:
         with made(_checked, *BUFFERS):
-            rebound(cell, [w.view(Watched) for w in cell.weights]).apply(x.view(Watched), *(s.view(Watched) for s in state))
+            watched = rebound(cell, [w.view(Watched) for w in cell.weights])
+            watched.apply(x.view(Watched), *(s.view(Watched) for s in state))
+            if cell.spec.gradients:
+                watched.vjp(*(u.view(Watched) for u in g.upstream))
     except Narrowed as found:
         if at := source(found):
             return [f"numbers become {found} in `{at[1]}` ({at[0]}), and what follows moves in leaps; {MEANT}, or its precision"]

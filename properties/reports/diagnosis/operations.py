@@ -40,6 +40,7 @@ def mistakes(flow):
             yield f"{told}: `+=` does not accumulate there, np.add.at does", {(n, i): _of_the_last(n.slope(i)) for n, i in edges}
         for m, which in flow.turns(edges):
             yield f"no gradient flows back to {arg} through {through} in {which}", dict.fromkeys(m, 0.0)
+    yield from uncarried(flow)
     yield from assigned(flow)
     yield from cuts(flow)
     yield from left_out(flow)
@@ -60,6 +61,16 @@ def mistakes(flow):
     yield from factors(flow)
     yield from lacking(flow)
     yield from together(flow)
+
+
+def uncarried(flow):
+    """Of several states, the gradient of one that is not handed on to the step before."""
+    states = {}
+    for node, k in flow.carried:
+        if node.frames and node.text:
+            states.setdefault(node.parents[k].key, []).append((node, k))
+    for edges in states.values() if len(states) > 1 else ():
+        yield f"no gradient flows back to {words(edges)[0]} from one step to the one before", dict.fromkeys(edges, 0.0)
 
 
 def assigned(flow):
@@ -181,8 +192,31 @@ def substitutions(flow, edges):
         ]
         for said, values in tried:
             yield f"{where} {said}", {(n, i): n.slope(i, j, v) for (n, i), v in zip(edges, values)}
+    if node.own == "divide" and k == 1:
+        said = f"{where} is divided by `{shown(argument(node, 1))}` once, not by its square"
+        yield said, {(n, i): n.slope(i) * np.ravel(n.arrays[1]) for n, i in edges}
+    for axis in spread(edges):
+        for which, at in (("first", 0), ("last", -1)):
+            said = f"{where} is that of the {which} of {node.value.shape[axis]} along axis {axis} alone, not summed over all"
+            yield said, {(n, i): _kept(n, i, axis, at) for n, i in edges}
     if node.own == "where" and diagonal(node, k):
         yield f"{where} is not masked", {(n, i): np.eye(n.value.size) for n, i in edges}
+
+
+def spread(edges):
+    """The axes, but that of the batch, along which an array is repeated to fit the others."""
+    node, k = edges[-1]
+    there, here = node.value.shape, np.shape(node.arrays[k])
+    whole = (1,) * (len(there) - len(here)) + here
+    entrywise = node.own in ("add", "subtract", "multiply", "divide", "maximum", "minimum") and len(there) > 2
+    return [axis for axis in range(1, len(there)) if entrywise and there[axis] > 1 == whole[axis]]
+
+
+def _kept(node, k, axis, at):
+    """The slope where the entries at one place of an axis alone hand back a gradient."""
+    kept = np.zeros(node.value.shape)
+    kept[(slice(None),) * axis + (at,)] = 1.0
+    return node.slope(k) * np.ravel(kept)[:, None]
 
 
 def lessened(edges, j):
@@ -224,7 +258,9 @@ def joined(flow, edges, j):
 
 
 def turned(arrays, name):
-    """(words, values): a matrix, or the square part of it that belongs to h, without its transpose."""
+    """(words, values): a matrix, or the square part of it that belongs to h, without its transpose; a state that is a matrix, too."""
+    if arrays[0].ndim == 3 and len({a.shape for a in arrays}) == 1 and arrays[0].shape[1] == arrays[0].shape[2]:
+        yield f"uses the transpose of `{name}`", [a.swapaxes(1, 2) for a in arrays]
     alike = arrays[0].ndim == 2 and len({a.shape for a in arrays}) == 1
     short, long = sorted(arrays[0].shape) if alike else (0, 0)
     for start in {0, long - short} if short > 1 else ():
@@ -323,6 +359,8 @@ def together(flow):
             said = f"of {arg} through {through} and {other}"
             yield f"the gradients {said} have the wrong sign", {edge: -1.0 for edge in one + two}
             yield f"the gradients {said} are missing", {edge: 0.0 for edge in one + two}
+            yield from delivered(one, two)
+            yield from delivered(two, one)
             yield from exchanged(one, two)
     products = {}  # as of a complex number in two parts, of which the conjugate is due
     for edges in flow.edges:
@@ -351,6 +389,14 @@ def swapped(flow):
                 said = f"the gradients of {place(one[-1][0])} and {place(two[-1][0])} are exchanged in that of `{whole}`"
                 slopes = {(n, i): m.slope(j) for (n, i), (m, j) in zip(one, two)}
                 yield said, slopes | {(m, j): n.slope(i) for (n, i), (m, j) in zip(one, two)}
+
+
+def delivered(one, two):
+    """The gradient that flows back through one place, made of what flows back to another, as of the delta of another gate."""
+    (arg, through), (_, other) = words(one), words(two)
+    if len(one) == len(two) and all(n.value.shape == m.value.shape for (n, _), (m, _) in zip(one, two)):
+        said = f"the gradient of {arg} through {through} uses what flows back to {other}"
+        yield said, dict.fromkeys(one, 0.0) | {(m, j): m.slope(j) + n.slope(i) for (n, i), (m, j) in zip(one, two)}
 
 
 def exchanged(one, two):

@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 from cellcheck.properties.intake.conventions import gates_of
-from cellcheck.properties.reports.diagnosis.grown import jacobian, same
+from cellcheck.properties.reports.diagnosis.grown import LOST, jacobian, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.writing.text import several
 
@@ -43,8 +43,9 @@ def reached(g, vague=True):
         alone = [0.0 * u for u in g.upstream]
         alone[-1][s] = np.where(g.upstream[-1][s], g.upstream[-1][s], 1.0)
         claim, true = g.claims(alone)[x], g.truth(alone)[x]
-        right[s] = [same(a, b, g.tolerance) for a, b in zip(claim, true)]
-        zero[s] = [not np.any(a) for a in claim]
+        most = np.max(np.abs(true), initial=0.0)
+        right[s] = [same(a, b, g.tolerance) or np.max(np.abs(a - b)) <= g.tolerance * most for a, b in zip(claim, true)]
+        zero[s] = [np.max(np.abs(a)) <= LOST * most for a in claim]  # such as a Fourier transform leaves of zeros
     back = np.subtract.outer(np.arange(T), np.arange(T))
     wrong = ~right
     if not wrong.any() or not right[back == 0].all():
