@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cellcheck import __version__
-from cellcheck.options import Options, add
+from cellcheck.options import PROFILES, Options, add
 
 PLUGINS = (
     "-p",
@@ -67,9 +67,10 @@ def pytest_cmdline_parse():
     except pytest.UsageError as error:
         said = re.sub(r"(?s).* error: ([^\n]*).*", r"\1", str(error))
         unknown = re.search(r"unrecognized arguments: --([\w-]+)", said)
-        names = [f.name.replace("_", "-") for f in fields(Options)]
-        near = get_close_matches(unknown[1].removeprefix("cell-"), names, 1) if unknown else []
-        raise pytest.UsageError(said + "".join(f"; did you mean --{name}?" for name in near)) from None
+        meant = {f.name.replace("_", "-"): f.name.replace("_", "-") for f in fields(Options)}
+        meant |= {name: f"profile {name}" for name in PROFILES}
+        near = get_close_matches(unknown[1].removeprefix("cell-"), meant, 1) if unknown else []
+        raise pytest.UsageError(said + "".join(f"; did you mean --{meant[name]}?" for name in near)) from None
 
 
 @pytest.hookimpl(tryfirst=True)

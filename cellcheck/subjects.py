@@ -150,6 +150,11 @@ def _guest(text, Guest, limit=SECONDS):
         raise GuestError(
             f"{Guest!r:.60} is no class or function, but of type {type(Guest).__name__}; give a class or a function (features, state) -> cell"
         )
+    if hasattr(Guest, "named_parameters") and not isinstance(Guest, type):
+        kind = type(Guest).__name__
+        raise GuestError(
+            f"--cell {text}: this {kind} is one module, of one size; wrap its class, as torch_module({kind}) of cellcheck.cells.adapters"
+        )
     found = cleared(text, Guest, limit)
     found.Cell.__name__ = text.rpartition(":")[2]
     return Subject(text, found.Cell, tuple(found.notes))

@@ -103,6 +103,7 @@ WRONG = {
     "--cell-certificate a.pdf: the name must end in .json or .html": ["--certificate=a.pdf"],
     "--cell-reports here: this is a file; name a folder": ["--reports", "here"],
     "unrecognized arguments: --nonsense": ["--nonsense"],
+    "unrecognized arguments: --quick; did you mean --profile quick?": ["--quick"],
     "argument --cell-limit: expected one argument": ["--limit"],
     "expected failures lost.txt: there is no such file": ["--expected-failures", "lost.txt"],
 }

@@ -27,7 +27,7 @@ from cellcheck.judging import Trial, comparable, trials
 from cellcheck.options import Options
 from cellcheck.profiles import profile
 from cellcheck.running import Run, observed
-from cellcheck.subjects import Subject
+from cellcheck.subjects import Subject, subject
 
 
 def wrong(got, expected, bound, name="W"):
@@ -308,3 +308,10 @@ def test_each_cell_has_examples_of_its_own():
         raise ValueError
 
     assert key(law, "a.py:A") == key(law, "a.py:A") != key(law, "b.py:A")
+
+
+def test_a_module_of_torch_is_no_factory():
+    """It has one size, and what it is called with are tensors."""
+    module = type("LSTM", (), {"named_parameters": list, "__call__": lambda self, x: x})()
+    with pytest.raises(GuestError, match=r"this LSTM is one module, of one size; wrap its class, as torch_module\(LSTM\)"):
+        subject(module, Path())

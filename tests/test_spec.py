@@ -79,7 +79,7 @@ def test_a_cell_of_declared_sizes_passes_every_law_that_applies():
 @pytest.mark.parametrize("sizes", [{"state": ()}, {"units": (2,)}, {"batch": (0, 1)}, {"steps": ("two",)}], ids=str)
 def test_wrong_sizes_are_refused(sizes):
     """In one line that shows them."""
-    with pytest.raises(GuestError, match="give whole numbers for any of features, state, batch, steps"):
+    with pytest.raises(GuestError, match=r"give whole numbers from [01] on for any of features, state, batch, steps"):
         cleared("guest.py:Guest", type("Guest", (RNN,), {"sizes": sizes}))
 
 
