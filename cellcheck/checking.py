@@ -105,6 +105,7 @@ def check(
         tried.Cell = lift(tried.Cell, translate=translate)
     held(tried, options, home)
     known = expected.read(expected_failures, [tried.label], home)
+    laws = [laws] if isinstance(laws, str) else laws and list(laws)
     comparable(tried, laws)
     found = list(_judged(trials(tried, options, home, known, laws)))
     return Result(found, tried.notes, options.mutants and power(tried, found, options.mutants, strict))

@@ -170,11 +170,12 @@ def trials(subject, options, home, known, names=None):
 
 def comparable(subject, names):
     """Raise GuestError if a law or a group is asked for that compares this cell with a reference, and it has none."""
-    asked = [names] if isinstance(names, str) else names or ()
-    lost = [name for name in asked if any("reference" in law.needs for law in laws().values() if name in (law.name, law.group))]
+    lost = [
+        name for name in names or () if any("reference" in law.needs for law in laws().values() if name in (law.name, law.group))
+    ]
     if lost and not lift(subject.Cell).spec().reference:
         raise GuestError(
-            f"laws {', '.join(lost)}: no reference is given to compare {subject.label} with; give one, as reference="
+            f"laws {', '.join(lost)}: there is no reference to compare {subject.label} with; pass one, as reference="
         )
 
 

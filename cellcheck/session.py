@@ -87,6 +87,7 @@ class Session:
             how = replace(self.options, **options)
             cells = [self._subject(Cell, how, module) for Cell in cells]
             known = expected.read(options.get("expected_failures"), [cell.label for cell in cells], self.home)
+            laws = [laws] if isinstance(laws, str) else laws and list(laws)
             for cell in cells:
                 comparable(cell, laws)
             return [t for cell in cells for t in trials(cell, how, self.home, known, laws)]

@@ -93,7 +93,7 @@ def test_a_refusal_changes_nothing(Cell, problem):
             upstream = problem.upstreams(1, [before[name] for name in problem.spec.output_names], problem.spec)[0]
             gradients = differentiated(cell, upstream)
             blocks += unchanged(Cell, problem, gradients, {name: before[name] for name in gradients})
-    require(blocks, "it refuses neither: other laws say so")
+    require(blocks, "it accepts what it should refuse, which other laws report")
 
 
 @pytest.mark.promise

@@ -222,7 +222,7 @@ def test_states_in_the_other_order_leave_the_convention_unverified():
     assert found.notes[0].startswith(
         "convention not verified: it computes the LSTM equations, gates i f o g, [x, h], one bias, but"
     )
-    assert "its states are ordered h, c, the output first; to verify that, put the output last: c, h" in found.notes[0]
+    assert "its states are ordered h, c, the output first; to verify the equations, put the output last: c, h" in found.notes[0]
     assert found.Cell.spec().kind is None
     assert all(b.verdict != "violated" for part in ("weights", "state") for b in gradients(found.Cell, Problem(2, 3, 2), part))
 
@@ -353,7 +353,6 @@ DEPARTING = {
     "x clipped far away": of_its_own("RNN", "n", before=within(100.0)),
     "x and c clipped": of_its_own("LSTM", "i f g o", before=within(5.0), after=within(3.0)),
     "c clipped on its way in alone": of_its_own("LSTM", "i f g o", after=lambda c: np.where(c > 8.0, 0.5 * c + 4.0, c)),
-    "h rounded": of_its_own("GRU", "u r n", after=lambda h: np.round(h, 5)),
 }
 
 
@@ -363,7 +362,26 @@ def test_a_kind_that_was_found_is_not_held_against_a_cell_that_departs_from_it(g
     found = cleared("guest.py:Guest", DEPARTING[guest])
     assert re.match(r"convention not verified: it computes the \w+ equations, .*, but differs by up to \d", found.notes[0])
     assert "clipped at" not in found.notes[0] and found.Cell.spec().kind is None
-    assert ("numbers are large" in found.notes[0]) == (guest != "h rounded")
+    assert "where numbers are large, as if some were clipped" in found.notes[0]
+
+
+def test_a_kind_that_was_found_is_held_against_a_cell_that_is_a_little_off():
+    """At all numbers, the small ones included: no design, but a slip of the fifth digit."""
+    found = cleared("guest.py:Guest", of_its_own("GRU", "u r n", after=lambda h: np.round(h, 5)))
+    assert found.notes[0].startswith("computes the GRU equations")
+    assert broken(found.Cell, ["equations_of_the_kind"]) == {"equations_of_the_kind"}
+
+
+def test_a_cell_that_raises_at_some_numbers_departs_all_the_same():
+    """Such as at x = 0, where its departure begins."""
+
+    def refusing(x):
+        if not np.any(x):
+            raise ValueError("x is 0")
+        return np.clip(x, -5.0, 5.0)
+
+    found = cleared("guest.py:Guest", of_its_own("LSTM", "i f g o", before=refusing))
+    assert found.notes[0].startswith("convention not verified: it computes the LSTM equations")
 
 
 JUMPING = {

@@ -190,7 +190,7 @@ def test_laws_are_chosen_by_name_or_group():
     assert names(["test_vjp_is_linear", "equations"]) == ["equations_of_the_kind", "vjp_is_linear"]
     assert names("vjp_is_linear") == ["vjp_is_linear"]
     assert names(None) == [law.name for law in laws().values() if "reference" not in law.needs]
-    with pytest.raises(GuestError, match=r"^laws equivalence: no reference is given to compare .* with; give one, as reference="):
+    with pytest.raises(GuestError, match=r"^laws equivalence: there is no reference to compare .* with; pass one, as reference="):
         comparable(cell, ["gradients", "equivalence"])
     comparable(cell, None)
     with pytest.raises(GuestError, match=r"^laws: there is no law vjp_is_liner; the closest is vjp_is_linear$"):
@@ -221,7 +221,7 @@ def closure(features, state):
     return SimpleNamespace(weights=[W], apply=apply, vjp=vjp)
 
 
-NO_COPY = "cannot be copied, and so not be given weights of another type"
+NO_COPY = "a copy of it keeps the old weights, so it cannot be given weights of another type"
 
 
 @pytest.mark.parametrize(("Guest", "reason"), [(LSTM, None), (Uncopiable, NO_COPY), (closure, NO_COPY)])

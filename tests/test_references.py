@@ -274,7 +274,7 @@ def test_a_cell_that_is_its_own_reference_is_told_so():
         .notes[-1]
         .endswith("that is the cell itself, so the laws that compare the two say nothing")
     )
-    with pytest.raises(GuestError, match=r"no reference is given to compare .*Port with"):
+    with pytest.raises(GuestError, match=r"there is no reference to compare .*Port with"):
         check(guests.Port, "quick", laws="equivalence")
 
 

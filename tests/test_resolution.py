@@ -139,6 +139,22 @@ def test_what_is_steep_is_no_rounding(name):
     assert "violated" not in verdicts and ("certified" in verdicts) == (name != "nothing")
 
 
+def test_a_gain_before_a_unit_that_saturates_is_no_rounding():
+    """Of tanh(300 z), the gradient 300 (1 - t^2) stands still for ulps, and leaps by 300 roundings."""
+
+    def forward(x, h, W):
+        t = np.tanh(300 * (x @ W + h))
+        return t, t
+
+    def backward(dh, x, W, t):
+        dz = 300 * dh * (1 - t * t)
+        return dz @ W.T, dz, x.T @ dz
+
+    passes = ("x h W -> h t", forward), ("dh x W t -> dx dh dW", backward)
+    Cell = lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, *passes))
+    assert "violated" not in {block.verdict for block in drawn(Cell, 300)}
+
+
 def test_an_exact_array_of_float32_is_no_cause():
     """A mask, beside a gradient that is a little wrong."""
 

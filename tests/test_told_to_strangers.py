@@ -743,7 +743,7 @@ def test_numbers_that_are_lost_are_not_put_down_to_a_gradient_that_is_wrong():
 
     said = told(lift(Compiled), "gradients_are_finite", large)
     assert said.startswith(
-        "the gradient of h is not finite with h = 400, and is with 1. Write it so that it is, or declare domains"
+        "the gradient of h is not finite with h = 400, but is with 1. Compute it so that it stays finite, or declare domains"
     )
 
 
@@ -881,7 +881,7 @@ def test_a_refusal_that_does_not_come_is_for_other_laws():
             return super().apply(x[: len(h), : len(self.weights[0])], h[: len(x)])
 
     verdicts = {r["law"]: (r["verdict"], r["reason"]) for r in check(Lenient, laws="errors", profile="quick").results}
-    assert verdicts["a_refusal_changes_nothing"] == ("not verified", "it refuses neither: other laws say so")
+    assert verdicts["a_refusal_changes_nothing"] == ("not verified", "it accepts what it should refuse, which other laws report")
     assert verdicts["wrong_batches_are_refused"][0] == "hazard"
 
 

@@ -42,13 +42,16 @@ def _returns_its_states(cell):
 def _copies(cell):
     """Whether a deep copy computes with other weights as the cell itself does: one whose functions hold arrays keeps the old ones."""
     try:
-        copied = copy.deepcopy(cell)
+        copy.deepcopy(cell)
     except Exception:
         return False
+    if set(cell.spec.dtypes) <= {cell.spec.dtype}:
+        return True
     with suppress(Exception):  # of numbers that it does not take
         spec, rng = cell.spec, np.random.default_rng(0)
-        given = [rng.standard_normal((*[2] * spec.sequence, 1, *a.shape)) / 2 for a in spec.inputs]
-        given += [rng.standard_normal((1, *s.shape)) / 2 for s in spec.states]
+        rows, steps = spec.batch or 1, max(spec.fewest_steps, min(spec.sizes.get("steps") or (2,)))
+        given = [rng.standard_normal((*[steps] * spec.sequence, rows, *a.shape)) / 2 for a in spec.inputs]
+        given += [rng.standard_normal((rows, *s.shape)) / 2 for s in spec.states]
         arrays = [
             np.asarray(a, spec.dtype)
             for a in spec.folded([*(w + rng.standard_normal(w.shape) / 4 for w in cell.weights), *given])
@@ -58,7 +61,7 @@ def _copies(cell):
         found = [np.array(y) for y in copied.apply(*map(np.copy, arrays[n:]))]
         for w, new in zip(cell.weights, arrays):
             w[...] = new
-        return all(map(np.allclose, found, cell.apply(*map(np.copy, arrays[n:]))))
+        return all(np.allclose(a, b, equal_nan=True) for a, b in zip(found, cell.apply(*map(np.copy, arrays[n:]))))
     return True
 
 
@@ -157,7 +160,7 @@ NEEDS = {  # the first that is missing is the reason
         lambda cell: cell.spec.dtype == np.float64 and np.float64 in cell.spec.dtypes and not cell.spec.precision,
         "computes in less than float64",
     ),
-    "copy": (_copies, "cannot be copied, and so not be given weights of another type"),
+    "copy": (_copies, "a copy of it keeps the old weights, so it cannot be given weights of another type"),
     "finals": (_returns_its_states, "does not take and return every state"),
     "empty": (lambda cell: not cell.spec.fewest_steps and cell.spec.takes("steps", 0), "takes no empty sequence"),
     "equations": (

@@ -1,6 +1,8 @@
 """Expected failures of a guest: a plain file of `law: reason` or `law @ PATH.py:NAME: reason`, strict."""
 
+import os
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -25,9 +27,9 @@ def read(given, cells, directory):
     Each line of a file is `law: reason` or `law @ CELL: reason`; empty lines and those that begin with # are skipped.
     cells: the labels of the cells under test; directory: where a relative path starts.
     """
-    if isinstance(given, dict):
+    if isinstance(given, Mapping):
         return [Expected(known(law, "expected failures"), None, str(reason)) for law, reason in given.items()]
-    if not isinstance(given, (str, Path, type(None))):
+    if given and not isinstance(given, (str, os.PathLike)):
         raise GuestError(f"expected failures {given!r:.60}: give a dict {{law: reason}}, or the name of a file")
     return [_parsed(line, cells, f"{given}, line {n}") for n, line in _lines(given, directory)] if given else []
 

@@ -247,6 +247,7 @@ def _check_weights(guest):
         if not isinstance(w, np.ndarray) or isinstance(w, np.matrix):
             kind = type(w).__qualname__ if type(w).__module__ == "builtins" else f"{type(w).__module__}.{type(w).__qualname__}"
             device = "; keep NumPy arrays there, and copy them in each call" * hasattr(w, "shape")
+            device = ", as np.asarray makes of it" if isinstance(w, np.matrix) else device
             raise Refusal(f"weights[{k}] is a {kind}; wanted a numpy array{device}")
         if w.dtype.kind != "f":
             parts = "; keep the real and the imaginary parts as two arrays" * (w.dtype.kind == "c")
@@ -795,9 +796,9 @@ def _convention(Cell):
     if found.rivals:
         fits = " and ".join(map(str, (found, *found.rivals)))
         return {}, [f"convention not verified: {fits} agree on everything that it takes"]
-    if not cell.spec.kind and (departs := conventions.departure(Cell, found)):
-        told = f"convention not verified: it computes {found.unclipped()}, but {departs}"
-        return {}, [f"{told}; if it should not, declare kind and weight_blocks"]
+    if not cell.spec.kind and (gap := conventions.departure(Cell, found)):
+        told = f"it computes {found.unclipped()}, but differs by up to {gap:.1g} where numbers are large, as if some were clipped"
+        return {}, [f"convention not verified: {told}; if it should not, declare kind and weight_blocks"]
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 
@@ -809,7 +810,7 @@ def _output_first(cell, found):
     last = f"the output last: {', '.join(reversed(names))}, {where}"
     if cell.spec.kind:
         raise Refusal(f"{told}; wanted {last}, as in a subclass that exchanges them")
-    return f"convention not verified: it computes {found}, but {told}; to verify that, put {last}"
+    return f"convention not verified: it computes {found}, but {told}; to verify the equations, put {last}"
 
 
 def _contradictions(Cell, cell):
@@ -821,7 +822,7 @@ def _contradictions(Cell, cell):
     if found is None or found.difference > conventions.match(cell.spec):
         return [f"declares {cell.spec.kind}, but computes something else (largest difference {gap:.1g})"]
     if found.swapped:
-        return [_output_first(cell, found)]
+        _output_first(cell, found)
     return [f"declares {cell.spec.kind}, but computes {found}{conventions.swaps(cell, found)}"]
 
 

@@ -12,7 +12,7 @@ from hypothesis.errors import HypothesisException
 LIBRARIES = {"numpy", "hypothesis", "pytest", "_pytest", "pluggy", "xdist"}
 STANDARD = (sysconfig.get_path("stdlib"), "<frozen ", "<__array_function__")
 GUESTS = ("cellcheck.cells", "cellcheck.properties.mutants")  # modules of ours that are what is verified
-MOST = 400  # characters of a message
+MOST = 400  # characters of a message of the guest: about five lines
 WRAPPERS = (
     "cellcheck.cells.lift",
     "cellcheck.cells.spec",

@@ -436,7 +436,9 @@ class Judge:
         """
         real = Chebyshev(self.function, self.upstream, self.noise)
         rises = [(real.rise(arrays, direction, t), real.rise(arrays, direction, t / 16)) for t in real.beside]
-        return all(near > 8 * far > 0 for far, near in rises) and rises[-1][1] > abs(oracle.value(arrays, direction))
+        seen = all(near > 100 * real.blur(arrays, direction, t / 16) for t, (_, near) in zip(real.beside, rises))
+        steep = all(near > 8 * far > 0 for far, near in rises)
+        return seen and steep and rises[-1][1] > abs(oracle.value(arrays, direction))
 
     def _bent(self, oracle, arrays, direction, least, upstream):
         """Whether there is a kink of at least this size at these arrays, for this upstream.

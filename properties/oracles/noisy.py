@@ -36,13 +36,15 @@ SHARE = 0.25  # of the largest spread of an array: no entry counts as rounded by
 class Noise:
     """A source of random roundings. unit: u; tiny: the absolute rounding of the smallest numbers.
 
-    absolute: whether an activation is rounded by u itself, not by u times its size: another cell may keep 1 - s in the place of s.
+    absolute: whether an activation is rounded by u itself, not by u times its size: another cell may keep 1 - s in the place of s;
+    doubles: whether arrays of fewer digits than float64 stay as they are.
     """
 
     rng: np.random.Generator
     unit: float
     tiny: float = 0.0
     absolute: bool = False
+    doubles: bool = False
 
 
 class Noisy(np.ndarray):
@@ -149,6 +151,8 @@ def _stripped(value):
 def _rounded(a, noise, off):
     """The array with each entry rounded at random, and moved by `off` of that."""
     if not isinstance(a, (np.ndarray, np.floating)) or np.asarray(a).dtype.kind not in "f":
+        return a
+    if noise.doubles and np.asarray(a).dtype.itemsize < 8:
         return a
     rng, unit, tiny = noise.rng, noise.unit, noise.tiny
     with np.errstate(all="ignore"):

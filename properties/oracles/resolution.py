@@ -1,17 +1,21 @@
 """Whether outputs and gradients move as finely as float64 does. What is rounded to float32 on the way stands still, or leaps."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
+from cellcheck.properties.oracles import noisy
 from cellcheck.properties.verdicts import bound
 from cellcheck.properties.verdicts.blocks import within
 from cellcheck.properties.verdicts.run import both
 
 FINE, WIDE = 2.0**-30, 2.0**-18  # steps, as shares of each number: far below the unit of float32, 2^-24, and far above it
+SURE = 2.0**-27  # here, too, float32 stands still or leaps; the noise of float64 is 8 times smaller beside the change
+UNIT = 2.0**-53
 ULPS, DRAWS = 2.0**-50, 6  # by how much, and how often, all numbers are moved to measure the rounding
 SLACK = 1 / 4  # of the change that is expected: 1 moves by nothing, or by at least 2^-24
-SEEN = 2.0**-40  # of the largest output: a smaller change is lost where 2^12 roundings add up
+SEEN = 2.0**-40  # of the largest entry of a result: a smaller change is lost where 2^12 roundings add up
 LARGE = 64.0  # of larger numbers, what rounds to fixed steps, as a quantiser does, keeps no more digits than float32
 TAILS = 32 * np.finfo(float).eps  # times the largest number: 1 + tanh, which is a multiple of eps, stands still and leaps as well
 # Of a gradient, times F: 1 - tanh^2 is a multiple of eps, too, and what it is multiplied by may cancel.
@@ -23,7 +27,7 @@ NOTHING = "its numbers exceed 64, or all its arrays have domains"
 def resolved(Cell, problem):
     """The blocks of f(a + FINE |a| v) - f(a) against FINE / WIDE (f(a + WIDE |a| v) - f(a)), for each array a without a domain.
 
-    One for each result and array that are at odds, and one for each result otherwise: outputs and gradients. v is random, with entries +-U[1, 2]. Nothing
+    A result is an output or a gradient. There is one block for each result and array that disagree, and one for each other result. v is random, with entries +-U[1, 2]. Nothing
     is concluded where the wide change is not in proportion to the step, as beside a kink, in a unit that saturates within it, or in
     chaos.
     """
@@ -47,7 +51,8 @@ def resolved(Cell, problem):
                 for name in start:
                     block = _block(change, name, noise)
                     if block.verdict == "violated":
-                        wrong.append(replace(block, name=f"{name} moved with {a.name}"))
+                        of = "" if name in problem.spec.output_names else "gradient of "
+                        wrong.append(replace(block, name=f"{of}{name} moved with {a.name}"))
                     elif name not in right or VERDICTS.index(block.verdict) < VERDICTS.index(right[name].verdict):
                         right[name] = block
     return [*wrong, *right.values()]
@@ -61,11 +66,24 @@ def _size(problem, start):
 
 
 def _rounding(Cell, problem, start):
-    """What rounding may make of each result: 8 times what changes of all numbers by some ulps make of it."""
+    """What rounding may make of each result: 8 times what changes of all numbers by some ulps make of it.
+
+    A saturated unit stands still for ulps, and leaps. So each result of an operation is rounded at random as well, as far as the cell
+    computes with arrays of ours.
+    """
     rng, found = np.random.default_rng(DRAWS), dict.fromkeys(start, 0.0)
     for _ in range(DRAWS):
         for name, y in both(Cell, problem.moved(rng, ULPS)).items():
             found[name] = max(found[name], bound.FACTOR * np.max(np.abs(y - start[name]), initial=0.0))
+    first = noisy.Noise(np.random.default_rng(DRAWS), UNIT)
+
+    def rounded(noise):
+        source = replace(noise or first, doubles=True)  # float32 shall explain nothing
+        return both(Cell, problem.mapped(lambda a: noisy.noisy(a, source)))
+
+    with suppress(Exception):  # of a cell that does not take such arrays
+        moves = noisy.spread(rounded, UNIT, 0.0, noisy.DRAWS[-1])
+        found = {name: found[name] + bound.FACTOR * np.max(move, initial=0.0) for name, move in moves.items()}
     return found
 
 
@@ -73,7 +91,7 @@ class Change:
     """By how much each output and gradient changes with array k: by name, for a step. Each step is taken once."""
 
     def __init__(self, Cell, problem, k, start):
-        """start: the outputs at the problem itself."""
+        """start: the outputs and gradients at the problem itself."""
         self.Cell, self.problem, self.k, self.start, self.known = Cell, problem, k, start, {}
         self.arrays = [*problem.weights, problem.x, *problem.state]
         self.way = np.abs(self.arrays[k]) * problem.directions([self.arrays[k]])[0]
@@ -100,5 +118,8 @@ def _block(change, name, rounding):
     for factor in (-1.0, 2.0, 4.0):
         if not np.max(np.abs(change(factor * WIDE)[name] - factor * wide)) <= abs(factor) * BENT * np.max(np.abs(wide)):
             return replace(block, verdict="inconclusive", bound=np.inf)
+    larger = within(name, change(SURE)[name], expected * (SURE / FINE), rounding(name) + SLACK * most * (SURE / FINE))
+    if larger.verdict != "violated":
+        return replace(block, verdict="inconclusive", bound=np.inf)
     again = within(block.name, block.got, expected, rounding(name) + SLACK * most)
     return again if again.verdict == "violated" else replace(again, verdict="inconclusive", bound=np.inf)

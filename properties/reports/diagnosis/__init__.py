@@ -310,7 +310,7 @@ def overflown(case):
                 first = f", first in `{at[1]}` ({at[0]})" if at else ", such as exp"
                 said = f"something overflows{where}{first}, with {name} = {value:g}, and {lost} is not finite. Write it so that it cannot"
                 if not flags:  # compiled code raises none
-                    said = f"{lost} is not finite{where} with {name} = {value:g}, and is with {np.sign(value):g}. Write it so that it is"
+                    said = f"{lost} is not finite{where} with {name} = {value:g}, but is with {np.sign(value):g}. Compute it so that it stays finite"
                 never = f', or declare domains = {{"{name}": (low, high)}}'
                 return [said + never * (literal.spec.arrays[k].domain is None)]
     return []

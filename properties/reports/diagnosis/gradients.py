@@ -115,16 +115,16 @@ def whereabouts(g):
         return []
     parts = {name: _parts(g, name, claims[name], truth[name]) for name in wrong}
     told = several(f"{name}{f' ({part})' * bool(part)}" for name, part in parts.items())
+    why = untold(g)
+    lost = f"; which line it is cannot be told: {why}" * bool(why)
     if not right and not all(parts.values()):
         seen, true = (np.concatenate([np.ravel(side[name]) for name in wrong]) for side in (claims, truth))
         many = "all should be 0"
         if np.any(true):
             low, high = np.percentile(seen[true != 0] / true[true != 0], (25, 75))
             many = f"half of their entries are {figure(low)} to {figure(high)} times the right ones"
-        lost = "".join(f"; which line it is cannot be told: {why}" for why in [untold(g)] if why)
         return [f"no known mistake matches; all gradients are wrong ({told}): {many}{lost}"]
     others = f", and right {'is that' if len(right) == 1 else 'are those'} of {several(right)}" if right else ""
-    lost = "".join(f"; which line it is cannot be told: {why}" for why in [untold(g)] if why)
     return [
         f"no known mistake matches; wrong {'is the gradient' if len(wrong) == 1 else 'are the gradients'} of {told}{others}{lost}"
     ]

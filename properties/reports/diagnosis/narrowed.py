@@ -44,4 +44,6 @@ def where_narrowed(Cell, problem):
     except Narrowed as found:
         if at := source(found):
             return [f"numbers become {found} in `{at[1]}` ({at[0]}), and what follows moves in leaps; {MEANT}, or its precision"]
+    except Exception:  # of a cell that takes no such arrays
+        return []
     return []

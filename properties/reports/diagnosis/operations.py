@@ -204,7 +204,7 @@ def substitutions(flow, edges):
 
 
 def spread(edges):
-    """The axes, but that of the batch, along which an array is repeated to fit the others."""
+    """The axes, but the first, along which an array is repeated to fit the others."""
     node, k = edges[-1]
     there, here = node.value.shape, np.shape(node.arrays[k])
     whole = (1,) * (len(there) - len(here)) + here
@@ -394,7 +394,8 @@ def swapped(flow):
 def delivered(one, two):
     """The gradient that flows back through one place, made of what flows back to another, as of the delta of another gate."""
     (arg, through), (_, other) = words(one), words(two)
-    if len(one) == len(two) and all(n.value.shape == m.value.shape for (n, _), (m, _) in zip(one, two)):
+    pairs = [(n, n.parents[i], m, m.parents[j]) for (n, i), (m, j) in zip(one, two)]
+    if len(one) == len(two) and all(a is b and n.value.shape == m.value.shape for n, a, m, b in pairs):
         said = f"the gradient of {arg} through {through} uses what flows back to {other}"
         yield said, dict.fromkeys(one, 0.0) | {(m, j): m.slope(j) + n.slope(i) for (n, i), (m, j) in zip(one, two)}
 
