@@ -530,17 +530,20 @@ def _rounded(found, cell, x, state, outputs):
     """Whether the outputs are those of a Convention but for rounding: the bound of the laws, with S of the Convention."""
     spec, expected = cell.spec, _expected(found, cell, cell.weights, x, state)
     unit, rng = spec.unit(spec.dtype), np.random.default_rng(0)
-    step = unit * (FEATURES + STATE)
-    moves = [0.0] * len(expected)
-    for _ in range(DRAWS):
+    floor = unit * bound.size_of_outputs(spec, cell.weights, x, state, ())
+
+    def agree(moves):
+        compared = [(y, e, m) for y, e, m in zip(outputs, expected, moves) if y is not None]
+        return all(np.all(np.abs(y - e) <= bound.FACTOR * (m + floor)) for y, e, m in compared)
+
+    moves, step = [0.0] * len(expected), unit * (FEATURES + STATE)
+    for _ in range(0 if agree(moves) else DRAWS):
         weights, (x_, *state_) = (
             [a * (1 + step * rng.choice([-1, 1], a.shape)) for a in some] for some in (cell.weights, (x, *state))
         )
         moved = _expected(found, cell, weights, x_, state_)
         moves = [np.maximum(m, np.max(np.abs(y - e), initial=0.0)) for m, y, e in zip(moves, moved, expected)]
-    floor = unit * bound.size_of_outputs(spec, cell.weights, x, state, ())
-    compared = [(y, e, m) for y, e, m in zip(outputs, expected, moves) if y is not None]
-    return all(np.all(np.abs(y - e) <= bound.FACTOR * (m + floor)) for y, e, m in compared)
+    return agree(moves)
 
 
 def gates_of(weights, blocks, transposed):
