@@ -413,7 +413,7 @@ class Judge:
         return abs(block.got - value) <= slack < abs(block.expected - value)
 
     def _kinked(self, oracle, direction, error):
-        """Whether the slopes to the left and to the right differ, and still do from nearer: at a tie of relu there is no derivative; nor at a jump."""
+        """Whether there is a jump, or the slopes to both sides differ, and still do from nearer: at a tie of relu there is no derivative."""
         if self._jumps(oracle, self.arrays, direction):
             return True
         if self._bent(oracle, self.arrays, direction, error / 10, self.upstream):

@@ -27,9 +27,9 @@ NOTHING = "its numbers exceed 64, or all its arrays have domains"
 def resolved(Cell, problem):
     """The blocks of f(a + FINE |a| v) - f(a) against FINE / WIDE (f(a + WIDE |a| v) - f(a)), for each array a without a domain.
 
-    A result is an output or a gradient. There is one block for each result and array that disagree, and one for each other result. v is random, with entries +-U[1, 2]. Nothing
-    is concluded where the wide change is not in proportion to the step, as beside a kink, in a unit that saturates within it, or in
-    chaos.
+    A result is an output or a gradient. There is one block for each result and array that disagree, and one for each other result. v is
+    random, with entries +-U[1, 2]. Nothing is concluded where the wide change is not in proportion to the step, as beside a kink, in
+    a unit that saturates within it, or in chaos.
     """
     problem = problem.literal(Cell)
     arrays = (*problem.weights, problem.x, *problem.state)
