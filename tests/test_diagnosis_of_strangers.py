@@ -14,10 +14,16 @@ from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.mutants import CATALOGUE
 from cellcheck.properties.mutants.judge import drawn
 from cellcheck.properties.reports import Case
-from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined, located, overflown
+from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined, located, nearly, overflown
 from cellcheck.properties.reports.diagnosis.flow import Flow
 from cellcheck.properties.reports.diagnosis.flow_faults import untold
-from cellcheck.properties.reports.diagnosis.gradients import gradient_faults, onwards, where_a_size_is_one, with_large_numbers
+from cellcheck.properties.reports.diagnosis.gradients import (
+    gradient_faults,
+    one_array,
+    onwards,
+    where_a_size_is_one,
+    with_large_numbers,
+)
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.operations import mistakes, uncarried
@@ -26,7 +32,17 @@ from cellcheck.properties.reports.diagnosis.through_time import reached
 from cellcheck.properties.shrinking.shrinking import Subject, smallest
 from cellcheck.properties.verdicts.blocks import Block, Violation
 
-from tests.guests import followed, joined, memories, single_steps, steps_in_time, unseen_later, unseen_sequences, unseen_steps
+from tests.guests import (
+    followed,
+    joined,
+    ladders,
+    memories,
+    single_steps,
+    steps_in_time,
+    unseen_later,
+    unseen_sequences,
+    unseen_steps,
+)
 from tests.guests.single_steps import gated, rectified
 from tests.guests.steps_in_time import both_ways
 
@@ -63,7 +79,7 @@ def test_a_mistake_is_named(guest, mistake):
     assert any(character.isdigit() for character in first)
 
 
-THERE = followed.MISTAKES | joined.MISTAKES | memories.MISTAKES
+THERE = followed.MISTAKES | joined.MISTAKES | ladders.MISTAKES | memories.MISTAKES
 FOLLOWED = [(guest, mistake) for guest, mistakes in THERE.items() for mistake in mistakes]
 
 
@@ -91,10 +107,39 @@ def test_nothing_is_said_of_a_mistake_that_no_prediction_matches(guest, mistake)
 
 def test_gradients_that_are_wrong_with_large_weights_only_are_told():
     """With the scales between which that changes; nothing is said of the right cell."""
-    [sentence] = with_large_numbers(met(single_steps.apart("ends")))
+    [sentence] = with_large_numbers(met(single_steps.apart("ends")), np.inf)
     said = r"gradients are right with pre-activations of about 0.1, and wrong with those of about 1 \(F, P, I, Q, x and h(; \d+ of \d+ .*)?\): something"
     assert re.match(said, sentence)
-    assert with_large_numbers(met(single_steps.apart("hard"))) == []
+    assert with_large_numbers(met(single_steps.apart("ends")), 0.03) == []  # so small are the numbers of a case
+    assert with_large_numbers(met(single_steps.apart("hard")), np.inf) == []
+
+
+def test_a_size_that_equals_a_fixed_axis_is_told():
+    """Of a branch, or a broadcast, that goes by the lengths; nothing is said of the right cell."""
+    [sentence] = where_a_size_is_one(met(ladders.heads("size")))
+    assert sentence.startswith(
+        "gradients are right at batch 3, features 4 and state 5, and wrong where state is 7, as long as another axis (B"
+    )
+    assert where_a_size_is_one(met(ladders.heads())) == []
+
+
+def test_a_gradient_that_is_multiplied_by_its_own_weight_is_told():
+    """As where a gain is applied once too often."""
+    g = grown(met(ladders.normed()), PLAIN)
+    truth = g.truth()
+    [sentence] = one_array(g, "g", truth["g"] * g.p.weights[g.names.index("g")], truth)
+    assert sentence.startswith("the gradient of g is multiplied by g itself: this predicts it")
+
+
+def test_an_epsilon_of_one_pass_is_told():
+    """It hardly counts with ordinary numbers, and much where a norm is 0."""
+    Cell, law = met(ladders.normed("epsilon")), laws()["weight_gradients"].check
+    problem, error = smallest(law, Cell, next(p for p in drawn("weight_gradients") if Subject(law, Cell).failure(p)))
+    case = Case("a.py:Normed", "weight_gradients", "gradients", "", law, Cell, problem, error)
+    [sentence] = nearly(case)
+    assert sentence.endswith("an epsilon that the forward pass has and the backward pass lacks, or the reverse")
+    right = replace(case, Cell=met(ladders.normed()))
+    assert nearly(right) == []
 
 
 class Growing:

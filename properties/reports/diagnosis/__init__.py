@@ -37,7 +37,7 @@ from cellcheck.properties.reports.diagnosis.gradients import (
     whereabouts,
     with_large_numbers,
 )
-from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, SIZES, Grown, figure, grown
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, LONG, PLAIN, SIZES, Grown, figure, gap, grown
 from cellcheck.properties.reports.diagnosis.narrowed import narrowed, where_narrowed
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
@@ -126,7 +126,7 @@ def sought(case, tried):
     rounding = not Failure(case.error).visible
 
     def bordering():
-        looks = where_a_size_is_one, at_a_limit, with_large_numbers
+        looks = where_a_size_is_one, at_a_limit, partial(with_large_numbers, most=largest(case))
         asked = looks if case.group in ALIKE else ()
         told = next(filter(None, (tried(lambda look=look: look(case.Cell)) for look in asked)), ())
         long = (PLAIN, *(problem for size, problem in enlarged(case) if size == "steps"))
@@ -142,8 +142,9 @@ def sought(case, tried):
             if grown(case.Cell, PLAIN).cell.spec.sequence:
                 flawed = flawed or tried(lambda: sequence_faults(grown(case.Cell, PLAIN)))
             if of_gradients(case) and not flawed:
-                told = tried(lambda: gradient_faults(grown(case.Cell, PLAIN), tried)[0])
-                flawed = [sentence for sentence in told if not unbounded or UNBOUNDED.search(sentence)]
+                found = misguided(case.Cell)
+                tried.faults += [fault for fault in found.faults if fault not in tried.faults]
+                flawed = [sentence for sentence in found.sentences if not unbounded or UNBOUNDED.search(sentence)]
             looks = (far, overflown, emptied, undefined, nearly, ordinary)
             flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ()) or bordering()
             there = tried(lambda: located(case)) if of_gradients(case) and not flawed else ()
@@ -184,6 +185,7 @@ def sought(case, tried):
             told = (
                 told
                 or look(PLAIN)
+                or (tried(lambda: far(case)) if recipe.steps > SIZES["steps"] else ())
                 or (tried(lambda: overflown(case)) or tried(lambda: emptied(case)) if unbounded else ())
                 or next(filter(None, map(look, others())), ())
                 or tried(promise)
@@ -247,6 +249,18 @@ def unmade(case):
         at = f"making a cell of {recipe.features} features and {recipe.state} units raises {named(error)}"
         return [f"{at}; if it takes some sizes alone, declare them, as sizes = {{'state': (1, 2)}}"]
     return []
+
+
+def largest(case):
+    """About the largest pre-activation of a case: a sum of products of its weights and what they multiply."""
+    literal = case.problem
+    if not isinstance(literal, Literal):
+        return np.inf
+    n = len(literal.weights)
+    weights, others = (
+        max((np.max(np.abs(a), initial=0.0) for a in some), default=0.0) for some in (parts(literal)[:n], parts(literal)[n:])
+    )
+    return weights * max(others, 1.0) * (literal.recipe.features + literal.recipe.state)
 
 
 def enlarged(case):
@@ -352,7 +366,7 @@ def _alone(case, some):
 
 
 def nearly(case):
-    """If a gradient broke the law: that it is almost right, as with a number in float32 on the way."""
+    """If a gradient broke the law: that it is almost right, as with a number in float32 on the way, or is with ordinary numbers."""
     block, spec = Failure(case.error).block, lift(case.Cell).spec()
     if block is None or kind(block) != "value" or not of_gradients(case) or np.float64 not in spec.dtypes:
         return []
@@ -360,7 +374,15 @@ def nearly(case):
     off = abs(got - expected) / abs(expected) if expected else 1.0
     cause = "a tiny term is left out, or a number or an array on the way has the precision of float32"
     cause = cause if off > 2.0**-28 else "an epsilon, a tiny term too much, or a constant with too few digits"
-    return [f"the gradient is off by only {figure(off)} of its size: {cause}"] * (1e-12 < off < 2.0**-22)
+    if 1e-12 < off < 2.0**-22:
+        return [f"the gradient is off by only {figure(off)} of its size: {cause}"]
+    g = grown(case.Cell, PLAIN)
+    truth, claims = g.truth(), g.claims()
+    most = max((gap(claims[name], truth[name]) for name in claims), default=0.0)
+    if g.tolerance > CLOSE or not 1e-11 < most < min(1e-3, off / 1e3):
+        return []
+    said = f"with ordinary numbers the gradients are off by at most {figure(most)} of their size, here by {figure(off)}"
+    return [f"{said}: an epsilon that the forward pass has and the backward pass lacks, or the reverse"]
 
 
 def usual(case):
@@ -451,6 +473,14 @@ def examined(Cell, problem, gradients=True, once=False, rounding=True, alone=Fal
         lambda: _examined(grown(Cell, problem), tried, problem, gradients, once, rounding, alone), ((), False)
     )
     return Examined(tuple(sentences), wrong, tuple(tried.faults))
+
+
+@lru_cache(maxsize=8)
+def misguided(Cell):
+    """The Examined of the gradients of a cell on PLAIN alone."""
+    tried = Attempts()
+    sentences, right = tried(lambda: gradient_faults(grown(Cell, PLAIN), tried), ((), True))
+    return Examined(tuple(sentences), not right, tuple(tried.faults))
 
 
 def _examined(g, tried, problem, gradients, once, rounding, alone):

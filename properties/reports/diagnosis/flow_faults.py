@@ -51,8 +51,9 @@ def untold(g):
 
 
 def misdirected(flow, claims, truth):
-    """Weights that get the gradient of something else in the source, summed over rows and steps."""
+    """Weights that get the gradient of something else in the source, summed over rows and steps, or what follows from it."""
     wrong, found, told = [name for name in claims if not same(claims[name], truth[name])], {}, []
+    used = {name: [edges for edges in flow.edges if edges[0][0].parents[edges[0][1]].name == name] for name in wrong}
     for node, grad in zip(flow.order, flow.right):
         if node.text and not node.name:
             found.setdefault(node.key, []).append((node, grad.reshape(node.value.shape)))
@@ -65,6 +66,13 @@ def misdirected(flow, claims, truth):
                 node = runs[-1][0]
                 part = f"part {int(node.own[5:] or 0)} of " if node.own.startswith("split") else ""
                 told.append(f"the gradient of {name} is that of {part}{place(node)}")
+                break
+            edges = used[name][0] if len(used[name]) == 1 and len(used[name][0]) == len(runs) else []
+            if not edges or any(n is m or n.value.shape != grad.shape for (n, _), (m, grad) in zip(edges, runs)):
+                continue
+            if close(sum(np.ravel(grad) @ n.slope(k) for (n, k), (_, grad) in zip(edges, runs)).reshape(shape), claims[name]):
+                arg, through = words(edges)
+                told.append(f"the gradient of {arg} through {through} is made of that of {place(runs[-1][0])}")
                 break
     off = (
         "" if len(told) != len(wrong) else f": {figure(max(gap(claims[name], truth[name]) for name in wrong))} from what is right"

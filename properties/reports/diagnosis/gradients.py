@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from functools import partial
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.conduct import mingled
@@ -19,6 +19,7 @@ from cellcheck.properties.writing.text import several
 NUMBER = re.compile(r"-?\d+\.\d+(e[-+]\d+)?")
 FEW = 3  # values of a step function
 EQUAL = 6  # of two sizes: no other size is that
+LONGEST = 16  # axis of a fixed length with which a size is confused
 LARGER = 1e2, 1e4, 1e6, 1e9  # upstreams
 SCALES = (None, 0.01, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0)  # of pre-activations
 
@@ -85,14 +86,14 @@ def differing(g, claims, truth):
     ]
 
 
-def with_large_numbers(Cell):
+def with_large_numbers(Cell, most):
     """A sentence about gradients that are wrong with large weights only, as where something is clipped; [] if there are none.
 
-    None of a cell in float32, of which small gradients are lost in rounding.
+    most: about the largest pre-activation of the case. None of a cell in float32, of which small gradients are lost in rounding.
     """
     if grown(Cell, PLAIN).single:
         return []
-    for small, scale in pairwise(SCALES):
+    for small, scale in pairwise(scale for scale in SCALES if scale is None or scale <= 3 * most):
         for g in (grown(Cell, replace(PLAIN, scale=scale, seed=PLAIN.seed + k)) for k in range(3)):
             claims, truth = g.claims(), g.truth()
             if not (wrong := differing(g, claims, truth)):
@@ -190,6 +191,12 @@ def where_a_size_is_one(Cell):
     sizes = ("batch", "features", "state", "steps")[: 3 + grown(Cell, PLAIN).cell.spec.sequence] if not wrong(PLAIN) else ()
     found = ((size, wrong(replace(PLAIN, **{size: 1}))) for size in sizes)
     many = several(f"{size} {getattr(PLAIN, size)}" for size in sizes) if sizes else ""
+    more = grown(Cell, replace(PLAIN, features=PLAIN.features + 2, state=PLAIN.state + 3)) if sizes else None
+    weights = zip(grown(Cell, PLAIN).p.weights, more.p.weights) if more else ()
+    fixed = {n for a, b in weights for n, m in zip(np.shape(a), np.shape(b)) if 1 < n == m <= LONGEST}
+    for size, n in product(sizes, sorted(fixed)):
+        if names := wrong(replace(PLAIN, **{size: n})):
+            return [f"gradients are right at {many}, and wrong where {size} is {n}, as long as another axis ({several(names)})"]
     for one, two in combinations(sizes, 2):  # a branch, or a broadcast, that goes by the wrong one
         if names := wrong(replace(PLAIN, **{one: EQUAL, two: EQUAL})):
             return [f"gradients are right at {many}, and wrong where {one} and {two} are both {EQUAL} ({several(names)})"]
@@ -466,6 +473,8 @@ def of_one(g, name, claim, truth):
         yield f"is that of row {r} times the batch of {g.batch}, not summed over it", g.batch * part
         yield f"leaves out row {r} of the batch", true - part
         yield f"counts row {r} of the batch twice", true + part
+    if weight and claim.size > 1:
+        yield f"is multiplied by {name} itself", true * g.p.weights[g.names.index(name)]
     extra = {f"the gradient of {other}": t for other, t in truth.items() if other != name}
     extra |= {f"the upstream of {other}": u for other, u in zip(g.outputs, g.upstream)}
     for words, a in {**extra, name: dict(zip(g.names, [*g.p.weights, g.p.x, *g.p.state]))[name]}.items():

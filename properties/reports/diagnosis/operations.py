@@ -38,6 +38,8 @@ def mistakes(flow):
         if node.own == "part" and any((np.count_nonzero(n.slope(i), axis=0) > 1).any() for n, i in edges):
             told = f"where {through} repeats an index, the gradient of {arg} keeps only the last contribution"
             yield f"{told}: `+=` does not accumulate there, np.add.at does", {(n, i): _of_the_last(n.slope(i)) for n, i in edges}
+        if node.own == "part" and len(edges) > 1 and len({id(n.parents[i]) for n, i in edges}) == 1:
+            yield from overwritten(flow, edges)
         for m, which in flow.turns(edges):
             yield f"no gradient flows back to {arg} through {through} in {which}", dict.fromkeys(m, 0.0)
     yield from uncarried(flow)
@@ -61,6 +63,7 @@ def mistakes(flow):
     yield from factors(flow)
     yield from lacking(flow)
     yield from together(flow)
+    yield from misapplied(flow)
 
 
 def uncarried(flow):
@@ -89,6 +92,20 @@ def assigned(flow):
         for which, kept in (("first", 0), ("last", -1)):
             edits = {edge: 0.0 for edges in some for edge in edges if edge != edges[kept]}
             yield f"{of} of the {which} of {n} {flow.run(n)}s alone: {what} assigned, not added up", edits
+
+
+def overwritten(flow, edges):
+    """Of entries that several steps read, as a row of an embedding, keeps the gradient of one of the steps."""
+    arg, through = words(edges)
+    for which, some in (("first", edges), ("last", edges[::-1])):
+        seen, kept = 0.0, {}
+        for n, k in some:
+            slope = n.slope(k)
+            kept[n, k] = slope * (seen == 0) if np.any(seen) else slope
+            seen = seen + np.abs(slope).sum(0)
+        if any(not np.array_equal(slope, n.slope(k)) for (n, k), slope in kept.items()):
+            said = f"where several {flow.run(len(edges))}s read the same entries of {arg} through {through}"
+            yield f"{said}, the gradient is that of the {which} one alone: it is assigned, not added up", kept
 
 
 def cuts(flow):
@@ -169,6 +186,9 @@ def substitutions(flow, edges):
     node, k = edges[-1]
     arg, through = words(edges)
     where, activation = f"the gradient of {arg} in {through}", any(node is n for pairs in flow.regions for n, _ in pairs)
+    if (node.own == "where" or (node.own in ("maximum", "minimum") and len(node.parents) == 2)) and diagonal(node, k):
+        said = "is not masked" if node.own == "where" else f"flows where the other is the {node.own}, too"
+        yield f"{where} {said}", {(n, i): np.eye(n.value.size) for n, i in edges}
     for j in range(len(node.arrays)):
         if j == k and activation:
             continue  # its derivative, which is tried apart
@@ -182,10 +202,7 @@ def substitutions(flow, edges):
             for text, values in flow.like(arrays, argument(node, j), flow.times(edges))
         ]
         tried += [
-            (
-                f"is not divided by `{right}`" if node.own == "divide" and j else f"lacks the factor `{right}`",
-                [np.ones_like(a) for a in arrays],
-            ),
+            (_without(node, k, j, right), [np.ones_like(a) for a in arrays]),
             *lessened(edges, j),
             *joined(flow, edges, j),
             *(turned(arrays, right) if node.own in ("matmul", "dot", ".dot", "einsum") else ()),
@@ -199,8 +216,18 @@ def substitutions(flow, edges):
         for which, at in (("first", 0), ("last", -1)):
             said = f"{where} is that of the {which} of {node.value.shape[axis]} along axis {axis} alone, not summed over all"
             yield said, {(n, i): _kept(n, i, axis, at) for n, i in edges}
-    if node.own == "where" and diagonal(node, k):
-        yield f"{where} is not masked", {(n, i): np.eye(n.value.size) for n, i in edges}
+
+
+def _without(node, k, j, name):
+    """What a slope is said to be where 1 stands for an array, by the power of it that the slope has."""
+    with np.errstate(all="ignore"):
+        rise = node.slope(k, j, 2 * np.asarray(node.arrays[j])) / node.slope(k)
+    rise = rise[np.isfinite(rise)]
+    powers = {2.0: "the factor", 4.0: "the square of", 0.5: "", 0.25: "the square of ", 2.0**-0.5: "the root of "}
+    power = next((p for p in powers if rise.size and np.allclose(rise, p, 1e-9)), None)
+    if power is None:
+        return f"is taken with 1 where `{name}` belongs"
+    return f"lacks {powers[power]} `{name}`" if power > 1 else f"is not divided by {powers[power]}`{name}`"
 
 
 def spread(edges):
@@ -371,6 +398,24 @@ def together(flow):
         if len(found) > 1:
             said = f"the gradients through all products with `{text}`"
             yield f"{said} have the wrong sign", {edge: -1.0 for edges in found for edge in edges}
+
+
+def misapplied(flow):
+    """A factor of one term of a sum that the gradient of the other terms gets as well, as a decay that is applied too early."""
+    for edges in flow.edges:
+        node, k = edges[-1]
+        terms = [n.parents.get(1 - k) for n, _ in edges] if node.own in ("add", "subtract") and len(node.arrays) == 2 else [None]
+        if not all(term is not None and term.own == "multiply" for term in terms):
+            continue
+        for j in range(2):
+            factors = [np.broadcast_to(term.arrays[j], term.value.shape) for term in terms]
+            if all(f.shape == n.value.shape for f, (n, _) in zip(factors, edges)):
+                arg, through = words(edges)
+                said = (
+                    f"the gradient that flows back to {arg} through {through} is multiplied by `{shown(argument(terms[-1], j))}`"
+                )
+                slopes = {(n, i): n.slope(i) * np.ravel(f)[:, None] for f, (n, i) in zip(factors, edges)}
+                yield f"{said}, a factor of the other term", slopes
 
 
 def swapped(flow):
