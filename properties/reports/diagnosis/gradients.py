@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import combinations, pairwise, product
 
 import numpy as np
@@ -86,24 +86,31 @@ def differing(g, claims, truth):
     ]
 
 
+@lru_cache(maxsize=64)
+def misjudged(Cell, problem):
+    """(names of wrong gradients, how many of their entries should be 0 and are not, of how many) of a cell on a problem."""
+    g = grown(Cell, problem)
+    claims = g.claims()
+    wrong = tuple(differing(g, claims, truth := g.truth())) if claims else ()
+    lost = sum(int(np.sum((truth[name] == 0) & (claims[name] != 0))) for name in wrong)
+    return wrong, lost, sum(truth[name].size for name in wrong)
+
+
 def with_large_numbers(Cell, most):
     """A sentence about gradients that are wrong with large weights only, as where something is clipped; [] if there are none.
 
     most: about the largest pre-activation of the case. None of a cell in float32, of which small gradients are lost in rounding.
     """
-    if grown(Cell, PLAIN).single:
-        return []
-    for small, scale in pairwise(scale for scale in SCALES if scale is None or scale <= 3 * most):
-        for g in (grown(Cell, replace(PLAIN, scale=scale, seed=PLAIN.seed + k)) for k in range(3)):
-            claims, truth = g.claims(), g.truth()
-            if not (wrong := differing(g, claims, truth)):
-                continue
-            if small is None:
+    scales = pairwise(scale for scale in SCALES if scale is None or scale <= 3 * most)
+    for small, scale in () if grown(Cell, PLAIN).single else scales:
+        for seed in range(PLAIN.seed, PLAIN.seed + 3):
+            wrong, lost, size = misjudged(Cell, replace(PLAIN, scale=scale, seed=seed))
+            if wrong and small is None:
                 return []
-            lost = sum(int(np.sum((truth[name] == 0) & (claims[name] != 0))) for name in wrong)
-            many = f"; {lost} of {sum(truth[name].size for name in wrong)} entries should be 0" if lost else ""
-            said = f"gradients are right with pre-activations of about {small:g}, and wrong with those of about {scale:g} ({several(wrong)}{many})"
-            return [f"{said}: something is clipped, saturates or switches there"]
+            if wrong:
+                many = f"; {lost} of {size} entries should be 0" * bool(lost)
+                said = f"gradients are right with pre-activations of about {small:g}, and wrong with those of about {scale:g} ({several(wrong)}{many})"
+                return [f"{said}: something is clipped, saturates or switches there"]
     return []
 
 
@@ -185,8 +192,7 @@ def where_a_size_is_one(Cell):
     """A sentence about gradients that are wrong only where there is one row, feature, unit or step; [] if there are none."""
 
     def wrong(problem):
-        g = grown(Cell, problem)
-        return differing(g, g.claims(), g.truth())
+        return misjudged(Cell, problem)[0]
 
     sizes = ("batch", "features", "state", "steps")[: 3 + grown(Cell, PLAIN).cell.spec.sequence] if not wrong(PLAIN) else ()
     found = ((size, wrong(replace(PLAIN, **{size: 1}))) for size in sizes)
