@@ -18,6 +18,8 @@ from cellcheck import check, check_port
 from cellcheck.options import OptionError, Options
 from cellcheck.subjects import held, subject
 from tests.guests import references as guests
+from tests.guests import shapes
+from tests.guests.field import clipping_loss
 from tests.guests.gist import CorrectRNN
 from tests.test_command_line import cellcheck as command
 
@@ -174,6 +176,21 @@ def test_translate_is_a_function_or_a_method():
     assert not equal(Stacked, guests.Step, translate=lambda w: [w[0][0], w[0][1]]).held
 
 
+def test_weights_of_other_names_are_matched_in_order():
+    """If their shapes are the same."""
+
+    class Renamed(guests.Step):
+        """The same with other names."""
+
+        Wz, Wn = property(lambda self: self.first), property(lambda self: self.second)
+
+        def __init__(self, features, state):
+            self.first, self.second = self.weights = [*np.zeros((2, features, state))]
+
+    result = equal(Renamed, guests.Step)
+    assert result and "weights matched in order, by their shapes" in result.notes[-1]
+
+
 def test_transpose_of_a_rearrangement():
     """<T w, g> = <w, T' g> for parts that are moved, turned, added, scaled or constant."""
 
@@ -201,6 +218,8 @@ REFUSED = {
         lift(RNN, sizes={"state": (3, 4)}),
         lift(RNN, sizes={"state": (5,)}),
     ),
+    "it takes the inputs x, the cell x, dt": (shapes.Times, RNN),
+    "one of the two returns a loss, the other its outputs": (clipping_loss(1.0), RNN),
     "translate returns arrays [(3,)]; wanted [(7, 3), (3,)]": (lift(RNN, translate=lambda w: [w[1]]), RNN),
     "translate raised KeyError: 'W'": (lift(RNN, translate=lambda w: dict(b=w)["W"]), RNN),
     "cellcheck has no Nothing here; choose from RNN, LSTM": (RNN, "cellcheck:Nothing"),

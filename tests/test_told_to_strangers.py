@@ -20,8 +20,10 @@ from cellcheck.properties.intake import preflight
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError, load
 from cellcheck.properties.intake.preflight import cleared
+from cellcheck.properties.intake.surroundings import restored
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, diagnose, emptied, flow, ordinary
+from cellcheck.properties.reports.diagnosis.conduct import narrow
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
 from cellcheck.properties.reports.diagnosis.gradients import factor, gradient_faults, of_one, where_a_size_is_one, whereabouts
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
@@ -88,6 +90,28 @@ def test_a_constant_with_too_few_digits_is_told_by_how_far_it_is_off():
     assert off.startswith("the gradient is off by only ") and off.endswith(
         "an epsilon, a tiny term too much, or a constant with too few digits"
     )
+
+
+def test_a_size_of_one_at_which_a_cell_raises_is_told():
+    """As where squeeze takes an axis that is needed; nothing is said of a cell that takes such sizes."""
+    right, lost = cell(tanh, lambda z, y: 1 - y * y), cell(np.squeeze, lambda z, y: 1 + 0 * z)
+    assert narrow(grown(right, PLAIN)) == []
+    [sentence] = narrow(grown(lost, PLAIN))
+    assert re.fullmatch(
+        r"it raises ValueError: .* where batch is 1, and not where it is more: an axis of length 1 is lost", sentence
+    )
+
+
+def test_what_a_cell_changes_around_it_is_put_back(tmp_path):
+    """And named: standard streams, the working directory, how NumPy handles errors. Streams stay open."""
+    home, stream, handling = os.getcwd(), sys.stdout, np.geterr()
+    with restored() as changed:
+        np.seterr(over="raise")
+        os.chdir(tmp_path)
+        sys.stdout.close()
+        sys.stderr.buffer.close()
+    assert changed == ["sys.stdout or sys.stderr", "the floating-point error handling of NumPy", "the working directory"]
+    assert (os.getcwd(), sys.stdout, np.geterr()) == (home, stream, handling) and not stream.closed
 
 
 def test_a_law_that_ordinary_numbers_keep_is_told_with_the_large_one():
