@@ -3,7 +3,6 @@
 import math
 import re
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -25,7 +24,7 @@ from cellcheck.properties.reports.diagnosis.gradients import (
     with_large_numbers,
 )
 from cellcheck.properties.reports.diagnosis.grown import LONG, PLAIN, grown
-from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
+from cellcheck.properties.reports.diagnosis.mistakes import matched
 from cellcheck.properties.reports.diagnosis.operations import mistakes, uncarried
 from cellcheck.properties.reports.diagnosis.tape import Untold
 from cellcheck.properties.reports.diagnosis.through_time import reached
@@ -659,7 +658,7 @@ def test_nothing_is_said_of_a_right_guest(guest):
 def test_no_prediction_is_told_of_right_gradients(guest):
     """Every mistake that is tried on the operations of a cell, of which there are many, against what a right twin returns."""
     flow = Flow(grown(met(guest()), PLAIN))
-    tried = [Mistake(sentence, partial(flow.back, edits)) for sentence, edits in mistakes(flow)]
+    tried = list(flow.predicted(mistakes(flow)))
     assert len(tried) > 20
     with np.errstate(all="ignore"):
         assert matched(tried, flow.straight, flow.straight, "all gradients") == []

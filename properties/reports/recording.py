@@ -55,7 +55,7 @@ class Tape:
         self.made: list[tuple] = []  # the sizes that each cell was made with
         self.cells: list[Any] = []
         self.set: dict[int, list] = {}  # the weights that the law gave each cell, before another was made or it was called
-        self.arrays: list[Any] = []  # (array, value when last seen, where from: (call, path))
+        self.arrays: list[Any] = []  # (array, its bytes when last seen, where from: (call, path))
         self.busy = self.drew = False
 
     def run(self, cell, method, arguments, options):
@@ -110,16 +110,16 @@ class Tape:
         for k, (array, *_) in enumerate(self.arrays):
             if array is leaf:
                 return k
-        self.arrays.append([leaf, leaf.copy(), origin])
+        self.arrays.append([leaf, leaf.tobytes(), origin])
         return len(self.arrays) - 1
 
     def _changes(self):
         """(number, new value) of the tracked arrays that are no longer what they were."""
         found = []
         for k, entry in enumerate(self.arrays):
-            if not np.array_equal(entry[0], entry[1], equal_nan=True):
-                entry[1] = entry[0].copy()
-                found.append((k, entry[1]))
+            if (seen := entry[0].tobytes()) != entry[1]:
+                entry[1] = seen
+                found.append((k, entry[0].copy()))
         return found
 
 

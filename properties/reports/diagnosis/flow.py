@@ -6,12 +6,13 @@ from functools import cached_property, partial
 from itertools import pairwise
 
 import numpy as np
-from cellcheck.properties.reports.diagnosis.grown import same
+from cellcheck.properties.reports.diagnosis.grown import LOST, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake
 from cellcheck.properties.reports.diagnosis.places import argument, line, place, shown
 from cellcheck.properties.reports.diagnosis.tape import Tape, Untold, along
 
 MOST, ENTRIES = 500, 10**7  # operations of a tape that is looked at, and entries of all their slopes
+BLOCK = 32  # mistakes whose gradients are computed together
 
 
 class Flow:
@@ -36,15 +37,52 @@ class Flow:
         if largest and all(same(a, self.straight[name]) for name, a in self.back(largest).items()):
             self.constant = largest
 
-    def tried(self):
-        """All mistakes, each with what it predicts for the present upstream. Their slopes are computed once, when they are needed."""
+    def tried(self, claims, truth):
+        """All mistakes that may change every wrong gradient, each with what it predicts for the present upstream.
+
+        Their slopes are computed once, when they are needed.
+        """
+        wrong = {name for name in claims if not same(claims[name], truth[name])}
+        return self.predicted((said, edits) for said, edits in self._all() if wrong <= self.changed(edits))
+
+    def predicted(self, mistakes):
+        """The Mistakes of these (sentence, edits), BLOCK of them at a time."""
+        while block := list(itertools.islice(mistakes, BLOCK)):
+            for (sentence, _), found in zip(block, self.backs([edits for _, edits in block])):
+                yield Mistake(sentence, partial(dict, found))
+
+    def _all(self):
         for k in itertools.count():
             if k == len(self.known):
                 self.known.extend(itertools.islice(self.others, 1))
             if k == len(self.known):
                 return
-            sentence, edits = self.known[k]
-            yield Mistake(sentence, partial(self.back, edits))
+            yield self.known[k]
+
+    def changed(self, edits):
+        """The names of the gradients that edits may change."""
+        found = set()
+        for key, value in edits.items():
+            node, *k = key if isinstance(key, tuple) else (key,)
+            parents = (
+                [node.parents[k[0]]]
+                if k
+                else [*node.parents.values(), *value[:1]]
+                if isinstance(value, tuple)
+                else node.parents.values()
+            )
+            found.update(*(self.reach[parent] for parent in parents))
+        return found
+
+    @cached_property
+    def reach(self):
+        """Of each operation, the names of the arrays that its gradient flows back to."""
+        found = {}
+        for node in self.order:
+            found[node] = frozenset([node.name] * (node in self.tape.leaves.values())).union(
+                *(found[p] for p in node.parents.values())
+            )
+        return found
 
     @cached_property
     def straight(self):
@@ -54,41 +92,53 @@ class Flow:
     def back(self, edits):
         """Gradients by name; edits: (node, position) -> another slope, or a factor of the right one; node -> factor of its gradient,
         or (head, slope of the node by this array).
-
-        The right gradients are known. So only what the edits change of them is carried on.
         """
-        edits, right = {**self.constant, **edits}, self.right
-        edited = {self.numbers[key[0] if isinstance(key, tuple) else key] for key in edits}
+        return self.backs([edits])[0]
+
+    def backs(self, many):
+        """Of each of these edits, what `back` returns.
+
+        The right gradients are known. So only what the edits change of them is carried on, of all of them together.
+        """
+        many, right, edited = [{**self.constant, **edits} for edits in many], self.right, {}
+        for row, edits in enumerate(many):
+            for key in edits:
+                edited.setdefault(self.numbers[key[0] if isinstance(key, tuple) else key], set()).add(row)
         changes = [None] * len(right)
 
-        def add(number, change):
-            changes[number] = change if changes[number] is None else changes[number] + change
+        def add(number, rows, change):
+            if changes[number] is None:
+                changes[number] = np.zeros((len(many), right[number].size))
+            changes[number][rows] += change
 
         for number in range(max(edited, default=-1), -1, -1):
-            change, edges = changes[number], self.slopes[-1 - number]
-            if number not in edited:
-                for _, slope, parent in edges if change is not None else ():
-                    add(parent, change @ slope)
-                continue
-            node, old = self.order[number], right[number]
-            grad, factor = old if change is None else old + change, edits.get(self.order[number], 1.0)
-            for _, slope, parent in edges:
-                add(parent, -(old @ slope))
-            if isinstance(factor, tuple):
-                add(self.numbers[factor[0]], grad * np.ravel(factor[1]))
-                continue
-            if node in edits:
-                grad = grad * np.ravel(factor)
-            for k, true, parent in edges:
-                slope = edits.get((node, k), 1.0)
-                add(parent, slope * (grad @ true) if np.ndim(slope) == 0 else grad @ slope)
-        found = {}
+            change, edges, rows = changes[number], self.slopes[-1 - number], edited.get(number, ())
+            if change is not None:
+                others = [row for row in range(len(many)) if row not in rows] if rows else slice(None)
+                for _, slope, parent in edges:
+                    add(parent, others, change[others] @ slope)
+            for row in rows:
+                node, old, edits = self.order[number], right[number], many[row]
+                grad, factor = old if change is None else old + change[row], edits.get(node, 1.0)
+                for _, slope, parent in edges:
+                    add(parent, row, -(old @ slope))
+                if isinstance(factor, tuple):
+                    add(self.numbers[factor[0]], row, grad * np.ravel(factor[1]))
+                    continue
+                if node in edits:
+                    grad = grad * np.ravel(factor)
+                for k, true, parent in edges:
+                    slope = edits.get((node, k), 1.0)
+                    add(parent, row, slope * (grad @ true) if np.ndim(slope) == 0 else grad @ slope)
+        found = [{} for _ in many]
         for name, leaf in self.tape.leaves.items():
             number = self.numbers.get(leaf)
             whole = np.zeros(leaf.value.size) if number is None else right[number]
-            found[name] = (whole if number is None or changes[number] is None else whole + changes[number]).reshape(
-                leaf.value.shape
-            )
+            rows = 0 if number is None or changes[number] is None else changes[number]
+            total = np.array(np.broadcast_to(whole + rows, (len(many), leaf.value.size)))
+            total[np.abs(total) < LOST * np.max(np.abs(whole), initial=0.0)] = 0.0  # what cancels
+            for known, grad in zip(found, total):
+                known[name] = grad.reshape(leaf.value.shape)
         return found
 
     @property

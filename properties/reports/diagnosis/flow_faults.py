@@ -4,12 +4,11 @@ A mistake is named by the expressions of the source between which the gradient i
 """
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.flow import Flow
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, grown, same
-from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
+from cellcheck.properties.reports.diagnosis.mistakes import matched
 from cellcheck.properties.reports.diagnosis.operations import mistakes, rare
 from cellcheck.properties.reports.diagnosis.places import place, words
 from cellcheck.properties.reports.diagnosis.tape import Untold
@@ -34,11 +33,12 @@ def flow_faults(g, claims, truth, last=False):
         return []
     with np.errstate(all="ignore"):
         if last:
-            tried = (Mistake(said, partial(flow.back, edits)) for said, edits in rare(flow))
             return (
-                matched(tried, claims, truth, "all gradients") or misdirected(flow, claims, truth) or solved(flow, claims, truth)
+                matched(flow.predicted(rare(flow)), claims, truth, "all gradients")
+                or misdirected(flow, claims, truth)
+                or solved(flow, claims, truth)
             )
-        return matched(flow.tried(), claims, truth, "all gradients") or of_one_output(flow)
+        return matched(flow.tried(claims, truth), claims, truth, "all gradients") or of_one_output(flow)
 
 
 def untold(g):
@@ -91,7 +91,9 @@ def of_one_output(flow):
         if not any(map(np.any, claims.values())):
             return [f"the upstream of {name} has no effect: with it alone every gradient is 0, of {len(claims)} arrays"]
         wrong = not all(same(claims[n], truth[n]) for n in claims)
-        if wrong and (told := matched(flow.tried(), claims, truth, f"all gradients for an upstream of {name} alone")):
+        if wrong and (
+            told := matched(flow.tried(claims, truth), claims, truth, f"all gradients for an upstream of {name} alone")
+        ):
             return told
     return []
 
@@ -125,7 +127,7 @@ def solved(flow, claims, truth):
         if not node.text or node.name or keys.count(node.key) > 1 or not 0 < size <= 64:
             continue
         none = flat(flow.back({node: np.zeros(size)}))
-        columns = np.array([flat(flow.back({node: row})) - none for row in np.eye(size)]).T
+        columns = np.array([flat(grads) - none for grads in flow.backs([{node: row} for row in np.eye(size)])]).T
         reached = columns.any(axis=1).sum()
         found, _, rank, _ = np.linalg.lstsq(columns, seen - none, rcond=None)
         predicted = none + columns @ found

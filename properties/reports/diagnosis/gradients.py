@@ -201,10 +201,13 @@ def where_a_size_is_one(Cell):
     weights = zip(grown(Cell, PLAIN).p.weights, more.p.weights) if more else ()
     fixed = {n for a, b in weights for n, m in zip(np.shape(a), np.shape(b)) if 1 < n == m <= LONGEST}
     for size, n in product(sizes, sorted(fixed)):
-        if names := wrong(replace(PLAIN, **{size: n})):
+        alike, unlike = ([replace(PLAIN, **{size: m, "seed": PLAIN.seed + k}) for k in range(3)] for m in (n, n + 1))
+        if (names := wrong(alike[0])) and all(map(wrong, alike)) and not any(map(wrong, unlike)):
             return [f"gradients are right at {many}, and wrong where {size} is {n}, as long as another axis ({several(names)})"]
     for one, two in combinations(sizes, 2):  # a branch, or a broadcast, that goes by the wrong one
-        if names := wrong(replace(PLAIN, **{one: EQUAL, two: EQUAL})):
+        alike = [replace(PLAIN, **{one: EQUAL, two: EQUAL, "seed": PLAIN.seed + k}) for k in range(3)]
+        unlike = [replace(problem, **{two: EQUAL + 1}) for problem in alike]  # else it is what more of them make likely
+        if (names := wrong(alike[0])) and all(map(wrong, alike)) and not any(map(wrong, unlike)):
             return [f"gradients are right at {many}, and wrong where {one} and {two} are both {EQUAL} ({several(names)})"]
     return next(
         (
