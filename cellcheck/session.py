@@ -1,6 +1,7 @@
 """A run of pytest in which laws are verified: the cells, a Trial for each test, the results, and the table that ends the run."""
 
 import platform
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,9 @@ class Session:
         self.collector, self.decorated, self.cards, self.told, self.run = Collector(), {}, {}, set(), None
         if self.options.reports and Path(self.home, self.options.reports).is_file():
             raise pytest.UsageError(f"--cell-reports {self.options.reports}: this is a file; name a folder")
+        for name in self.options.certificate if not (config.option.collectonly or hasattr(config, "workerinput")) else ():
+            with suppress(OSError):  # which writing the new one tells
+                Path(self.home, name).unlink()  # if the run ends early, an old one would say that the cell held
         try:
             profile(self.options.profile)  # raises DatabaseError
             limit = self.options.limit if self.options.limit != Options.limit else None

@@ -90,8 +90,8 @@ def convened(tried, name, limit=SECONDS):
     with allowed(tried.label, f"holding it to the convention {name}", limit):
         found = conventions.held_to(lift(tried.Cell), name)
     if found is None:
-        shapes = ", ".join(f"{w.name} {w.shape}" for w in lift(tried.Cell).spec(conventions.FEATURES, conventions.STATE).weights)
-        at = f"at {conventions.FEATURES} features and {conventions.STATE} units"
+        spec = lift(tried.Cell).spec(*(conventions.asked(lift(tried.Cell).sizes) or ()))
+        shapes, at = ", ".join(f"{w.name} {w.shape}" for w in spec.weights), f"at {spec.features} features and {spec.state} units"
         raise GuestError(
             f"--convention {name}: its weights are {shapes} {at}; {conventions.NAMES[name]} has no cell of these shapes"
         )

@@ -38,7 +38,7 @@ def test_vjp_is_repeatable(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("weights")
+@pytest.mark.needs("gradients")
 @given(problem=problems())
 def test_a_second_vjp_is_answered(Cell, problem):
     """apply(x, s); vjp(u); vjp(v) raises nothing."""
@@ -146,7 +146,7 @@ def test_inputs_are_the_callers(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("weights")
+@pytest.mark.needs("gradients")
 @given(problem=problems())
 def test_gradients_are_the_callers(Cell, problem):
     """g = vjp(u); g += 1 changes neither u nor a later vjp(u), and vjp(v) does not change g."""

@@ -77,7 +77,7 @@ def test_nan_stays_in_its_row(Cell, problem):
 @pytest.mark.needs("float64")
 @given(problem=problems())
 def test_small_changes_count(Cell, problem):
-    """f(a + d) - f(a) = 2^-12 (f(a + 2^12 d) - f(a)), to a quarter, for f = apply or vjp, each weight, input or state a, |d| = 2^-30 |a|."""
+    """f(a + d) - f(a) = 2^-12 (f(a + 2^12 d) - f(a)), to a quarter, for f = apply or vjp, each weight, input, state or upstream a, |d| = 2^-30 |a|."""
     require(resolved(Cell, problem), NOTHING)
 
 

@@ -17,10 +17,13 @@ from hypothesis import reject
 
 
 class Regime(NamedTuple):
-    """Typical sizes of the entries of x, of the states before the last (c) and of the upstream; and what entries are like."""
+    """Typical sizes of the entries of x, of the states before the last (c), of the last (h) and of the upstream; and what entries
+    are like.
+    """
 
     x: float = 1.0
     memory: float = 1.0
+    last: float = 1.0
     upstream: float = 1.0
     entries: str = "dense"
 
@@ -28,6 +31,7 @@ class Regime(NamedTuple):
 REGIMES = {
     "plain": Regime(),
     "long memory": Regime(memory=40.0),
+    "large states": Regime(memory=40.0, last=40.0),
     "large inputs": Regime(x=100.0),
     "small inputs": Regime(x=0.01),
     "large upstream": Regime(upstream=1000.0),
@@ -36,6 +40,7 @@ REGIMES = {
     "integers": Regime(memory=3.0, entries="integers"),
     "zeros": Regime(entries="zeros"),
 }
+BOUNDED = ("RNN", "LSTM", "GRU")  # kinds whose h lies within +-1
 UPSTREAMS = ("every", "last", "first", "second", "one-hot")
 # 5 comes first because counterexamples shrink towards it: 1 gets stuck on bugs of large pre-activations, 1e3 ends saturated.
 SCALES = (5.0, 1.0, 0.3, 30.0, 1e3, 0.03, 1e-3, 1e-8, 1e6)
@@ -51,6 +56,7 @@ LARGE = 130  # beyond a block of 128 units
 FEATURES = STATES = SIZES * 2 + (33, LARGE)  # a problem of LARGE units takes as long as eight others
 # Each shows the borders of other blocks.
 RARE = {"batch": (32, 65), "features": (33, LARGE), "state": (33, LARGE), "steps": (12, 36)}
+NEXT = 3  # the place of a problem without a RARE size
 LASTING = 1.0  # the scale at which gradients live longest: larger pre-activations are saturated, smaller weights let go
 POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
 BITS = np.random.PCG64(0)
@@ -109,8 +115,8 @@ class Problem:
         """This problem and others, with this one as the seed: TOGETHER in all. sizes: those that a cell declares, by name.
 
         They are drawn from the lists of `problems`, but declared sizes as often as each other. Of each size, one problem has a RARE
-        one, and the others have none: so no run is without them. In the problem of many steps, gradients live long. The simplest
-        problem is alone, since Hypothesis begins with it.
+        one, and the others have none: so no run is without them. In the problem of many steps, and in one whose states are large,
+        gradients live long. The simplest problem is alone, since Hypothesis begins with it.
         """
         if self == Problem(*(one[0] for one in (BATCHES, FEATURES, STATES, STEPS, SEEDS)), *STYLES[0]):
             return [self]
@@ -125,7 +131,9 @@ class Problem:
                 chosen[4 * k][k] = some[rng.integers(len(some))]
         found = [self, *(Problem(*rest, *style) for *rest, style in chosen)]
         long = 1 + 4 * [*RARE].index("steps")
-        return [*found[:long], replace(found[long], scale=LASTING, regime="plain"), *found[long + 1 :]]
+        for k, regime in ((long, "plain"), (NEXT, "large states")):
+            found[k] = replace(found[k], scale=LASTING, regime=regime)
+        return found
 
     def fitted(self, Cell):
         """This problem at sizes that the cell takes: each that is not declared is replaced by one that is."""
@@ -137,8 +145,8 @@ class Problem:
 
         x is (batch, *input shape), after an axis of steps for a sequence cell; state a tuple of what apply takes after x: further
         inputs like x, then the states, each (batch, *state shape). A cell that takes a single row gets batch 1, one that takes no
-        empty sequence at least a step. The last state lies within +-1, earlier ones within +-memory of the regime. Numbers
-        outside a declared domain are folded into it.
+        empty sequence at least a step. States lie within what the regime says, the last one of an RNN, an LSTM or a GRU within
+        +-1. Numbers outside a declared domain are folded into it.
         """
         return self.fitted(Cell)._build(lift(Cell))
 
@@ -159,8 +167,10 @@ class Problem:
         leading = ((steps,) if spec.sequence else ()) + (batch,)
         inputs = [_times(regime.x, _entries(rng, regime.entries, leading + a.shape)) for a in spec.inputs]
         state = [_state(rng, regime.entries, (batch, *s.shape)) for s in spec.states]
-        memory = max(regime.memory, 2 * spec.variant.get("clip", 0.0)) if self.regime == "long memory" else regime.memory
-        state = [_times(memory, s) for s in state[:-1]] + state[-1:]  # some beyond the limit at which a known cell clips them
+        memory = max(regime.memory, 2 * spec.variant.get("clip", 0.0)) if regime.memory > 5 else regime.memory
+        last = 1.0 if spec.kind in BOUNDED else regime.last
+        sizes = [memory] * len(state[:-1]) + [last] * len(state[-1:])  # some beyond the limit at which a known cell clips them
+        state = list(map(_times, sizes, state))
         arrays = [*weights, *(a.astype(dtype, copy=False) for a in inputs + state)]
         if spec.bounded:
             arrays = spec.folded(arrays)
@@ -411,7 +421,9 @@ def _largest(dtype, steps, sequence):
 def _within(regime, dtype):
     """The regime with sizes of which products stay finite: at most 16 in float16."""
     most = float(np.finfo(dtype).max) ** 0.25
-    return regime._replace(x=min(regime.x, most), memory=min(regime.memory, most), upstream=min(regime.upstream, most))
+    return regime._replace(
+        x=min(regime.x, most), memory=min(regime.memory, most), last=min(regime.last, most), upstream=min(regime.upstream, most)
+    )
 
 
 def _shown(value):

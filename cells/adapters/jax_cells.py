@@ -11,6 +11,7 @@ from jax.tree_util import keystr, tree_flatten_with_path, tree_unflatten
 
 SIZES = {"features": (1, 4), "state": (1, 3), "batch": (1, 3), "steps": (0, 1, 2, 8)}  # each combination is compiled once
 NONE = jax.dtypes.float0  # of gradients of whole numbers
+PARTS = "hold the real and the imaginary parts as two arrays"
 
 
 def jax_function(make, call, *, states=("h",), sequence=False, dtype=np.float64, sizes=SIZES, **declared):
@@ -45,6 +46,8 @@ class Function:
             paths, tree = tree_flatten_with_path(make(*size))
             kept = [None if _is_weight(leaf) else leaf for _, leaf in paths]
             self.weights = [np.array(leaf, dtype) for _, leaf in paths if _is_weight(leaf)]
+        if lost := [keystr(path, simple=True, separator=".") for path, leaf in paths if jax.numpy.iscomplexobj(leaf)]:
+            raise ValueError(f"{' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} complex; {PARTS}")
         if paths and not self.weights:
             raise ValueError("make returned no floating array; give a pytree of jax or NumPy arrays")
         self.weight_names = [keystr(path, simple=True, separator=".") for path, leaf in paths if _is_weight(leaf)]

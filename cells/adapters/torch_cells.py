@@ -71,6 +71,9 @@ class Module:
         if call is None:
             _check_plain(module, kind, step)
         _check_registered(module, kind)
+        if lost := [name for name, p in module.named_parameters() if p.is_complex()]:
+            told = "hold the real and the imaginary parts as two parameters"
+            raise ValueError(f"{' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} complex; {told}")
         self.call = call or {"LSTM": _lstm, "LSTMCell": _lstm_cell}.get(kind, _cell if kind.endswith("Cell") else _sequence)
         self.module, self.device = module.to(device, _torch_dtype(dtype)), device
         self.state_names = tuple(STATES.get(step, ("h",)) if states is None else states)
@@ -116,7 +119,7 @@ class Module:
         detached = set(getattr(self, "no_gradient", ()))
         names = [*self._output_names(), *[""] * len(self._outputs)]
         reached = [
-            (y, torch.from_numpy(np.array(d)).to(self.device), d)
+            (y, _strided(np.array(d)).to(self.device), d)
             for y, d, name in zip(self._outputs, d_outputs, names)
             if y.requires_grad and name not in detached
         ]
@@ -189,7 +192,13 @@ def _tensor(array, dtype, device):
     """A tensor that takes a gradient; whole numbers stay what they are."""
     if np.asarray(array).dtype.kind == "i":
         return torch.from_numpy(np.array(array)).to(device)
-    return torch.from_numpy(np.array(array, dtype)).to(device).requires_grad_()
+    return _strided(np.array(array, dtype)).to(device).requires_grad_()
+
+
+def _strided(array):
+    """A tensor of an array, in its memory; that of an empty one has the strides that torch gives it, where NumPy's are 0."""
+    tensor = torch.from_numpy(array)
+    return tensor if array.size else torch.zeros(array.shape, dtype=tensor.dtype)
 
 
 def _hand_on(tensors, arrays):

@@ -110,6 +110,7 @@ NEEDS = {  # the first that is missing is the reason
     "reference's gradients": (_differentiated, "has no gradients that its reference has, too"),
     "reference's states": (_hands_over, "its states are not those of its reference"),
     "sequence": (lambda cell: cell.spec.sequence, "a step cell"),
+    "gradients": (lambda cell: bool(cell.spec.gradients), "no gradients"),
     "weights": (lambda cell: "weights" in cell.spec.gradients, "no weight gradients"),
     "x": (lambda cell: "x" in cell.spec.gradients and "x" in cell.spec.offers, "no input gradients"),
     "state": (lambda cell: "state" in cell.spec.gradients and "state" in cell.spec.offers, "no state gradients"),

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from cellcheck.cells.activations import sigmoid, tanh
+from cellcheck.cells.spec import declared, fit
 from cellcheck.properties.verdicts import bound
 from cellcheck.strategies import Problem
 
@@ -30,7 +31,7 @@ VARIANTS = {  # how the equations of a kind may differ: the kinds that know it, 
     "update": (("GRU",), ("new", "old")),
 }
 CLIPS = ("clip", "clip_pre")
-FEATURES, STATE = 4, 3  # sizes at which every role has its own shape
+FEATURES, STATE = 4, 3  # sizes at which every role has its own shape; of declared ones, see `asked`
 JOINTS = (  # what one matrix may hold, one below the other; "1" is a row of biases
     *(("x", "h"), ("h", "x")),
     *(("1", "x", "h"), ("1", "h", "x"), ("x", "h", "1"), ("h", "x", "1")),
@@ -164,6 +165,16 @@ AMOUNTS = {
 }
 
 
+def asked(sizes):
+    """(features, state) at which a cell of these declared sizes is asked, None if they are never different: no shape tells its role.
+
+    FEATURES and STATE, if it takes them, else the least that it takes.
+    """
+    some = [declared(sizes, name) or (FEATURES, STATE, FEATURES + 1) for name in ("features", "state")]
+    pairs = sorted(product(*some), key=lambda pair: (pair != (FEATURES, STATE), sum(pair)))
+    return next((p for p in pairs if p[0] != p[1] and tuple(fit(sizes, dict(zip(("features", "state"), p))).values()) == p), None)
+
+
 def letters(kind, order):
     """i f o g, r u n: how the gates are called in an order."""
     return " ".join(LETTERS.get(gate, "g" if kind == "LSTM" else "n") for gate in order)
@@ -263,7 +274,7 @@ def held_to(Cell, name):
 
     name: a key of NAMES. None where no cell of the framework has weights of these shapes.
     """
-    cell = Cell(FEATURES, STATE)
+    cell = Cell(*asked(Cell.sizes))
     runs = [run for run in (_run(Cell, problem) for problem in PROBES) if run]
     rows = [row[1:] for row in FRAMEWORKS if row[0] == NAMES[name]]
     found = []
@@ -366,18 +377,19 @@ class Layout:
 
 
 def layouts(cell):
-    """The layouts that the shapes of its weights admit, at FEATURES and STATE; if there are none, of those that have an effect."""
-    yield from (every := [*_admitted(cell.weights, [True] * len(cell.weights))])
+    """The layouts that the shapes of its weights admit; if there are none, of those that have an effect."""
+    sizes = cell.spec.features, cell.spec.state
+    yield from (every := [*_admitted(cell.weights, [True] * len(cell.weights), sizes)])
     if not every:
-        yield from _admitted(cell.weights, [w.name not in cell.spec.idle for w in cell.spec.weights])
+        yield from _admitted(cell.weights, [w.name not in cell.spec.idle for w in cell.spec.weights], sizes)
 
 
-def _admitted(weights, read):
+def _admitted(weights, read, sizes):
     for words, joint in product(("row", "column"), JOINTS):
         counts, slots = {"x": 0, "h": 0, "bias": 0}, []
         for w, counts_in in zip(weights, read):
             slots.append([])
-            roles = (_roles(w.shape, words == "column", joint) or [(None,) * 5]) if counts_in else []
+            roles = (_roles(w.shape, words == "column", joint, sizes) or [(None,) * 5]) if counts_in else []
             for source, fan_in, k, lead, trail in roles:
                 slots[-1].append((source, fan_in, counts.get(source), k, lead, trail))
                 counts[source] = counts.get(source, 0) + 1
@@ -404,9 +416,9 @@ def _layouts(counts, slots, words):
         yield Layout(KIND_OF[n], words, kind, tuple(tuple(named(kind, of_h, *slot) for slot in weight) for weight in slots))
 
 
-def _roles(shape, column, joint):
+def _roles(shape, column, joint, sizes):
     """The slots of one weight: (source, fan-in, gate position on its axis, index before, index after), None if it has no role."""
-    F, S, lead = FEATURES, STATE, ()
+    (F, S), lead = sizes, ()
     if len(shape) == 3 and shape[0] == 1:
         lead, shape = (0,), shape[1:]
     if len(shape) == 1 and shape[0] % S == 0:
@@ -469,11 +481,11 @@ def _difference(found, cell, x, state, outputs):
 def _expected(found, cell, weights, x, state):
     """The outputs that a Convention, or its own CellSpec, computes from these weights."""
     searched = isinstance(found, Convention)
-    blocks = found.weight_blocks(FEATURES, STATE) if searched else found.weight_blocks
+    blocks = found.weight_blocks(cell.spec.features, cell.spec.state) if searched else found.weight_blocks
     gates, swapped, spec = gates_of(weights, blocks, found.transposed), searched and found.swapped, cell.spec
     names = STATES[found.kind]
     if len(state) != len(names):  # what it does not take it starts from zero
-        state = [*[np.zeros((x.shape[-2], STATE)) for _ in names], *state][-len(names) :]
+        state = [*[np.zeros((x.shape[-2], cell.spec.state)) for _ in names], *state][-len(names) :]
     new, ys = state[::-1] if swapped else state, []
     for row in x if spec.sequence else [x]:
         new = step(found.kind, found.variant, gates, row, new)
@@ -536,7 +548,7 @@ def _rounded(found, cell, x, state, outputs):
         compared = [(y, e, m) for y, e, m in zip(outputs, expected, moves) if y is not None]
         return all(np.all(np.abs(y - e) <= bound.FACTOR * (m + floor)) for y, e, m in compared)
 
-    moves, step = [0.0] * len(expected), unit * (FEATURES + STATE)
+    moves, step = [0.0] * len(expected), unit * (spec.features + spec.state)
     for _ in range(0 if agree(moves) else DRAWS):
         weights, (x_, *state_) = (
             [a * (1 + step * rng.choice([-1, 1], a.shape)) for a in some] for some in (cell.weights, (x, *state))
@@ -565,10 +577,12 @@ def declared_difference(Cell):
 def swaps(cell, found):
     """In words, which two gates of its declaration a cell exchanges, against what was found; "" if it is not so simple."""
     pairs = set()
-    for weight, declared, actual in zip(cell.weights, cell.spec.weight_blocks, found.weight_blocks(FEATURES, STATE)):
+    for weight, said, actual in zip(
+        cell.weights, cell.spec.weight_blocks, found.weight_blocks(cell.spec.features, cell.spec.state)
+    ):
         entries = np.arange(weight.size).reshape(weight.shape)
         gate_at = {entries[index].tobytes(): gate for (_, gate), index in actual.items()}
-        pairs |= {frozenset((gate, gate_at.get(entries[index].tobytes(), gate))) for (_, gate), index in declared.items()}
+        pairs |= {frozenset((gate, gate_at.get(entries[index].tobytes(), gate))) for (_, gate), index in said.items()}
     moved = [sorted(pair) for pair in pairs if len(pair) == 2]
     return f": {' and '.join(moved[0])} are swapped" if len(moved) == 1 else ""
 
@@ -580,7 +594,8 @@ def _run(Cell, problem, beyond=1.0):
     """
     for batch in (problem.batch, 1):
         with contextlib.suppress(Exception):
-            cell, x, state = replace(problem, batch=batch).build(Cell)
+            features, state = asked(Cell.sizes)
+            cell, x, state = replace(problem, batch=batch, features=features, state=state).build(Cell)
             factor = x.dtype.type(beyond)
             if problem.regime == "large inputs":
                 x = x * factor

@@ -140,6 +140,9 @@ def _sizes(Guest, notes):
             raise Raised(
                 f"{refusal}; its forward pass takes all sizes that were tried; if its gradients need others, declare sizes"
             ) from None
+        if takes and all(features == state for features, state in takes) and _exchanged(Guest):
+            told = "it works with the two sizes exchanged: make it as (features, state), as in Cell = lambda features, state:"
+            raise Raised(f"{refusal}; {told} {getattr(Guest, '__name__', 'Cell')}(state, features)") from None
         if set(takes) == {(1, 1)}:
             told = "it takes one feature and one unit alone: declare the order of its axes, or sizes = {'features': (1,), 'state': (1,)}"
             raise Raised(f"{refusal}; {told}") from None
@@ -155,6 +158,13 @@ def _sizes(Guest, notes):
         told = " and ".join(f"{name} {', '.join(map(str, values))}" for name, values in sizes.items())
         notes.append(f"{refusal}; verified with {told.replace('features state', 'as many features as units')} alone")
         return {"sizes": sizes}, max(takes.values())
+
+
+def _exchanged(Guest):
+    """Whether it passes at SIZES if it is made as (state, features)."""
+    with contextlib.suppress(Refusal):
+        return bool([_checked(lambda features, state: Guest(state, features), *pair) for pair in SIZES])
+    return False
 
 
 def _shapes(Guest):
@@ -256,6 +266,9 @@ def _check_weights(guest):
             raise Refusal(f"weights[{k}] is read-only; wanted an array that can be written in place")
         if any(w is other for other in weights[:k]):
             raise Refusal(f"weights[{k}] is the same array as an earlier one; wanted each array once")
+        for j, other in enumerate(weights[:k]):
+            if np.shares_memory(w, other):
+                raise Refusal(f"weights[{k}] and weights[{j}] share numbers; wanted arrays that do not overlap in memory")
 
 
 def _check_methods(guest):
@@ -768,9 +781,9 @@ def _convention(Cell):
     """What the search unlocks, and a line about it."""
     if Cell.spec().kind in MODERN:
         return {}, []
-    sizes = (conventions.FEATURES, conventions.STATE)
-    if [*_fitting(Cell, [sizes])] != [sizes]:
-        return {}, [f"convention not verified: the search needs {sizes[0]} features and {sizes[1]} units, which sizes leave out"]
+    sizes = conventions.asked(Cell.sizes)
+    if sizes is None:
+        return {}, ["convention not verified: the search needs more features than units or fewer, which sizes leave out"]
     cell = Cell(*sizes)
     if not cell.spec.plain:
         what = (

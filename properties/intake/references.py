@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from cellcheck.cells import CELLS, adapters, lift, modern
 from cellcheck.cells.spec import fit
-from cellcheck.properties.intake.conventions import FEATURES, STATE, gates_of, letters
+from cellcheck.properties.intake.conventions import FEATURES, STATE, asked, gates_of, letters
 from cellcheck.properties.intake.loading import GuestError
+from cellcheck.strategies import Problem
+from cellcheck.strategies.problem import with_weights
 
 SIDES = ("bias", "bias_x", "bias_h")
 
@@ -156,7 +158,7 @@ def referred(Cell, label, Other):
         states = _states(own, other)
         move, matched = _matched(own, other)
         _tried(move, own, other)
-        _same(move, own, Other(own.features, own.state))
+        _same(move, own, Other)
     except Mismatch as error:
         raise GuestError(f"--reference {label}: {error}") from None
     places = {name: own.states[k].name for name, k in zip(other.state_names, states) if k is not None}
@@ -192,7 +194,7 @@ def _both(ours, theirs):
 
 def _at(Cell, sizes):
     """The spec at sizes at which every role of a weight has its own shape, if they can be had."""
-    return Cell.spec(*fit(sizes, {"features": FEATURES, "state": STATE}).values())
+    return Cell.spec(*(asked(sizes) or fit(sizes, {"features": FEATURES, "state": STATE}).values()))
 
 
 def _states(own, other):
@@ -301,14 +303,30 @@ def by_gates(spec, theirs, weights):
     return found
 
 
-def _same(move, own, original):
-    """Check that the given weights, if there are any, are those that the original holds."""
+def _same(move, own, Other):
+    """Check that the given weights, if there are any, are those that the original holds, or that it computes the same with them."""
+    original = Other(own.features, own.state)
     unit = max(own.unit(own.dtype), original.spec.unit(original.spec.dtype))
     moved = move(own, original.spec, own.given) if own.given else original.weights
     for w, a, b in zip(original.spec.weights, moved, original.weights):
         off = np.max(np.abs(np.asarray(a, dtype=float) - b), initial=0.0)
         if not off <= 4 * unit * np.max(np.abs(b), initial=0.0):
+            if _as_good(Other, moved, unit):
+                return
             raise Mismatch(f"the two hold other weights: {w.name} differs by up to {off:.3g}; copy the weights first")
+
+
+def _as_good(Other, weights, unit):
+    """Whether the original computes the same with these weights: one bias may be the sum of its two."""
+    spec = Other.spec(*asked(Other.sizes) or ())
+    p = Problem(3, spec.features, spec.state, steps=2, seed=1, scale=1.0)
+    held, x, state = Other(spec.features, spec.state), *p.build(Other)[1:]
+    outputs = held.apply(x, *state)
+    try:
+        others = with_weights(Other(spec.features, spec.state), [np.asarray(w, spec.dtype) for w in weights]).apply(x, *state)
+    except Exception:
+        return False
+    return all(np.allclose(a, b, rtol=64 * unit, atol=64 * unit) for a, b in zip(outputs, others))
 
 
 def _tried(move, own, other):

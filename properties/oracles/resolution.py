@@ -27,6 +27,8 @@ NOTHING = "its numbers exceed 64, or all its arrays have domains"
 def resolved(Cell, problem):
     """The blocks of f(a + FINE |a| v) - f(a) against FINE / WIDE (f(a + WIDE |a| v) - f(a)), for each array a without a domain.
 
+    a is a weight, an input, a state or, for gradients, the upstream.
+
     A result is an output or a gradient. There is one block for each result and array that disagree, and one for each other result. v is
     random, with entries +-U[1, 2]. Nothing is concluded where the wide change is not in proportion to the step, as beside a kink, in
     a unit that saturates within it, or in chaos.
@@ -45,16 +47,16 @@ def resolved(Cell, problem):
         def noise(name):
             return TAILS * size[name not in problem.spec.output_names] + rounding()[name]
 
-        for k, a in enumerate(problem.spec.arrays):
-            if a.domain is None and np.any(arrays[k]):
-                change = Change(Cell, problem, k, start)
-                for name in start:
-                    block = _block(change, name, noise)
-                    if block.verdict == "violated":
-                        of = "" if name in problem.spec.output_names else "gradient of "
-                        wrong.append(replace(block, name=f"{of}{name} moved with {a.name}"))
-                    elif name not in right or VERDICTS.index(block.verdict) < VERDICTS.index(right[name].verdict):
-                        right[name] = block
+        free = [(k, a.name) for k, a in enumerate(problem.spec.arrays) if a.domain is None and np.any(arrays[k])]
+        for k, moved in [*free, *[(None, "the upstream")] * bool(free and problem.spec.gradients)]:
+            change = Change(Cell, problem, k, start)
+            for name in start:
+                block = _block(change, name, noise)
+                if block.verdict == "violated":
+                    of = "" if name in problem.spec.output_names else "gradient of "
+                    wrong.append(replace(block, name=f"{of}{name} moved with {moved}"))
+                elif name not in right or VERDICTS.index(block.verdict) < VERDICTS.index(right[name].verdict):
+                    right[name] = block
     return [*wrong, *right.values()]
 
 
@@ -88,20 +90,24 @@ def _rounding(Cell, problem, start):
 
 
 class Change:
-    """By how much each output and gradient changes with array k: by name, for a step. Each step is taken once."""
+    """By how much each output and gradient changes with array k, or with the upstream: by name, for a step. Each step is taken once."""
 
     def __init__(self, Cell, problem, k, start):
-        """start: the outputs and gradients at the problem itself."""
+        """k: None for the upstream; start: the outputs and gradients at the problem itself."""
         self.Cell, self.problem, self.k, self.start, self.known = Cell, problem, k, start, {}
         self.arrays = [*problem.weights, problem.x, *problem.state]
-        self.way = np.abs(self.arrays[k]) * problem.directions([self.arrays[k]])[0]
+        moved = problem.given[0] if k is None else [self.arrays[k]]
+        self.ways = [np.abs(a) * v for a, v in zip(moved, problem.directions(moved))]
 
     def __call__(self, step):
         """{name: change} for the array moved by the step along its direction."""
         if step not in self.known:
-            n, arrays = len(self.problem.weights), list(self.arrays)
-            arrays[self.k] = arrays[self.k] + step * self.way
-            moved = replace(self.problem, weights=arrays[:n], x=arrays[n], state=tuple(arrays[n + 1 :]))
+            n, arrays, given = len(self.problem.weights), list(self.arrays), self.problem.given
+            if self.k is None:
+                given = [tuple(u + step * way for u, way in zip(given[0], self.ways)), *given[1:]]
+            else:
+                arrays[self.k] = arrays[self.k] + step * self.ways[0]
+            moved = replace(self.problem, weights=arrays[:n], x=arrays[n], state=tuple(arrays[n + 1 :]), given=given)
             self.known[step] = {name: np.asarray(y, dtype=float) - self.start[name] for name, y in both(self.Cell, moved).items()}
         return self.known[step]
 

@@ -133,10 +133,10 @@ class HalfTheOutput(Chunks):
 
 
 class ClipsWhatItStartsFrom(Chunks):
-    """The defect: an initial state beyond 30 is clipped, though a run may well reach it."""
+    """The defect: an initial state beyond 300 is clipped, though a run may well reach it."""
 
     def apply(self, x, h):
-        return super().apply(x, np.clip(h, -30, 30))
+        return super().apply(x, np.clip(h, -300, 300))
 
 
 class OneRow(Step):

@@ -182,7 +182,7 @@ def at_a_limit(Cell):
         for name in differing(g, claims, truth):
             most = float(f"{np.max(np.abs(claims[name])):.2g}")  # a round number
             at = np.isclose(np.abs(claims[name]), most, 1e-6, 0)
-            if at.sum() > 1 and np.all(np.abs(truth[name][at]) > most * 1.01):
+            if most and at.sum() > 1 and np.all(np.abs(truth[name][at]) > most * 1.01):
                 seen = f"{at.sum()} of {at.size} entries of the gradient of {name} are that, where {figure(np.max(np.abs(truth[name])))} is right"
                 return [f"what flows back is clipped at {most:g}: with an upstream of about {large:g}, {seen}"]
     return []

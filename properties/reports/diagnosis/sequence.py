@@ -149,6 +149,9 @@ def later(g):
         return []
     p = replace(g.p.recipe, steps=12).literal(g.Cell)
     whole, T, name = g.ran(p), len(p.x), g.outputs[0]  # of declared sizes, there may be fewer steps
+    for s, given in zip(g.cell.spec.state_names, p.states):
+        if f"{s}'" in whole and same(whole[f"{s}'"], given):
+            return [f"{s}' is the initial {s}: it is what was given, bit for bit, after {T} steps"]
     for k in range(1, T - 1):
         if g.cell.spec.takes("steps", k) and same(g.ran(p.span(slice(k)))[name], whole[name]):
             return [f"steps beyond {k} are dropped: {T} steps end in the same {name} as {k}"]
