@@ -93,9 +93,10 @@ class Trial:
             return "not verified", reason
         chosen = profiles.profile(self.options.profile, TOGETHER)
         how = {"shrink": not self.expected, "step": self.journal.step, "examples": self.options.examples}
-        how["idle"] = lift(Cell).spec().idle
+        how |= {"idle": lift(Cell).spec().idle, "patience": 1 / (1 + self.subject.broken)}
         self.run = run = observed(law.check, Cell, label, chosen, self.options.limit, **how)
         self.subject.hung, self.subject.damaged = isinstance(run.error, Hang), run.damaged
+        self.subject.broken += run.smallest is not None
         if self.expected and run.error:
             return "expected", f"expected failure: {self.expected}"
         if self.expected:

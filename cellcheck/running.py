@@ -104,12 +104,14 @@ class Run:
         return found
 
 
-def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs, seconds: None, examples=inf, idle=()):
+def observed(
+    check, Cell, label, chosen, limit, shrink=True, step=lambda inputs, seconds: None, examples=inf, idle=(), patience=1.0
+):
     """Run a law under observation, and make the case that breaks it small; returns the Run. Raises pytest's own failure.
 
     check: the law as a function of (Cell, problem); label: of the cell; chosen: Hypothesis's settings; limit: seconds for one
     problem; shrink: whether to make the case small; step: called before each run of the law, with its problem and its limit;
-    examples: problems to judge; idle: weights without an effect.
+    examples: problems to judge; idle: weights without an effect; patience: as of `shrinking.smallest`.
     """
     run, began, home, left = Run(idle=idle), perf_counter(), os.getcwd(), examples
 
@@ -168,7 +170,7 @@ def observed(check, Cell, label, chosen, limit, shrink=True, step=lambda inputs,
                 run.error = error
                 run.damaged = run.failure is not None and isinstance(error, Exception) and damaged(Cell, error, limit)
                 if shrink and run.failure is not None and isinstance(error, Exception) and not run.damaged:
-                    problem, smaller = shrinking.smallest(guarded, Cell, run.failure)
+                    problem, smaller = shrinking.smallest(guarded, Cell, run.failure, patience)
                     run.smallest, run.flaky = (problem, smaller or error), smaller is None
     except Stopped as stopped:
         raise stopped.__cause__ from None

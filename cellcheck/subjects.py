@@ -19,7 +19,8 @@ class Subject:
 
     label: what it is called in this run; Cell: its factory (features, state) -> cell; notes: lines of the pre-flight; shipped:
     whether it comes with Cellcheck, and so must keep all promises; hung: whether a law has exceeded its limit on it; deadly: whether it has ended two
-    workers of this run; damaged: whether it raises at every problem since a law in this process.
+    workers of this run; damaged: whether it raises at every problem since a law in this process; broken: how many laws it has broken
+    in this process, each of which leaves less patience for the next.
     """
 
     label: str
@@ -29,6 +30,7 @@ class Subject:
     hung: bool = False
     deadly: bool = False
     damaged: bool = False
+    broken: int = 0
 
 
 def shipped():

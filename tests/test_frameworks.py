@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.preflight import cleared
 
 from tests.test_adapters import EXAMPLES, PROBLEMS, violated
@@ -110,3 +111,15 @@ def test_lengths_are_handed_on_to_jax(wrong):
     Cell = cleared("a.py:Masked", jax_function(lambda F, S: {"W": np.zeros((F, S))}, call, sequence=True)).Cell
     found = broken(Cell, ["padding_is_of_no_consequence", "outputs_of_padding_are_zero", "wrong_lengths_are_refused"], n=8)
     assert found == ({"padding_is_of_no_consequence"} if wrong else set())
+
+
+def test_a_complex_weight_of_jax_is_refused_in_one_line():
+    """It would stay as it is, and its gradient would never be compared."""
+    pytest.importorskip("jax")
+    from cellcheck.cells.adapters import jax_function
+
+    Guest = jax_function(
+        lambda F, S: {"W": np.zeros((F, S)), "a": np.ones(S, complex)}, lambda w, x, h: (x @ w["W"] + w["a"].real * h,)
+    )
+    with pytest.raises(GuestError, match="a is complex; hold the real and the imaginary parts as two arrays"):
+        cleared("a.py:Guest", Guest)

@@ -236,6 +236,14 @@ def test_a_certificate_that_cannot_be_written_fails_the_run(project):
     assert "certificate: mynet/cells.py/all.json is not written: " in run.stdout
 
 
+def test_no_certificate_outlives_the_run_that_follows(project):
+    """Of a run without a verdict, an old one would say that the cell held."""
+    certificate = project.folder / "old.json"
+    certificate.write_text('{"status": "held"}')
+    run = project(*PYTEST, "--cell", "mynet.cells:NoSuchCell", "--cell-certificate", "old.json")
+    assert run.returncode == 4 and not certificate.exists()
+
+
 def test_a_mistake_in_the_decorator_is_one_line(project):
     """Each is an error of that test's module, and the others run."""
     head = "from cellcheck import laws_of\nfrom mynet.cells import MyGRU\n\n"

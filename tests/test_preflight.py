@@ -98,6 +98,16 @@ BAD = {
         "guest.py:Guest",
         edit(GIST, "[self.W, self.b]", "[self.W, self.W]"),
     ),
+    "weights[1] and weights[0] share numbers; wanted arrays that do not overlap in memory": (
+        "guest.py:Guest",
+        edit(GIST, "[self.W, self.b]", "[self.W, self.W[0]]"),
+    ),
+    "it works with the two sizes exchanged: make it as (features, state), as in Cell = lambda features, state: Guest(state, features)": (
+        "guest.py:Guest",
+        "import numpy as np\n\nclass Guest:\n    def __init__(self, state, features):\n        self.W = np.zeros((features, state))\n"
+        "        self.weights = [self.W]\n\n    def apply(self, x, h):\n        self.kept = x\n        return (x @ self.W + h,)\n\n"
+        "    def vjp(self, d):\n        return [self.kept.T @ d], d @ self.W.T, (d,)\n",
+    ),
     "weights[1] has dtype int64; wanted floats": ("guest.py:Guest", edit(GIST, "np.zeros(state)", "np.zeros(state, 'int64')")),
     "wanted the live arrays, not copies": ("guest.py:Guest", edit(GIST, "[self.W, self.b]", "[self.W.copy(), self.b.copy()]")),
     # the outputs

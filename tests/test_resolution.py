@@ -171,6 +171,25 @@ def test_a_cell_of_fewer_digits_is_not_asked():
     assert missing(lift(blended(), precision=2.0**-24), LAW.needs) == "computes in less than float64"
 
 
+def test_what_moves_with_the_upstream_alone_is_certified():
+    """As the gradient of a bias behind a relu; and refused if the upstream is rounded."""
+
+    def cell(cast):
+        def backward(d, x, W, new):
+            dz = cast(d) * (new > 0)
+            return dz @ W.T, dz, x.T @ dz, dz.sum(0)
+
+        passes = (
+            ("x h W b -> h new", lambda x, h, W, b: (np.maximum(x @ W + h + b, 0),) * 2),
+            ("dh x W new -> dx dh dW db", backward),
+        )
+        return lift(adapt(lambda F, S: {"W": np.zeros((F, S)), "b": np.zeros(S)}, *passes))
+
+    assert {block.name: block.verdict for block in resolved(cell(np.asarray), PLAIN)}["b"] == "certified"
+    wrong = {block.name for block in resolved(cell(single), PLAIN) if block.verdict == "violated"}
+    assert "gradient of b moved with the upstream" in wrong
+
+
 def test_large_numbers_are_not_asked():
     """Of them a quantiser keeps as few digits."""
     assert resolved(lift(blended()), replace(PLAIN, scale=1e4)) == []

@@ -1,6 +1,7 @@
 """What cells of strangers have been told wrongly, or not at all: each now has its sentence, or its verdict."""
 
 import dis
+import math
 import os
 import re
 import signal
@@ -11,23 +12,25 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from cellcheck.cells import lift
+from cellcheck.cells import GRU, LSTM, RNN, lift
 from cellcheck.cells.adapters import adapt
 from cellcheck.cells.adapters.ragged import takes_lengths
 from cellcheck.cells.copying import deepcopied
 from cellcheck.cells.lift import by_hand
-from cellcheck.properties.intake import preflight
+from cellcheck.properties.intake import conventions, preflight
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError, load
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.intake.surroundings import restored
+from cellcheck.properties.mutants.judge import drawn
 from cellcheck.properties.reports import Case
-from cellcheck.properties.reports.diagnosis import Attempts, diagnose, emptied, flow, ordinary
+from cellcheck.properties.reports.diagnosis import Attempts, diagnose, emptied, flow, ordinary, unbearable
 from cellcheck.properties.reports.diagnosis.conduct import narrow
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
 from cellcheck.properties.reports.diagnosis.gradients import factor, gradient_faults, of_one, where_a_size_is_one, whereabouts
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
 from cellcheck.properties.reports.diagnosis.promises import handed_on, kept_weights
+from cellcheck.properties.reports.diagnosis.sequence import later
 from cellcheck.properties.reports.diagnosis.tape import Untold
 from cellcheck.properties.shrinking.shrinking import Subject, smallest
 from cellcheck.properties.verdicts.blocks import Violation
@@ -100,6 +103,116 @@ def test_a_size_of_one_at_which_a_cell_raises_is_told():
     assert re.fullmatch(
         r"it raises ValueError: .* where batch is 1, and not where it is more: an axis of length 1 is lost", sentence
     )
+
+
+def clipping(limit):
+    """h' = relu(x W + clip(h) + b), whose backward pass forgets the clip."""
+
+    def forward(x, h, W, b):
+        y = np.maximum(x @ W + np.clip(h.real, -limit, limit) + b, 0)
+        return y, y
+
+    def backward(d, x, W, y):
+        dz = d * (y > 0)
+        return dz @ W.T, dz, x.T @ dz, dz.sum(0)
+
+    return adapt(
+        lambda F, S: {"W": np.zeros((F, S)), "b": np.zeros(S)}, ("x h W b -> h y", forward), ("dh x W y -> dx dh dW db", backward)
+    )
+
+
+def test_states_beyond_one_are_drawn_for_cells_whose_h_is_not_bounded():
+    """In every run; that of a known kind stays within 1."""
+    assert not check(clipping(2.0), "quick", "state_gradients")
+    problem = Problem(3, 2, 4, seed=1, regime="large states")
+    largest = [np.max(np.abs(problem.build(Cell)[2][-1])) for Cell in (lift(clipping(2.0)), RNN, LSTM)]
+    assert largest[0] > 10 and max(largest[1:]) <= 1
+    assert any(p.regime == "large states" and p.scale == 1 for p in Problem(2, 2, 2, seed=5).family())
+
+
+def test_python_that_overflows_is_told_with_the_number():
+    """With the line, and the declaration that excludes it; not for an error that has nothing to do with large numbers."""
+
+    def cell_of(function):
+        return lift(
+            adapt(
+                lambda F, S: {"b": np.zeros(S)},
+                ("x h b -> h", lambda x, h, b: np.array([[function(v) for v in row] for row in h + b])),
+            )
+        )
+
+    law = laws()["outputs_are_finite"].check
+    Cell = cell_of(lambda v: 1 / (1 + math.exp(-v)))
+    problem, error = smallest(law, Cell, next(p for p in drawn("outputs_are_finite") if Subject(law, Cell).failure(p)))
+    [sentence] = unbearable(Case("a.py:Cell", "outputs_are_finite", "stability", "", law, Cell, problem, error))
+    assert re.match(r"it raises OverflowError: math range error in `.*` \(.*\) with b = -7\d\d, and not with -1\.", sentence)
+    assert sentence.endswith('or declare domains = {"b": (low, high)}')
+    other = replace(Case("a.py:Cell", "outputs_are_finite", "stability", "", law, Cell, problem, error), error=ValueError("no"))
+    assert unbearable(other) == []
+
+
+def test_a_final_state_that_is_the_initial_one_is_told():
+    """Which no step has reached."""
+
+    def forward(x, h, W):
+        ys = [h]
+        for row in x:
+            ys.append(np.tanh(row @ W + ys[-1]))
+        return h, np.array(ys[1:]).reshape(len(x), *h.shape)
+
+    Cell = lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h ys", forward), axes="steps batch features"))
+    assert later(grown(Cell, PLAIN)) == ["h' is the initial h: it is what was given, bit for bit, after 12 steps"]
+
+
+def test_hidden_flags_are_a_hazard():
+    """A cell that changes how NumPy handles errors hides its own."""
+
+    def forward(x, h, W):
+        np.seterr(all="ignore")
+        return np.tanh(x @ W + h)
+
+    Cell = adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", forward))
+    assert check(Cell, "quick", "no_flag_but_underflow").verdicts == {"no_flag_but_underflow": "hazard"}
+
+
+def test_an_operator_without_weights_is_asked_for_its_other_gradients():
+    """A workspace that vjp returns each time is seen there, too."""
+
+    class Decay:
+        """h' = h / 2 + x, its gradients in one array for ever."""
+
+        weights = ()
+        state_names = ("h",)
+
+        def __init__(self, features, state):
+            self.sizes, self.room = {"features": ("state",)}, None
+
+        def apply(self, x, h):
+            return (h / 2 + x,)
+
+        def vjp(self, d):
+            if self.room is None or self.room.shape != d.shape:
+                self.room = np.empty(d.shape)
+            self.room[...] = d / 2
+            return [], 2 * self.room, (self.room,)
+
+    found = check(Decay, "quick", ["gradients_are_the_callers", "a_second_vjp_is_answered"]).verdicts
+    assert found == {"gradients_are_the_callers": "hazard", "a_second_vjp_is_answered": "held"}
+
+
+@pytest.mark.parametrize("sizes", [{"state": (8, 16), "features": (8,)}, {"features": (5,)}, {"state": (7, 9)}])
+def test_a_convention_is_found_at_declared_sizes(sizes):
+    """At the least ones that differ."""
+    Cell = lift(GRU, sizes=sizes)
+    features, state = conventions.asked(sizes)
+    assert features != state and features in sizes.get("features", [features]) and state in sizes.get("state", [state])
+    found = conventions.search(lift(GRU, sizes=sizes, kind=None, weight_blocks=None))
+    assert found and found.kind == "GRU" and found.difference < 1e-8 and Cell.sizes == sizes
+
+
+def test_sizes_that_are_always_alike_admit_no_search():
+    """No shape tells its role there."""
+    assert conventions.asked({"state": (8,), "features": (8,)}) is None and conventions.asked({"features": ("state",)}) is None
 
 
 def test_what_a_cell_changes_around_it_is_put_back(tmp_path):

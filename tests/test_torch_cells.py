@@ -37,6 +37,24 @@ def test_what_cannot_be_called_is_refused_in_one_line(message):
     assert message in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+def test_an_empty_batch_has_the_strides_that_torch_gives_it():
+    """Those of an empty NumPy array are 0, which view_as_complex refuses, forwards and backwards."""
+
+    class Turning(torch.nn.Module):
+        def __init__(self, F, S):
+            super().__init__()
+            self.W = torch.nn.Parameter(torch.ones(F, S, 2))
+
+        def forward(self, x, h):
+            new = torch.view_as_complex(h) + x.to(torch.complex128) @ torch.view_as_complex(self.W)
+            return (torch.view_as_real(new),)
+
+    Cell = torch_module(
+        Turning, call=lambda m, x, h: m(x, h), states=("h",), state_shapes={"h": lambda F, S: (S, 2)}, complex=False
+    )
+    assert check(Cell, "quick", "an_empty_batch_adds_nothing").verdicts == {"an_empty_batch_adds_nothing": "held"}
+
+
 def test_only_trainable_floats_are_weights():
     """Integers, frozen parameters and buffers are none, and keep their values."""
     cell = kernels.RIGHT["integers and frozen numbers"](2, 3)

@@ -162,15 +162,16 @@ class Subject:
             self.draws, self.roughly = draws, roughly
 
 
-def smallest(law, Cell, problem):
+def smallest(law, Cell, problem, patience=1.0):
     """(problem, error): a smaller problem, literal if possible, on which the law fails as it does on this one.
 
-    law: the function that @given received; problem: where it failed. If it does not fail there again, error is None.
+    law: the function that @given received; problem: where it failed; patience: with a cell of which one call takes long, as a share of
+    the usual. If it does not fail there again, error is None.
     """
     subject, start, clock = Subject(law, Cell), time.process_time(), time.monotonic()
     original = subject.failure(problem)
     took, subject.longest = time.process_time() - start, LONGEST * max(1.0, time.monotonic() - clock)
-    slow = min(SLOW, ENOUGH * took) if took < 1 else 0.0  # more for a cell so large that one call takes long
+    slow = patience * min(SLOW, ENOUGH * took) if took < 1 else 0.0  # more for a cell so large that one call takes long
     if original is None:
         return problem, None
     for subject.roughly in (True, False) if original.plain else (False,):

@@ -201,6 +201,20 @@ WRONG = {
     "a sign, in float32": (torch_module(lambda F, S: Gated(F, S, Sign), call=call, dtype=np.float32), "weight_gradients"),
     "a term, in bfloat16": (torch_module(lambda F, S: Gated(F, S, Term), **HALF), "weight_gradients"),
 }
+
+
+class Rotating(torch.nn.Module):
+    """h' = Re(W) h, of a complex parameter."""
+
+    def __init__(self, F, S):
+        super().__init__()
+        self.W = torch.nn.Parameter(torch.ones(S, dtype=torch.complex128))
+
+    def forward(self, x, h):
+        """h'."""
+        return self.W.real * h
+
+
 REFUSED = {
     "more of Listed holds what takes a gradient, but parameters() does not have it, so no optimizer": torch_module(
         Listed, call=call
@@ -211,6 +225,7 @@ REFUSED = {
     "does not know how to call a LSTM with num_layers=2: pass call= and states=": torch_module(
         lambda F, S: torch.nn.LSTM(F, S, 2)
     ),
+    "W is complex; hold the real and the imaginary parts as two parameters": torch_module(Rotating, call=call),
     "dtype is 'bfloat16'; give numpy.float64, numpy.float32 or numpy.float16": torch_module(torch.nn.LSTMCell, dtype="bfloat16"),
     "knows how to call RNN, GRU, LSTM and their cells, not Gated; pass a call=": torch_module(Gated),
     "call returned Tensor; give a tuple of tensors, the output last": torch_module(Gated, call=lambda m, x, h: m(x, h)),

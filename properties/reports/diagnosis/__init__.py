@@ -38,7 +38,7 @@ from cellcheck.properties.reports.diagnosis.gradients import (
     with_large_numbers,
 )
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, LONG, PLAIN, SIZES, Grown, figure, gap, grown
-from cellcheck.properties.reports.diagnosis.narrowed import narrowed, where_narrowed
+from cellcheck.properties.reports.diagnosis.narrowed import narrowed
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
@@ -55,6 +55,7 @@ from cellcheck.strategies import Literal
 UNBOUNDED = re.compile(r"finite|overflow|\b(nan|inf)\b", re.IGNORECASE)
 MOST = {"batch": 65, "features": 17, "state": 17}  # of a problem that is looked at
 ORDINARY = 12  # problems that are tried
+NEARLY = 1e-2  # by less, in float32 on the way, differences of a function may be off
 ALIKE = ("gradients", "linearity")  # groups that compare gradients alone
 AGAIN = ("purity", "sequences", "errors")  # groups with laws that call one cell several times
 
@@ -85,7 +86,7 @@ def diagnose(case, tried):
             if told := tried(lambda: reference_faults(lift(case.Cell))):
                 return list(told), []
 
-    if not isinstance(case.error, Violation) and (told := unmade(case)):
+    if not isinstance(case.error, Violation) and (told := unmade(case) or tried(lambda: unbearable(case))):
         return told, []
     with quiet(Tally(), draws=0):
         own = tried(lambda: promised(case)) if case.name in ALONE else ()
@@ -115,7 +116,8 @@ def sought(case, tried):
     if case.name == "small_changes_count":
         return list(tried(lambda: narrowed(case.Cell, PLAIN))), []
     wide = not missing(case.Cell, ["float64"]) and case.group in (*ALIKE, "equations", "equivalence")
-    small = wide and isinstance(case.error, Violation) and not Failure(case.error).visible and not unbounded
+    small = wide and isinstance(case.error, Violation) and not unbounded
+    small = small and (not Failure(case.error).visible or tried(lambda: coarse(case.Cell), False))
     if small and (told := tried(lambda: cast(grown(case.Cell, PLAIN)) or rounding_line(case.Cell))):
         return list(told), []
     if "flag" in case.name:
@@ -135,7 +137,7 @@ def sought(case, tried):
 
     if not simple(lift(case.Cell).spec()):
         with quiet(Tally(), draws=0):
-            flawed = accepted(case) or (case.name in ALONE and tried(promise))
+            flawed = accepted(case) or ((case.name in ALONE or not of_gradients(case)) and tried(promise))
             flawed = flawed or (rounding and tried(lambda: cast(grown(case.Cell, PLAIN))))
             flawed = flawed or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
             flawed = flawed or tried(lambda: first(grown(case.Cell, PLAIN), averaged, rows))
@@ -224,8 +226,16 @@ def of_gradients(case):
 
 def rounding_line(Cell):
     """Where a cell that the law of small changes refuses becomes float32; of others, what does is no cause."""
-    refused = any(block.verdict == "violated" for block in resolved(Cell, PLAIN))
-    return where_narrowed(Cell, PLAIN) if refused else []
+    return narrowed(Cell, PLAIN) if coarse(Cell) else []
+
+
+@lru_cache(maxsize=8)
+def coarse(Cell):
+    """Whether the law of small changes refuses a cell whose gradients are nearly right: float32 explains what is wrong with them."""
+    g = grown(Cell, PLAIN)
+    claims, truth = g.claims(), g.truth()
+    right = all(gap(claims[name], truth[name]) < NEARLY for name in claims)
+    return right and any(block.verdict == "violated" for block in resolved(Cell, PLAIN))
 
 
 def of_nan(case):
@@ -261,6 +271,26 @@ def largest(case):
         max((np.max(np.abs(a), initial=0.0) for a in some), default=0.0) for some in (parts(literal)[:n], parts(literal)[n:])
     )
     return weights * max(others, 1.0) * (literal.recipe.features + literal.recipe.state)
+
+
+def unbearable(case):
+    """The one large number with which Python's own arithmetic overflows, as math.exp does, and without which the law holds."""
+    literal, subject = case.problem, Subject(case.law, case.Cell)
+    if not isinstance(literal, Literal) or not isinstance(case.error, ArithmeticError):
+        return []
+    for k, a in enumerate(literal.spec.arrays):
+        array = np.asarray(parts(literal)[k])
+        at = np.argmax(np.abs(array)) if array.size else 0
+        if not array.size or abs(array.flat[at]) <= LARGE:
+            continue
+        smaller = array.copy()
+        smaller.flat[at] = np.sign(array.flat[at])
+        if subject.failure(with_part(literal, k, smaller)) is None:
+            where = source(case.error)
+            line = f" in `{where[1]}` ({where[0]})" if where else ""
+            said = f"it raises {named(case.error)}{line} with {a.name} = {array.flat[at]:g}, and not with {smaller.flat[at]:g}"
+            return [f'{said}. Write it so that it cannot, or declare domains = {{"{a.name}": (low, high)}}']
+    return []
 
 
 def enlarged(case):

@@ -165,7 +165,7 @@ def _parts(g, name, claim, true):
         tail = len(at) == length - at[0] > 1
         where = f"from {at[0]} on" if tail else several(map(str, at))
         if axis < len(axes):
-            said.append(f"in {axes[axis]} {where}")
+            said.append(f"in {axes[axis][: None if tail or len(at) > 1 else -1]} {where}")
         elif gates > 1 and not rest and len(of := {int(i) // g.p.recipe.state for i in at}) < gates:
             said.append(f"in gate{'s' * (len(of) > 1)} {several(map(str, sorted(of)))} of its gates 0 to {gates - 1}")
         else:

@@ -188,7 +188,7 @@ class Tape:
     def _output(self, y):
         node = self.find(y)
         if node is None:
-            raise Untold("its outputs are not computed by NumPy alone")
+            raise Untold("its outputs are not computed by NumPy in real numbers alone")
         return node
 
     def record(self, name, function, args, kwargs):
