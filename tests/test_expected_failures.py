@@ -43,7 +43,8 @@ def test_a_list_is_refused():
 BAD = {
     "there is no such file": None,
     "line 1: there is no law weight_gradient; the closest is weight_gradients": "weight_gradient: for a reason",
-    "line 1: there is no law q; README.md lists all laws": "q: for a reason",
+    "line 1: there is no law q; docs/laws.md lists all laws": "q: for a reason",
+    "line 1: there is no law q_r; docs/laws.md lists all laws": "q r: for a reason",
     "line 2: got 'weight_gradients'; write `law: reason` or `law @ CELL: reason`": "# comment\nweight_gradients",
     "line 1: guest.py:LSTM is not verified in this run; it verifies": "weight_gradients @ guest.py:LSTM: for a reason",
 }

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError
 
-LINE = re.compile(r"(?P<law>\w+)(\s*@\s*(?P<cell>\S.*?))?\s*:\s+(?P<reason>\S.*)")
+LINE = re.compile(r"(?P<law>[\w ]*\w)(\s*@\s*(?P<cell>\S.*?))?\s*:\s+(?P<reason>\S.*)")
 
 
 class Expected(NamedTuple):
@@ -44,11 +44,11 @@ def known(law, where, groups=()):
 
     where: begins the GuestError for a law that does not exist.
     """
-    name = law.removeprefix("test_")
+    name = law.removeprefix("test_").replace(" ", "_")
     if name not in laws() and name not in groups:
         close = get_close_matches(name, [*groups, *laws()], 1)
         raise GuestError(
-            f"{where}: there is no law {name}; {f'the closest is {close[0]}' if close else 'README.md lists all laws'}"
+            f"{where}: there is no law {name}; {f'the closest is {close[0]}' if close else 'docs/laws.md lists all laws'}"
         )
     return name
 
