@@ -115,8 +115,8 @@ class Problem:
         """This problem and others, with this one as the seed: TOGETHER in all. sizes: those that a cell declares, by name.
 
         They are drawn from the lists of `problems`, but declared sizes as often as each other. Of each size, one problem has a RARE
-        one, and the others have none: so no run is without them. In the problem of many steps, and in one whose states are large,
-        gradients live long. The simplest problem is alone, since Hypothesis begins with it.
+        one, and the others have none: so no run is without them. In the problems of many steps and of many units, and in one whose
+        states are large, gradients live. The simplest problem is alone, since Hypothesis begins with it.
         """
         if self == Problem(*(one[0] for one in (BATCHES, FEATURES, STATES, STEPS, SEEDS)), *STYLES[0]):
             return [self]
@@ -133,6 +133,8 @@ class Problem:
         long = 1 + 4 * [*RARE].index("steps")
         for k, regime in ((long, "plain"), (NEXT, "large states")):
             found[k] = replace(found[k], scale=LASTING, regime=regime)
+        wide = 1 + 4 * [*RARE].index("state")
+        found[wide] = replace(found[wide], scale=min(found[wide].scale, LASTING))
         return found
 
     def fitted(self, Cell):
