@@ -30,7 +30,7 @@ from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
 from cellcheck.properties.reports.diagnosis.gradients import factor, gradient_faults, of_one, where_a_size_is_one, whereabouts
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown
 from cellcheck.properties.reports.diagnosis.promises import handed_on, kept_weights
-from cellcheck.properties.reports.diagnosis.sequence import later
+from cellcheck.properties.reports.diagnosis.sequence import later, padding
 from cellcheck.properties.reports.diagnosis.tape import Untold
 from cellcheck.properties.shrinking.shrinking import Subject, smallest
 from cellcheck.properties.verdicts.blocks import Violation
@@ -1034,3 +1034,33 @@ def test_the_order_of_rows_does_not_matter_to_a_sum():
     )
     for seed in range(20):
         law.check(Cell=Cell, problem=Problem(batch=65, features=1, state=4, seed=seed))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "units"), [(None, ""), ("second", " in units 5 to 9 of 0 to 9"), ("both", ""), ("odd", " in units 1 and 3")]
+)
+def test_units_that_padding_reaches_are_told(wrong, units):
+    """Of a layer that runs both ways, and whose rows have different lengths."""
+
+    def forward(x, W, mask):
+        seen = np.where(mask[:, :, None], x, 0) @ W
+        other = x @ W
+        ends = [(seen if wrong != "both" else other).sum(0), (other if wrong in ("second", "both") else seen).sum(0)]
+        ys = np.concatenate([np.broadcast_to(end, seen.shape) for end in ends], axis=2)
+        if wrong == "odd":
+            ys = ys.copy()
+            ys[:, :, [1, 3]] = other.sum(0)[:, [1, 3]]
+        return np.where(mask[:, :, None], ys, 0)
+
+    Cell = lift(
+        adapt(
+            lambda F, S: {"W": np.zeros((F, S))},
+            ("x W mask -> ys", forward),
+            axes="steps batch features",
+            output={"ys": "steps batch both"},
+            sizes={"both": lambda F, S: 2 * S},
+            choices={"future": True},
+        )
+    )
+    said = padding(grown(Cell, PLAIN))
+    assert bool(said) == bool(wrong) and all(sentence.startswith(f"ys{units} depends on what lies beyond") for sentence in said)

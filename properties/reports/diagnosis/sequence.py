@@ -21,7 +21,7 @@ def sequence_faults(g, alone=False):
     alone: leave out an output that is only undeclared, which makes no gradient wrong.
     """
     stepwise = [] if missing(g.Cell, ["finals"]) else [partial(unlike_steps, alone=alone), empty, ragged]
-    looks = [ignored, *stepwise, ahead, later] if g.p.states else [later]
+    looks = [ignored, *stepwise, ahead, later, padding] if g.p.states else [later, padding]
     return next(filter(None, (look(g) for look in looks)), [])
 
 
@@ -233,6 +233,30 @@ def ragged(g):
             f"beyond the ends of rows of lengths {lengths.tolist()}, instead of 0"
         ]
     return []
+
+
+def padding(g):
+    """Units of ys that depend on what lies beyond the end of a row, such as those of a direction that knows nothing of lengths."""
+    lengths = lengths_of(g) if "ys" in g.outputs else None
+    if lengths is None:
+        return []
+    alive = within(lengths, g.p.x)
+    other = replace(g.p, x=np.where(alive, g.p.x, 1 - 2 * g.p.x)).folded()
+    runs = [dict(zip(g.outputs, p.build(g.Cell)[0].apply(p.x.copy(), *p.state, lengths=lengths)))["ys"] for p in (g.p, other)]
+    moved = np.where(within(lengths, runs[0]), np.abs(runs[0] - runs[1]), 0).reshape(-1, runs[0].shape[-1]).max(0, initial=0.0)
+    units = np.flatnonzero(moved)
+    if not units.size:
+        return []
+    n, row = len(moved), units[-1] - units[0] == len(units) - 1
+    of = (
+        ""
+        if len(units) == n
+        else f" in units {units[0]} to {units[-1]} of 0 to {n - 1}"
+        if row
+        else f" in units {several(map(str, units))}"
+    )
+    said = f"ys{of} depends on what lies beyond the end of its row: with lengths {lengths.tolist()}, other padding changes it"
+    return [f"{said} by up to {figure(moved.max())} at steps that count"]
 
 
 def lengths_of(g):
