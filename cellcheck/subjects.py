@@ -17,15 +17,16 @@ from cellcheck.properties.verdicts.limits import EXAMPLE
 class Subject:
     """A cell under test.
 
-    label: what it is called in this run; Cell: its factory (features, state) -> cell; notes: lines of the pre-flight; shipped:
-    whether it comes with Cellcheck, and so must keep all promises; hung: whether a law has exceeded its limit on it; deadly: whether it has ended two
-    workers of this run; damaged: whether it raises at every problem since a law in this process; broken: how many laws it has broken
-    in this process, each of which leaves less patience for the next.
+    label: what it is called in this run; Cell: its factory (features, state) -> cell; notes: lines of the pre-flight; only: the sizes
+    at which alone it does not raise; shipped: whether it comes with Cellcheck, and so must keep all promises; hung: whether a law has
+    exceeded its limit on it; deadly: whether it has ended two workers of this run; damaged: whether it raises at every problem since a
+    law in this process; broken: how many laws it has broken in this process, each of which leaves less patience for the next.
     """
 
     label: str
     Cell: object
     notes: tuple = ()
+    only: str = ""
     shipped: bool = False
     hung: bool = False
     deadly: bool = False
@@ -160,7 +161,7 @@ def _guest(text, Guest, limit=SECONDS):
         )
     found = cleared(text, Guest, limit)
     found.Cell.__name__ = text.rpartition(":")[2]
-    return Subject(text, found.Cell, tuple(found.notes))
+    return Subject(text, found.Cell, tuple(found.notes), only=found.only)
 
 
 def _place(text, directory):

@@ -1,7 +1,11 @@
 """The table that ends a run: narrow, short names, reasons grouped, nothing left out."""
 
+import numpy as np
 import pytest
+from cellcheck.cells.adapters import adapt
 from cellcheck.properties.certificate import table
+
+from cellcheck import check
 
 NOTHING = {"reason": "", "examples": 9, "blocks": {"certified": 9}, "worst": 0.5, "power": {}}
 
@@ -146,3 +150,14 @@ def test_a_gradient_that_was_certified_in_no_example_is_no_pass():
     ]
     assert table.status(rows) == "not verified"
     assert "NOT VERIFIED: A offers gradients of W, and none of them was certified" in "\n".join(table.lines(rows))
+
+
+def test_the_verdict_says_at_which_sizes_alone_a_cell_ran():
+    """Where it raises at others, as a squeeze does where there is one feature."""
+
+    def squeezed(x, h, W):
+        assert x.shape[1] > 1
+        return np.tanh(x @ W + h)
+
+    result = check(adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x h W -> h", squeezed)), "quick", "rows_may_be_reversed")
+    assert "; at other sizes than features 2, 3, 4 it raises" in " ".join(str(result).split())

@@ -65,10 +65,11 @@ CHOICES = {  # what each may be
 
 @dataclass
 class Cleared:
-    """A guest that may be verified: its factory, and lines about it for the head of the run."""
+    """A guest that may be verified: its factory, lines about it for the head of the run, and the sizes at which alone it does not raise."""
 
     Cell: object
     notes: list = field(default_factory=list)
+    only: str = ""
 
 
 def cleared(text, Guest, limit=SECONDS):
@@ -76,11 +77,11 @@ def cleared(text, Guest, limit=SECONDS):
 
     Raises GuestError, one line that says what to fix.
     """
-    notes = []
+    notes, only = [], ""
     with allowed(text, "calling it at small sizes", limit), np.errstate(all="ignore"), _watched(notes):
         declared, fewest = _sizes(Guest, notes)
         if declared:
-            Guest = lift(Guest, **declared)
+            Guest, only = lift(Guest, **declared), _told(declared["sizes"])
         declared["idle"] = tuple(_check_live(lift(Guest), notes))
         Guest = lift(Guest, idle=declared["idle"])
         _check_clip(lift(Guest), notes)
@@ -90,7 +91,7 @@ def cleared(text, Guest, limit=SECONDS):
         notes += _unlisted(lift(Guest))
         notes += _misspelled(Guest) + _ignored(Guest) + _slow(lift(Guest))
         found, said = _convention(lift(Guest, **declared))
-    return Cleared(lift(Guest, **declared, **found), [*said, *notes])
+    return Cleared(lift(Guest, **declared, **found), [*said, *notes], only)
 
 
 @contextlib.contextmanager
@@ -155,9 +156,14 @@ def _sizes(Guest, notes):
             raise Raised(f"{refusal}; {told}, as sizes = {{'features': (4,), 'state': (8,)}}") from None
         if not sizes:
             raise
-        told = " and ".join(f"{name} {', '.join(map(str, values))}" for name, values in sizes.items())
-        notes.append(f"{refusal}; verified with {told.replace('features state', 'as many features as units')} alone")
+        notes.append(f"{refusal}; verified with {_told(sizes)} alone")
         return {"sizes": sizes}, max(takes.values())
+
+
+def _told(sizes):
+    """Sizes in words."""
+    told = " and ".join(f"{name} {', '.join(map(str, values))}" for name, values in sizes.items())
+    return told.replace("features state", "as many features as units")
 
 
 def _exchanged(Guest):
