@@ -21,6 +21,15 @@ from cellcheck.properties.reports import overview
 from cellcheck.properties.writing.text import folded
 from cellcheck.subjects import SECONDS, held, named, shipped, subject
 
+IDLE = (
+    "help",
+    "version",
+    "markers",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "setupplan",
+    "collectonly",
+)  # of which no law is run
 PRINTED = 5  # lines of what a cell prints that are shown
 
 
@@ -40,7 +49,8 @@ class Session:
         self.collector, self.decorated, self.cards, self.told, self.run = Collector(), {}, {}, set(), None
         if self.options.reports and Path(self.home, self.options.reports).is_file():
             raise pytest.UsageError(f"--cell-reports {self.options.reports}: this is a file; name a folder")
-        for name in self.options.certificate if not (config.option.collectonly or hasattr(config, "workerinput")) else ():
+        idle = any(getattr(config.option, name, None) for name in IDLE) or hasattr(config, "workerinput")
+        for name in () if idle else self.options.certificate:
             with suppress(OSError):  # which writing the new one tells
                 Path(self.home, name).unlink()  # if the run ends early, an old one would say that the cell held
         try:

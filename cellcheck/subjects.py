@@ -90,10 +90,14 @@ def convened(tried, name, limit=SECONDS):
     """Hold a Subject to the order of gates and the layout of a framework. Raises GuestError."""
     if name not in conventions.NAMES:
         raise GuestError(f"--convention {name}: there is no such convention; choose from {', '.join(conventions.NAMES)}")
+    sizes = conventions.distinct(lift(tried.Cell).sizes)
+    if sizes is None:
+        told = "its shapes do not tell features from units; let it take two different numbers of them"
+        raise GuestError(f"--convention {name}: at the sizes of {tried.label} {told}")
     with allowed(tried.label, f"holding it to the convention {name}", limit):
         found = conventions.held_to(lift(tried.Cell), name)
     if found is None:
-        spec = lift(tried.Cell).spec(*(conventions.asked(lift(tried.Cell).sizes) or ()))
+        spec = lift(tried.Cell).spec(*sizes)
         shapes, at = ", ".join(f"{w.name} {w.shape}" for w in spec.weights), f"at {spec.features} features and {spec.state} units"
         raise GuestError(
             f"--convention {name}: its weights are {shapes} {at}; {conventions.NAMES[name]} has no cell of these shapes"

@@ -140,7 +140,8 @@ class CellSpec:
     fewest_steps, most_steps: of a sequence; chunk: how many steps it takes at once, around whose borders problems lie.
     dtypes: it computes in each of these; complex: True, False, or None if that must be tried.
     precision: the unit roundoff of what it stores, None for that of its dtype; deterministic: False if sums come in any order.
-    takes_upstream: False for a loss that computes its gradients with its value; memory: it keeps a state that it neither takes
+    takes_upstream: False for a loss that computes its gradients with its value; narrow: it takes a last state within 1
+    alone; memory: it keeps a state that it neither takes
     nor returns; targets: of a loss, the function that makes them of x; lengths: whether apply takes `lengths`;
     reference: what it must equal, see properties/intake/references.py; translate: a function from its weights to those of that;
     given: weights, such as those of a checkpoint, that one problem in GIVEN has in the place of drawn ones.
@@ -175,6 +176,7 @@ class CellSpec:
     deterministic: bool = True
     takes_upstream: bool = True
     memory: bool = False
+    narrow: bool = False
     targets: Any = None
     lengths: bool = False
     reference: Any = None

@@ -57,7 +57,7 @@ def test_wrong_states_are_refused(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("outputs", "gradients")
+@pytest.mark.needs("outputs", "weights")
 @given(problem=problems())
 def test_wrong_upstreams_are_refused(Cell, problem):
     """vjp(u) raises for an upstream of one row or one unit more, one too many or one too few."""
@@ -97,7 +97,7 @@ def test_a_refusal_changes_nothing(Cell, problem):
 
 
 @pytest.mark.promise
-@pytest.mark.needs("gradients")
+@pytest.mark.needs("weights")
 @given(problem=problems())
 def test_vjp_before_apply_is_refused(Cell, problem):
     """vjp(u) raises where nothing was applied, and apply and vjp work afterwards."""

@@ -41,6 +41,7 @@ REGIMES = {
     "zeros": Regime(entries="zeros"),
 }
 BOUNDED = ("RNN", "LSTM", "GRU")  # kinds whose h lies within +-1
+MANY_STEPS = 4.0  # the largest last state of a sequence: of a cubic, as an Euler step has, the next steps make powers
 UPSTREAMS = ("every", "last", "first", "second", "one-hot")
 # 5 comes first because counterexamples shrink towards it: 1 gets stuck on bugs of large pre-activations, 1e3 ends saturated.
 SCALES = (5.0, 1.0, 0.3, 30.0, 1e3, 0.03, 1e-3, 1e-8, 1e6)
@@ -56,7 +57,7 @@ LARGE = 130  # beyond a block of 128 units
 FEATURES = STATES = SIZES * 2 + (33, LARGE)  # a problem of LARGE units takes as long as eight others
 # Each shows the borders of other blocks.
 RARE = {"batch": (32, 65), "features": (33, LARGE), "state": (33, LARGE), "steps": (12, 36)}
-NEXT = 3  # the place of a problem without a RARE size
+ROOM = 3  # the place in a family of a problem without a RARE size
 LASTING = 1.0  # the scale at which gradients live longest: larger pre-activations are saturated, smaller weights let go
 POOL, AHEAD = 65521, 97  # primes: larger directions repeat so many entries, never in step with rows or columns
 BITS = np.random.PCG64(0)
@@ -131,7 +132,7 @@ class Problem:
                 chosen[4 * k][k] = some[rng.integers(len(some))]
         found = [self, *(Problem(*rest, *style) for *rest, style in chosen)]
         long = 1 + 4 * [*RARE].index("steps")
-        for k, regime in ((long, "plain"), (NEXT, "large states")):
+        for k, regime in ((long, "plain"), (ROOM, "large states")):
             found[k] = replace(found[k], scale=LASTING, regime=regime)
         wide = 1 + 4 * [*RARE].index("state")
         found[wide] = replace(found[wide], scale=min(found[wide].scale, LASTING))
@@ -170,7 +171,7 @@ class Problem:
         inputs = [_times(regime.x, _entries(rng, regime.entries, leading + a.shape)) for a in spec.inputs]
         state = [_state(rng, regime.entries, (batch, *s.shape)) for s in spec.states]
         memory = max(regime.memory, 2 * spec.variant.get("clip", 0.0)) if regime.memory > 5 else regime.memory
-        last = 1.0 if spec.kind in BOUNDED else regime.last
+        last = 1.0 if spec.kind in BOUNDED or spec.narrow else min(regime.last, MANY_STEPS) if spec.sequence else regime.last
         sizes = [memory] * len(state[:-1]) + [last] * len(state[-1:])  # some beyond the limit at which a known cell clips them
         state = list(map(_times, sizes, state))
         arrays = [*weights, *(a.astype(dtype, copy=False) for a in inputs + state)]

@@ -120,6 +120,7 @@ def test_a_size_that_equals_a_fixed_axis_is_told():
         "gradients are right at batch 3, features 4 and state 5, and wrong where state is 7, as long as another axis (B"
     )
     assert where_a_size_is_one(met(ladders.heads())) == []
+    assert where_a_size_is_one(lift(ladders.heads("size"), sizes={"state": (5, 9)})) == []  # it never has 7
 
 
 def test_a_gradient_that_is_multiplied_by_its_own_weight_is_told():
@@ -136,7 +137,7 @@ def test_an_epsilon_of_one_pass_is_told():
     problem, error = smallest(law, Cell, next(p for p in drawn("weight_gradients") if Subject(law, Cell).failure(p)))
     case = Case("a.py:Normed", "weight_gradients", "gradients", "", law, Cell, problem, error)
     [sentence] = nearly(case)
-    assert sentence.endswith("an epsilon that the forward pass has and the backward pass lacks, or the reverse")
+    assert sentence.endswith("as with an epsilon that the forward pass has and the backward pass lacks, or the reverse")
     right = replace(case, Cell=met(ladders.normed()))
     assert nearly(right) == []
 

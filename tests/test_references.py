@@ -340,3 +340,14 @@ def test_a_fault_at_the_given_weights_alone_is_seen():
         one.bias_hh[:] = 0.25
     assert equal(Rounded, guests.Port).held
     assert not check_port(port, original, "quick", "equivalence", sizes=(2, 3)).held
+
+
+def test_a_port_may_keep_the_sum_of_two_biases():
+    """It computes the same; another weight is refused, whether or not the outputs show it at once."""
+    port, original = guests.Port(5, 4), guests.Port(5, 4)
+    port.bias_ih += 0.25
+    port.bias_hh -= 0.25
+    assert check_port(port, original, "quick", "equals_the_reference", sizes=(5, 4))
+    port.bias_ih[3] += 1e-3
+    with pytest.raises(GuestError, match=r"the two hold other weights: bias_ih differs by up to 0\.251"):
+        check_port(port, original, "quick", "equals_the_reference", sizes=(5, 4))

@@ -200,19 +200,67 @@ def test_an_operator_without_weights_is_asked_for_its_other_gradients():
     assert found == {"gradients_are_the_callers": "hazard", "a_second_vjp_is_answered": "held"}
 
 
-@pytest.mark.parametrize("sizes", [{"state": (8, 16), "features": (8,)}, {"features": (5,)}, {"state": (7, 9)}])
-def test_a_convention_is_found_at_declared_sizes(sizes):
-    """At the least ones that differ."""
-    Cell = lift(GRU, sizes=sizes)
-    features, state = conventions.asked(sizes)
-    assert features != state and features in sizes.get("features", [features]) and state in sizes.get("state", [state])
+@pytest.mark.parametrize(
+    ("sizes", "wanted"),
+    [
+        ({}, (4, 3)),
+        ({"state": (8, 16), "features": (8,)}, (8, 16)),
+        ({"features": (5,)}, (5, 3)),
+        ({"state": (2, 4, 8)}, (3, 4)),
+        ({"state": (1, 8)}, (3, 8)),
+        ({"state": (2,), "features": range(1, 10**6)}, (3, 2)),
+    ],
+)
+def test_a_convention_is_found_at_declared_sizes(sizes, wanted):
+    """Of which the features and the units differ, and are more than two if they can be."""
+    assert conventions.distinct(sizes) == wanted
     found = conventions.search(lift(GRU, sizes=sizes, kind=None, weight_blocks=None))
-    assert found and found.kind == "GRU" and found.difference < 1e-8 and Cell.sizes == sizes
+    assert found and found.kind == "GRU" and found.difference < 1e-8
 
 
-def test_sizes_that_are_always_alike_admit_no_search():
-    """No shape tells its role there."""
-    assert conventions.asked({"state": (8,), "features": (8,)}) is None and conventions.asked({"features": ("state",)}) is None
+@pytest.mark.parametrize("sizes", [{"state": (8,), "features": (8,)}, {"features": ("state",)}, {"state": (1,)}])
+def test_some_sizes_admit_no_search(sizes):
+    """No shape tells its role there, and a framework's order cannot be required."""
+    assert conventions.distinct(sizes) is None
+    with pytest.raises(GuestError, match=r"--convention torch: at the sizes of .* its shapes do not tell features from units"):
+        check(lift(GRU, sizes=sizes, kind=None, weight_blocks=None), "quick", "vjp_scales", convention="torch")
+
+
+def test_a_state_that_is_finite_within_one_alone_is_drawn_there():
+    """With a line that says so; a declared domain has its own word."""
+
+    def cell(**declared):
+        def backward(d, x, h, W, y):
+            dz = d * (1 - y * y)
+            return dz @ W.T, dz / (1.5 + h), x.T @ dz
+
+        def forward(x, h, W):
+            y = np.tanh(np.log(1.5 + h) + x @ W)
+            return y, y
+
+        passes = ("x h W -> h y", forward), ("dh x h W y -> dx dh dW", backward)
+        return adapt(lambda F, S: {"W": np.zeros((F, S))}, *passes, **declared)
+
+    found = check(cell(), "quick", ["state_gradients", "outputs_are_finite"])
+    assert found and any(
+        note.startswith("h is drawn within 1: beyond it, the cell returns no finite numbers") for note in found.notes
+    )
+    assert not check(cell(domains={"h": (-40, 40)}), "quick", "outputs_are_finite")
+
+
+def test_a_state_that_is_handed_on_explains_no_gradient():
+    """It is what was given, as it should be."""
+
+    def forward(x, c, h, W):
+        ys = [h]
+        for row in x:
+            ys.append(np.tanh(row @ W + c * ys[-1]))
+        return c, ys[-1], np.array(ys[1:]).reshape(len(x), *h.shape)
+
+    g = grown(
+        lift(adapt(lambda F, S: {"W": np.zeros((F, S))}, ("x c h W -> c h ys", forward), axes="steps batch features")), PLAIN
+    )
+    assert later(g, alone=True) == [] and later(g) == ["c' is the initial c: it is what was given, bit for bit, after 12 steps"]
 
 
 def test_what_a_cell_changes_around_it_is_put_back(tmp_path):

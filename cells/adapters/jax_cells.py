@@ -11,7 +11,7 @@ from jax.tree_util import keystr, tree_flatten_with_path, tree_unflatten
 
 SIZES = {"features": (1, 4), "state": (1, 3), "batch": (1, 3), "steps": (0, 1, 2, 8)}  # each combination is compiled once
 NONE = jax.dtypes.float0  # of gradients of whole numbers
-PARTS = "hold the real and the imaginary parts as two arrays"
+PARTS = "hold the real and the imaginary parts as two arrays, and make constants within call"
 
 
 def jax_function(make, call, *, states=("h",), sequence=False, dtype=np.float64, sizes=SIZES, **declared):

@@ -71,7 +71,7 @@ class Module:
         if call is None:
             _check_plain(module, kind, step)
         _check_registered(module, kind)
-        if lost := [name for name, p in module.named_parameters() if p.is_complex()]:
+        if lost := [name for name, p in module.named_parameters() if p.requires_grad and p.is_complex()]:
             told = "hold the real and the imaginary parts as two parameters"
             raise ValueError(f"{' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} complex; {told}")
         self.call = call or {"LSTM": _lstm, "LSTMCell": _lstm_cell}.get(kind, _cell if kind.endswith("Cell") else _sequence)

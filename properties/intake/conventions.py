@@ -31,7 +31,7 @@ VARIANTS = {  # how the equations of a kind may differ: the kinds that know it, 
     "update": (("GRU",), ("new", "old")),
 }
 CLIPS = ("clip", "clip_pre")
-FEATURES, STATE = 4, 3  # sizes at which every role has its own shape; of declared ones, see `asked`
+FEATURES, STATE = 4, 3  # sizes at which every role has its own shape; of declared ones, see `distinct`
 JOINTS = (  # what one matrix may hold, one below the other; "1" is a row of biases
     *(("x", "h"), ("h", "x")),
     *(("1", "x", "h"), ("1", "h", "x"), ("x", "h", "1"), ("h", "x", "1")),
@@ -46,6 +46,7 @@ LARGE = [  # (problem, how much larger its memories or inputs are): where a cell
     *((replace(p, regime="large inputs", scale=scale), BEYOND) for p in FAR for scale in (0.001, 0.1)),
 ]
 ROUNDING = 4  # roundings by which a cell may differ from its own equations at FAR; if it does by more, a clip is looked for
+FEW = 5  # of declared sizes that are tried
 FARTHEST = 3  # runs in which the place where a cell begins to depart is looked for
 HALVINGS = 20  # of the distance from 0 to where a cell departs from a Convention: to a millionth
 SUDDEN = 1e-2  # a larger difference, so near to where it begins, is a jump: numbers up to 2500 move by 0.003 there
@@ -165,12 +166,15 @@ AMOUNTS = {
 }
 
 
-def asked(sizes):
-    """(features, state) at which a cell of these declared sizes is asked, None if they are never different: no shape tells its role.
+def distinct(sizes):
+    """(features, state), two different ones of these declared sizes; None if there are none, and no shape tells its role.
 
-    FEATURES and STATE, if it takes them, else the least that it takes.
+    FEATURES and STATE, if they are taken, else small ones: of a single unit, all layouts are alike, and two rows may be two biases.
     """
-    some = [declared(sizes, name) or (FEATURES, STATE, FEATURES + 1) for name in ("features", "state")]
+    some = []
+    for name, usual in (("features", (FEATURES, STATE, FEATURES + 1)), ("state", (STATE, FEATURES, STATE + 2))):
+        known = sorted(declared(sizes, name)) or usual
+        some.append(([n for n in (*{FEATURES, STATE} & {*known}, *known) if n > 2] or [n for n in known if n > 1])[:FEW])
     pairs = sorted(product(*some), key=lambda pair: (pair != (FEATURES, STATE), sum(pair)))
     return next((p for p in pairs if p[0] != p[1] and tuple(fit(sizes, dict(zip(("features", "state"), p))).values()) == p), None)
 
@@ -274,7 +278,7 @@ def held_to(Cell, name):
 
     name: a key of NAMES. None where no cell of the framework has weights of these shapes.
     """
-    cell = Cell(*asked(Cell.sizes))
+    cell = Cell(*distinct(Cell.sizes))
     runs = [run for run in (_run(Cell, problem) for problem in PROBES) if run]
     rows = [row[1:] for row in FRAMEWORKS if row[0] == NAMES[name]]
     found = []
@@ -594,7 +598,7 @@ def _run(Cell, problem, beyond=1.0):
     """
     for batch in (problem.batch, 1):
         with contextlib.suppress(Exception):
-            features, state = asked(Cell.sizes)
+            features, state = distinct(Cell.sizes)
             cell, x, state = replace(problem, batch=batch, features=features, state=state).build(Cell)
             factor = x.dtype.type(beyond)
             if problem.regime == "large inputs":

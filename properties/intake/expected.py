@@ -44,7 +44,7 @@ def known(law, where, groups=()):
 
     where: begins the GuestError for a law that does not exist.
     """
-    name = law.removeprefix("test_").replace(" ", "_")
+    name = "_".join(law.removeprefix("test_").split())
     if name not in laws() and name not in groups:
         close = get_close_matches(name, [*groups, *laws()], 1)
         raise GuestError(

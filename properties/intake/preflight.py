@@ -11,7 +11,7 @@ import io
 import random
 import re
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from numbers import Integral
 from pathlib import Path
@@ -88,6 +88,8 @@ def cleared(text, Guest, limit=SECONDS):
         declared |= {"fewest_steps": fewest} if fewest else {}
         notes += ["takes no empty sequence"] * bool(fewest)
         notes += _blind(lift(Guest).spec()) + _constant(lift(Guest)) + _unsteady(lift(Guest))
+        notes += (narrow := _narrow(lift(Guest)))
+        declared |= {"narrow": True} if narrow else {}
         notes += _unlisted(lift(Guest))
         notes += _misspelled(Guest) + _ignored(Guest) + _slow(lift(Guest))
         found, said = _convention(lift(Guest, **declared))
@@ -143,7 +145,8 @@ def _sizes(Guest, notes):
             ) from None
         if takes and all(features == state for features, state in takes) and _exchanged(Guest):
             told = "it works with the two sizes exchanged: make it as (features, state), as in Cell = lambda features, state:"
-            raise Raised(f"{refusal}; {told} {getattr(Guest, '__name__', 'Cell')}(state, features)") from None
+            name = getattr(Guest, "__name__", "")
+            raise Raised(f"{refusal}; {told} {name if name.isidentifier() else 'cell'}(state, features)") from None
         if set(takes) == {(1, 1)}:
             told = "it takes one feature and one unit alone: declare the order of its axes, or sizes = {'features': (1,), 'state': (1,)}"
             raise Raised(f"{refusal}; {told}") from None
@@ -678,6 +681,23 @@ def _constant(Cell):
     return [told + repr(tuple(found))] * bool(found)
 
 
+def _narrow(Cell):
+    """A line about a last state that the cell takes within 1 alone, as one does that goes through a logarithm."""
+
+    def finite(problem):
+        with contextlib.suppress(Exception):
+            cell, x, rest = problem.build(Cell)
+            return all(np.isfinite(y).all() for y in cell.apply(x, *rest))
+        return False
+
+    states = Cell.spec().states
+    if not states or states[-1].domain or not all(map(finite, PROBES)):
+        return []
+    name = states[-1].name
+    told = f"{name} is drawn within 1: beyond it, the cell returns no finite numbers; if it may be larger, declare domains"
+    return [f'{told} = {{"{name}": (-40, 40)}}'] * (not all(finite(replace(p, regime="large states")) for p in PROBES))
+
+
 def _unlisted(Cell):
     """A line about arrays that an instance keeps and reads, and that are no weights: nothing verifies a gradient of them."""
     found, spec = [], Cell.spec()
@@ -787,9 +807,11 @@ def _convention(Cell):
     """What the search unlocks, and a line about it."""
     if Cell.spec().kind in MODERN:
         return {}, []
-    sizes = conventions.asked(Cell.sizes)
+    sizes = conventions.distinct(Cell.sizes)
     if sizes is None:
-        return {}, ["convention not verified: the search needs more features than units or fewer, which sizes leave out"]
+        return {}, [
+            "convention not verified: the search needs two different numbers of features and units, which sizes leave out"
+        ]
     cell = Cell(*sizes)
     if not cell.spec.plain:
         what = (

@@ -412,7 +412,7 @@ def nearly(case):
     if g.tolerance > CLOSE or not 1e-11 < most < min(1e-3, off / 1e3):
         return []
     said = f"with ordinary numbers the gradients are off by at most {figure(most)} of their size, here by {figure(off)}"
-    return [f"{said}: an epsilon that the forward pass has and the backward pass lacks, or the reverse"]
+    return [f"{said}, as with an epsilon that the forward pass has and the backward pass lacks, or the reverse"]
 
 
 def usual(case):

@@ -192,7 +192,7 @@ def where_a_size_is_one(Cell):
     """A sentence about gradients that are wrong only where there is one row, feature, unit or step; [] if there are none."""
 
     def wrong(problem):
-        return misjudged(Cell, problem)[0]
+        return misjudged(Cell, problem)[0] if problem.fitted(Cell) == problem else ()
 
     sizes = ("batch", "features", "state", "steps")[: 3 + grown(Cell, PLAIN).cell.spec.sequence] if not wrong(PLAIN) else ()
     found = ((size, wrong(replace(PLAIN, **{size: 1}))) for size in sizes)

@@ -21,7 +21,7 @@ def sequence_faults(g, alone=False):
     alone: leave out an output that is only undeclared, which makes no gradient wrong.
     """
     stepwise = [] if missing(g.Cell, ["finals"]) else [partial(unlike_steps, alone=alone), empty, ragged]
-    looks = [ignored, *stepwise, ahead, later, padding] if g.p.states else [later, padding]
+    looks = [ignored, *stepwise, ahead, partial(later, alone=alone), padding] if g.p.states else [later, padding]
     return next(filter(None, (look(g) for look in looks)), [])
 
 
@@ -143,15 +143,19 @@ def ahead(g):
     return [f"ys of step {early[0]} {said}"] if early else []
 
 
-def later(g):
-    """A length beyond which steps are dropped."""
+def later(g, alone=False):
+    """A length beyond which steps are dropped. alone: say nothing of a state that is handed on, which makes no gradient wrong."""
     if g.cell.spec.most_steps:
         return []
     p = replace(g.p.recipe, steps=12).literal(g.Cell)
-    whole, T, name = g.ran(p), len(p.x), g.outputs[0]  # of declared sizes, there may be fewer steps
-    for s, given in zip(g.cell.spec.state_names, p.states):
-        if f"{s}'" in whole and same(whole[f"{s}'"], given):
-            return [f"{s}' is the initial {s}: it is what was given, bit for bit, after {T} steps"]
+    whole, T = g.ran(p), len(p.x)  # of declared sizes, there may be fewer steps
+    given = dict(zip((f"{name}'" for name in g.cell.spec.state_names), p.states))
+    kept = [name for name, s in given.items() if name in whole and np.array_equal(whole[name], s)]
+    if kept and len(kept) < len(g.outputs) and not alone:
+        return [f"{kept[0]} is the initial {kept[0].rstrip(chr(39))}: it is what was given, bit for bit, after {T} steps"]
+    name = next((name for name in g.outputs if name not in kept), None)
+    if name is None:
+        return []
     for k in range(1, T - 1):
         if g.cell.spec.takes("steps", k) and same(g.ran(p.span(slice(k)))[name], whole[name]):
             return [f"steps beyond {k} are dropped: {T} steps end in the same {name} as {k}"]
