@@ -9,7 +9,7 @@ import pytest
 from cellcheck.cells import CELLS, GRU, LSTM, RNN, Unroll, lift, modern
 from cellcheck.properties.intake.conventions import NAMES
 from cellcheck.properties.intake.loading import GuestError
-from cellcheck.properties.intake.references import BY_NAME, transpose
+from cellcheck.properties.intake.references import BY_NAME, Mismatch, by_gates, transpose
 from cellcheck.properties.oracles.reference import beside
 from cellcheck.strategies import Problem
 
@@ -351,3 +351,11 @@ def test_a_port_may_keep_the_sum_of_two_biases():
     port.bias_ih[3] += 1e-3
     with pytest.raises(GuestError, match=r"the two hold other weights: bias_ih differs by up to 0\.251"):
         check_port(port, original, "quick", "equals_the_reference", sizes=(5, 4))
+
+
+def test_a_reset_gate_in_another_place_is_told():
+    """Which of the two has it where."""
+    before = lift(GRU, variant={"reset": "before"})
+    spec, theirs = before.spec(4, 3), lift(GRU).spec(4, 3)
+    with pytest.raises(Mismatch, match="the cell applies the reset gate before the matrix product, the reference after it"):
+        by_gates(spec, theirs, [np.zeros(w.shape) for w in spec.weights])

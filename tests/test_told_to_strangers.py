@@ -24,7 +24,7 @@ from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.intake.surroundings import restored
 from cellcheck.properties.mutants.judge import drawn
 from cellcheck.properties.reports import Case
-from cellcheck.properties.reports.diagnosis import Attempts, diagnose, emptied, flow, ordinary, unbearable
+from cellcheck.properties.reports.diagnosis import REPEATED, Attempts, diagnose, emptied, flow, misguided, ordinary, unbearable
 from cellcheck.properties.reports.diagnosis.conduct import narrow
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
 from cellcheck.properties.reports.diagnosis.gradients import factor, gradient_faults, of_one, where_a_size_is_one, whereabouts
@@ -33,7 +33,7 @@ from cellcheck.properties.reports.diagnosis.promises import handed_on, kept_weig
 from cellcheck.properties.reports.diagnosis.sequence import later, padding
 from cellcheck.properties.reports.diagnosis.tape import Untold
 from cellcheck.properties.shrinking.shrinking import Subject, smallest
-from cellcheck.properties.verdicts.blocks import Violation
+from cellcheck.properties.verdicts.blocks import Block, Violation
 from cellcheck.strategies import Problem
 
 from cellcheck import check
@@ -1111,3 +1111,30 @@ def test_units_that_padding_reaches_are_told(wrong, units):
     )
     said = padding(grown(Cell, PLAIN))
     assert bool(said) == bool(wrong) and all(sentence.startswith(f"ys{units} depends on what lies beyond") for sentence in said)
+
+
+def test_repeated_tokens_are_told_where_an_embedding_is_read_twice():
+    """In a gate and in a candidate; on more rows than there are tokens."""
+
+    def cell(add):
+        def backward(d, x, h, E, u, t):
+            dE = np.zeros_like(E)
+            add(dE, x, d * (h - t) * u * (1 - u) + d * (1 - u) * (1 - t * t))
+            return d * u, dE
+
+        def forward(x, h, E):
+            u, t = 1 / (1 + np.exp(-E[x])), np.tanh(E[x])
+            return u * h + (1 - u) * t, u, t
+
+        passes = ("x h E -> h u t", forward), ("dh x h E u t -> dh dE", backward)
+        return lift(adapt(lambda F, S: {"E": np.zeros((F, S))}, *passes, inputs={"x": "batch"}, domains={"x": "tokens"}))
+
+    def assigning(dE, x, rows):
+        dE[x] += rows
+
+    assert misguided(cell(np.add.at), REPEATED) == ((), False, ())
+    (sentence,), wrong, faults = misguided(cell(assigning), REPEATED)
+    assert wrong and not faults and "repeats an index, the gradient of `E` keeps only the last contribution" in sentence
+    block = Block("E", np.zeros((4, 5)), np.ones((4, 5)), 1.0, 0.0, "violated", (0, 0))
+    case = Case("a.py:B", "weight_gradients", "gradients", "", None, cell(assigning), PLAIN, Violation([block]))
+    assert diagnose(case, Attempts())[0] == [sentence]

@@ -270,8 +270,9 @@ def by_gates(spec, theirs, weights):
     Raises Mismatch where a cell of the reference's kind cannot compute the same.
     """
     parts = gates_of([np.asarray(w, dtype=float) for w in weights], spec.weight_blocks, spec.transposed)
-    if spec.variant.get("reset", "after") != theirs.variant.get("reset", "after") and spec.kind == "GRU":
-        raise Mismatch("one of the two applies the reset gate before the matrix product, the other after it")
+    ours, other = (one.variant.get("reset", "after") for one in (spec, theirs))
+    if ours != other and spec.kind == "GRU":
+        raise Mismatch(f"the cell applies the reset gate {ours} the matrix product, the reference {other} it")
     flipped = _flipped(spec, theirs)
     offset = spec.variant.get("forget", 0.0) - theirs.variant.get("forget", 0.0)
     sides = {gate: [s for s in SIDES if any((s, gate) in where for where in theirs.weight_blocks)] for _, gate in parts}

@@ -55,6 +55,7 @@ from cellcheck.strategies import Literal
 UNBOUNDED = re.compile(r"finite|overflow|\b(nan|inf)\b", re.IGNORECASE)
 MOST = {"batch": 65, "features": 17, "state": 17}  # of a problem that is looked at
 ORDINARY = 12  # problems that are tried
+REPEATED = replace(PLAIN, batch=2 * SIZES["features"])  # in which some tokens are alike
 NEARLY = 1e-2  # by less, in float32 on the way, differences of a function may be off
 ALIKE = ("gradients", "linearity")  # groups that compare gradients alone
 AGAIN = ("purity", "sequences", "errors")  # groups with laws that call one cell several times
@@ -144,9 +145,12 @@ def sought(case, tried):
             if grown(case.Cell, PLAIN).cell.spec.sequence:
                 flawed = flawed or tried(lambda: sequence_faults(grown(case.Cell, PLAIN)))
             if of_gradients(case) and not flawed:
-                found = misguided(case.Cell)
-                tried.faults += [fault for fault in found.faults if fault not in tried.faults]
-                flawed = [sentence for sentence in found.sentences if not unbounded or UNBOUNDED.search(sentence)]
+                whole = any(a.domain and a.domain.whole for a in lift(case.Cell).spec().inputs)
+                for problem in (PLAIN, REPEATED) if whole else (PLAIN,):
+                    found = misguided(case.Cell, problem)
+                    tried.faults += [fault for fault in found.faults if fault not in tried.faults]
+                    told = [sentence for sentence in found.sentences if not unbounded or UNBOUNDED.search(sentence)]
+                    flawed = flawed or told
             looks = (far, overflown, emptied, undefined, nearly, ordinary)
             flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ()) or bordering()
             there = tried(lambda: located(case)) if of_gradients(case) and not flawed else ()
@@ -506,10 +510,10 @@ def examined(Cell, problem, gradients=True, once=False, rounding=True, alone=Fal
 
 
 @lru_cache(maxsize=8)
-def misguided(Cell):
-    """The Examined of the gradients of a cell on PLAIN alone."""
+def misguided(Cell, problem):
+    """The Examined of the gradients alone of a cell on one problem."""
     tried = Attempts()
-    sentences, right = tried(lambda: gradient_faults(grown(Cell, PLAIN), tried), ((), True))
+    sentences, right = tried(lambda: gradient_faults(grown(Cell, problem), tried), ((), True))
     return Examined(tuple(sentences), not right, tuple(tried.faults))
 
 

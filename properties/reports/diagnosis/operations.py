@@ -37,7 +37,10 @@ def mistakes(flow):
             )
         if node.own == "part" and any((np.count_nonzero(n.slope(i), axis=0) > 1).any() for n, i in edges):
             told = f"where {through} repeats an index, the gradient of {arg} keeps only the last contribution"
-            yield f"{told}: `+=` does not accumulate there, np.add.at does", {(n, i): _of_the_last(n.slope(i)) for n, i in edges}
+            shared = [other for some in flow.edges for other in some if _alike(other, edges)]
+            for kept in [edges, shared] if len(shared) > len(edges) else [edges]:  # in several places of the source
+                found = {(n, i): _of_the_last(n.slope(i)) for n, i in kept}
+                yield f"{told}: `+=` does not accumulate there, np.add.at does", found
         if node.own == "part" and len(edges) > 1 and len({id(n.parents[i]) for n, i in edges}) == 1:
             yield from overwritten(flow, edges)
         for m, which in flow.turns(edges):
@@ -64,6 +67,12 @@ def mistakes(flow):
     yield from lacking(flow)
     yield from together(flow)
     yield from misapplied(flow)
+
+
+def _alike(edge, edges):
+    """Whether it takes the same entries of the same array as one of these."""
+    (node, k), slope = edge, edge[0].slope(edge[1])
+    return node.own == "part" and any(node.parents[k] is n.parents[i] and np.array_equal(slope, n.slope(i)) for n, i in edges)
 
 
 def uncarried(flow):
