@@ -31,6 +31,21 @@ FULL = (
         return [self.X.T @ dz, dz.sum(axis=0)], dX[:, :F], (dX[:, F:],)
 """
 )
+ADDED = """
+import numpy as np
+
+class Guest:
+    def __init__(self, features, state):
+        self.W = np.zeros([features, state])
+        self.weights = [self.W]
+
+    def apply(self, x, h):
+        self.kept = x
+        return (x @ self.W + h,)
+
+    def vjp(self, d):
+        return [self.kept.T @ d], d @ self.W.T, (d,)
+"""
 
 
 def edit(source, old, new):
@@ -89,6 +104,20 @@ BAD = {
         edit(GIST, "        self.y = np.tanh", "        raise Mute()\n        self.y = np.tanh")
         + "\n\nclass Mute(Exception):\n    def __str__(self):\n        return 1 / 0\n",
     ),
+    "vjp((1, 1)) gives 1 gradients for the weights, and weights is empty; list the arrays there": (
+        "guest.py:Guest",
+        edit(ADDED, "self.weights = [self.W]", "self.weights = []"),
+    ),
+    "weights had 0 arrays and has 1 after a call; make them with the cell, and keep the list as it is": (
+        "guest.py:Guest",
+        edit(
+            edit(ADDED, "self.weights = [self.W]", "self.weights = []"), "self.kept = x", "self.kept, self.weights = x, [self.W]"
+        ),
+    ),
+    "reading weights raised AttributeError: 'Guest' object has no attribute 'V', at ": (
+        "guest.py:Guest",
+        edit(ADDED, "        self.weights = [self.W]", "\n    @property\n    def weights(self):\n        return [self.V]"),
+    ),
     "weights is empty; wanted the list of its arrays": ("guest.py:Guest", edit(GIST, "[self.W, self.b]", "[]")),
     "weights[1] is read-only; wanted an array that can be written in place": (
         "guest.py:Guest",
@@ -104,9 +133,7 @@ BAD = {
     ),
     "it works with the two sizes exchanged: make it as (features, state), as in Cell = lambda features, state: Guest(state, features)": (
         "guest.py:Guest",
-        "import numpy as np\n\nclass Guest:\n    def __init__(self, state, features):\n        self.W = np.zeros((features, state))\n"
-        "        self.weights = [self.W]\n\n    def apply(self, x, h):\n        self.kept = x\n        return (x @ self.W + h,)\n\n"
-        "    def vjp(self, d):\n        return [self.kept.T @ d], d @ self.W.T, (d,)\n",
+        edit(ADDED, "self, features, state", "self, state, features"),
     ),
     "weights[1] has dtype int64; wanted floats": ("guest.py:Guest", edit(GIST, "np.zeros(state)", "np.zeros(state, 'int64')")),
     "wanted the live arrays, not copies": ("guest.py:Guest", edit(GIST, "[self.W, self.b]", "[self.W.copy(), self.b.copy()]")),

@@ -1043,7 +1043,9 @@ def test_weights_that_are_lost_are_told_of():
             self.weights = self.weights[:1]
             return found
 
-    with pytest.raises(GuestError, match="weights had 2 arrays and has 1 after a call; keep the list as it is"):
+    with pytest.raises(
+        GuestError, match="weights had 2 arrays and has 1 after a call; make them with the cell, and keep the list as it is"
+    ):
         cleared("a.py:Losing", Losing)
 
 

@@ -252,6 +252,8 @@ def _check_weights(guest):
     if not hasattr(guest, "weights"):
         torch = hasattr(guest, "named_parameters") and hasattr(guest, "state_dict")
         wrapped = f"; wrap a torch module, as in Cell = cellcheck.cells.adapters.torch_module({_called(guest)})" * torch
+        if hasattr(type(guest), "weights"):  # a property that has raised AttributeError
+            _tried("reading weights", lambda: guest.weights)
         raise Refusal(f"{_called(guest)} has no attribute weights; wanted the list of its arrays{wrapped}")
     weights = guest.weights
     if not isinstance(weights, (list, tuple)):
@@ -427,14 +429,15 @@ def _check_outputs(cell, called, outputs, x):
 
 def _check_gradients(cell, called, gradients, inputs):
     weights, x, state = gradients
+    had, has = len(cell.spec.weights), len(cell.weights)
+    if had != has:
+        raise Refusal(f"weights had {had} arrays and has {has} after a call; make them with the cell, and keep the list as it is")
+    if not has and isinstance(weights, (list, tuple)) and weights:
+        raise Refusal(f"{called} gives {len(weights)} gradients for the weights, and weights is empty; list the arrays there")
     if "weights" in cell.spec.gradients:
         if not isinstance(weights, (list, tuple)):
             raise Refusal(
                 f"{called} gives {type(weights).__name__} for the weights; wanted a list with one gradient for each weight"
-            )
-        if len(cell.weights) != len(cell.spec.weights):
-            raise Refusal(
-                f"weights had {len(cell.spec.weights)} arrays and has {len(cell.weights)} after a call; keep the list as it is"
             )
         if len(weights) != len(cell.weights):
             raise Refusal(
