@@ -14,6 +14,7 @@ from cellcheck.properties.mutants import CATALOGUE
 from cellcheck.properties.mutants.judge import drawn
 from cellcheck.properties.reports import Case
 from cellcheck.properties.reports.diagnosis import Attempts, accepted, diagnose, examined, located, nearly, overflown
+from cellcheck.properties.reports.diagnosis.conduct import impure
 from cellcheck.properties.reports.diagnosis.flow import Flow
 from cellcheck.properties.reports.diagnosis.flow_faults import untold
 from cellcheck.properties.reports.diagnosis.gradients import (
@@ -129,6 +130,17 @@ def test_a_gradient_that_is_multiplied_by_its_own_weight_is_told():
     truth = g.truth()
     [sentence] = one_array(g, "g", truth["g"] * g.p.weights[g.names.index("g")], truth)
     assert sentence.startswith("the gradient of g is multiplied by g itself: this predicts it")
+
+
+def test_a_gradient_that_is_rounded_to_float32_is_told():
+    """With how far it is from right."""
+    g = grown(met(ladders.normed()), PLAIN)
+    truth = g.truth()
+    [sentence] = one_array(g, "U", truth["U"].astype(np.float32).astype(float), truth)
+    assert re.fullmatch(
+        r"the gradient of U has passed through float32: all its 25 numbers are float32, \d.*e-08 from right", sentence
+    )
+    assert impure(g) == []  # and it keeps nothing from call to call
 
 
 def test_an_epsilon_of_one_pass_is_told():

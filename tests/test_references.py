@@ -359,3 +359,10 @@ def test_a_reset_gate_in_another_place_is_told():
     spec, theirs = before.spec(4, 3), lift(GRU).spec(4, 3)
     with pytest.raises(Mismatch, match="the cell applies the reset gate before the matrix product, the reference after it"):
         by_gates(spec, theirs, [np.zeros(w.shape) for w in spec.weights])
+
+
+def test_a_constant_of_the_forget_gate_goes_into_its_bias():
+    """Where the reference has none."""
+    spec, theirs = lift(LSTM, variant={"forget": 1.0}).spec(4, 3), lift(LSTM).spec(4, 3)
+    moved = by_gates(spec, theirs, [np.zeros(w.shape) for w in spec.weights])
+    assert sum(np.sum(w) for w in moved) == 3 and max(np.max(w) for w in moved) == 1
