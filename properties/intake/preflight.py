@@ -29,7 +29,7 @@ from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.raised import complaint, place
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.verdicts.limits import Hang, limited
-from cellcheck.properties.verdicts.run import claimed, outcome
+from cellcheck.properties.verdicts.run import both, claimed, outcome
 from cellcheck.properties.writing.text import several
 from cellcheck.strategies import Problem
 from cellcheck.strategies.problem import another
@@ -689,8 +689,7 @@ def _narrow(Cell):
 
     def finite(problem):
         with contextlib.suppress(Exception):
-            cell, x, rest = problem.build(Cell)
-            return all(np.isfinite(y).all() for y in cell.apply(x, *rest))
+            return all(np.isfinite(y).all() for y in both(Cell, problem).values())
         return False
 
     states = Cell.spec().states
