@@ -111,14 +111,14 @@ def named(text):
     return known[name]
 
 
-def _torch():
+def _torch():  # pragma: no cover (needs a package beyond the dependencies)
     import torch
 
     kinds = [kind for step in ("RNN", "LSTM", "GRU") for kind in (step, f"{step}Cell")]
     return {kind: adapters.torch_module(getattr(torch.nn, kind)) for kind in kinds}
 
 
-def _onnx():
+def _onnx():  # pragma: no cover (likewise)
     import onnx  # noqa: F401, so that its absence is told here
     from cellcheck.cells.adapters.onnx_cells import operator
 
@@ -126,7 +126,7 @@ def _onnx():
     return {**plain, "GRU": operator("GRU", linear_before_reset=1), "GRUResetBefore": operator("GRU")}
 
 
-def _keras():
+def _keras():  # pragma: no cover (likewise)
     os.environ.setdefault("KERAS_BACKEND", "jax")
     import keras
 
@@ -134,7 +134,7 @@ def _keras():
     return {kind: adapters.keras_layer(partial(_layer, getattr(keras.layers, kind))) for kind in kinds}
 
 
-def _layer(Layer, features, state):
+def _layer(Layer, features, state):  # pragma: no cover (likewise)
     return Layer(state)
 
 

@@ -155,7 +155,9 @@ def _order(s):
     return rank, s.reason, s.file, s.line, s.place, s.before, s.after
 
 
-def measured(Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, strict=None):
+def measured(
+    Cell, label=None, seconds=60, laws=None, *, workers=None, seed=0, strict=None
+):  # pragma: no cover (nobody watches beside our tracer)
     """The Power of the laws over single edits of this cell's own code.
 
     label: what the cell is called; seconds: about how long it may take; laws: names of those that held, by default all that

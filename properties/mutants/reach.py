@@ -75,13 +75,13 @@ class Reach:
     def watching(self):
         """Record which lines of the cell's own code run meanwhile."""
 
-        def entered(frame, event, arg):
+        def entered(frame, event, arg):  # pragma: no cover (a tracer is not traced)
             if not self.owns(frame.f_code.co_filename):
                 return None
             self.lines.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
             return ran(frame, event, arg)
 
-        def ran(frame, event, arg):
+        def ran(frame, event, arg):  # pragma: no cover (likewise)
             self.lines.add((frame.f_code.co_filename, frame.f_lineno))
             return ran
 
