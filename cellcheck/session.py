@@ -29,7 +29,7 @@ IDLE = (
     "show_fixtures_per_test",
     "setupplan",
     "collectonly",
-)  # of which no law is run
+)  # options with which no law runs
 PRINTED = 5  # lines of what a cell prints that are shown
 
 

@@ -118,7 +118,7 @@ def test_a_size_that_equals_a_fixed_axis_is_told():
     """Of a branch, or a broadcast, that goes by the lengths; nothing is said of the right cell."""
     [sentence] = where_a_size_is_one(met(ladders.heads("size")))
     assert sentence.startswith(
-        "gradients are right at batch 3, features 4 and state 5, and wrong where state is 7, as long as another axis (B"
+        "gradients are right at batch 3, features 4 and state 5, and wrong where state is 7, the length of another axis (B"
     )
     assert where_a_size_is_one(met(ladders.heads())) == []
     assert where_a_size_is_one(lift(ladders.heads("size"), sizes={"state": (5, 9)})) == []  # it never has 7

@@ -203,7 +203,9 @@ def where_a_size_is_one(Cell):
     for size, n in product(sizes, sorted(fixed)):
         alike, unlike = ([replace(PLAIN, **{size: m, "seed": PLAIN.seed + k}) for k in range(3)] for m in (n, n + 1))
         if (names := wrong(alike[0])) and all(map(wrong, alike)) and not any(map(wrong, unlike)):
-            return [f"gradients are right at {many}, and wrong where {size} is {n}, as long as another axis ({several(names)})"]
+            return [
+                f"gradients are right at {many}, and wrong where {size} is {n}, the length of another axis ({several(names)})"
+            ]
     for one, two in combinations(sizes, 2):  # a branch, or a broadcast, that goes by the wrong one
         alike = [replace(PLAIN, **{one: EQUAL, two: EQUAL, "seed": PLAIN.seed + k}) for k in range(3)]
         unlike = [replace(problem, **{two: EQUAL + 1}) for problem in alike]  # else it is what more of them make likely
