@@ -298,7 +298,8 @@ def describe(guest, features, state, declared):
     differentiates = hasattr(guest, "vjp" if full else "backward")
     [*alone] = _named(said("outputs", ()), ())
     scalar = private.get("scalar", alone[0] if alone in [["sum"], ["loss"]] else None if full else "sum")
-    sequence, dtype = bool(said("sequence", False)), _own_dtype(guest)
+    sequence, dtypes = bool(said("sequence", False)), tuple(said("dtypes", None) or _dtypes(guest))
+    dtype = _own_dtype(guest) if len(guest.weights) or np.float64 in dtypes else dtypes[0]
     inputs = _named(said("inputs", ()), (features,)) or {"x": (features,)}
     first = said("input_shape", None)
     if is_shape(first):
@@ -344,7 +345,7 @@ def describe(guest, features, state, declared):
         "scalar": scalar,
         "gradients": tuple(said("gradients", _parts(guest, full) if differentiates else ())),
         "sequence": sequence,
-        "dtypes": tuple(said("dtypes", None) or _dtypes(guest)),
+        "dtypes": dtypes,
         "weight_blocks": getattr(guest, "weight_blocks", None),
         "lengths": "lengths" in _parameters(guest),
         **{name: getattr(guest, name) for name in PUBLIC if hasattr(guest, name)},

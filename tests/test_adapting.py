@@ -15,6 +15,7 @@ from cellcheck.properties.reports.diagnosis.grown import PLAIN
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.strategies import Problem
 
+from tests.cases import broken
 from tests.guests.ragged import masked
 from tests.test_adapters import violated
 
@@ -390,3 +391,77 @@ def test_a_refusal_leaves_the_lengths_as_they_were():
     with pytest.raises(ValueError, match="matmul"):
         cell.apply(x[:, :, :1], *state)
     assert np.array_equal(cell.vjp(*ups).weights[0], before.weights[0])
+
+
+def scan(x):
+    """ys of x, a running mean over time in buffers of float32: weightless, and the same in any order of the features."""
+    total, ys = np.zeros(x.shape[1:], np.float32), np.zeros_like(x)
+    for t in range(len(x)):
+        total += x[t]
+        ys[t] = total / np.float32(t + 1)
+    return ys
+
+
+def scan_back(dys):
+    """The gradient of x."""
+    total, dx = np.zeros(dys.shape[1:], np.float32), np.zeros_like(dys)
+    for t in reversed(range(len(dys))):
+        total += dys[t] / np.float32(t + 1)
+        dx[t] = total
+    return dx
+
+
+def test_an_operator_without_weights_computes_in_the_dtype_that_is_given():
+    """What is drawn for it, and the bounds, are those of float32."""
+    ours = {"axes": "steps batch features", "output": {"ys": "steps batch features"}}
+    Cell = lift(adapt(lambda F, S: {}, ("x -> ys", scan), ("dys -> dx", scan_back), dtype=np.float32, **ours))
+    assert Cell.spec().dtype == np.float32 and Problem(2, 3, 1, steps=2).build(Cell)[1].dtype == np.float32
+    assert broken(Cell, ["input_gradients", "vjp_scales", "vjp_is_linear", "reversed_views_are_accepted"]) == set()
+    wrong = lift(adapt(lambda F, S: {}, ("x -> ys", scan), ("dys -> dx", lambda dys: dys * 1), dtype=np.float32, **ours))
+    assert broken(wrong, ["input_gradients"]) == {"input_gradients"}
+
+
+class Closed:
+    """An RNN step of two functions that hold the dict of its weights; a copy of the object keeps them as they are."""
+
+    def __init__(self, features, state):
+        self.theta, tape = matrices(features, state), []
+
+        def step(x, h):
+            y, kept = forward(x, h, **self_theta)
+            tape[:] = kept
+            return y
+
+        self_theta = self.theta
+        self.step, self.back = step, lambda dh: backward(dh, tape)
+
+
+def test_functions_that_hold_the_weights_are_no_copies():
+    """Nothing is copied where no dtype is asked for."""
+    Cell = adapt(Closed, ("x h -> h", "step"), ("dh -> dx dh dW db", "back"), weights=".theta")
+    assert broken(cleared("guest.py:Closed", Cell).Cell, n=20) == set()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"x": "steps batch features"}, "input 'x' has the axes 'steps batch features', but axes is 'features', without steps"),
+        ({"x": "batch features"}, "input 'x' has the axes 'batch features', but axes is 'features', without batch"),
+    ],
+)
+def test_axes_of_an_input_that_the_guest_does_not_have_are_refused(inputs, said):
+    """In one line that says what to give."""
+    with pytest.raises(ValueError, match=re.escape(f"{said}; give axes= as the guest has them")):
+        adapt(matrices, ("x h W b -> h cache", forward), ("dh cache -> dx dh dW db", backward), axes="features", inputs=inputs)
+
+
+def test_a_dict_in_the_place_of_a_gradient_is_told():
+    """With the notation of its entries."""
+
+    def entries(dh, cache):
+        return dict(zip(("dx", "dh", "dW", "db"), backward(dh, cache)))
+
+    cell = adapt(matrices, ("x h W b -> h cache", forward), ("dh cache -> dx", entries))(2, 3)
+    y = cell.apply(np.ones((1, 2)), np.ones((1, 3)))
+    with pytest.raises(ValueError, match=r"^dx is a dict; name what it holds in the signature, as dx=KEY$"):
+        cell.vjp(*y)

@@ -78,7 +78,8 @@ def test_a_weight_without_gradient_is_named():
 
 def test_a_factor_is_told_of_cells_of_any_shape():
     """Of matrix states, and of numbers in a domain."""
-    assert told(in_use.Eighth, "weight_gradients")[0].startswith("the gradient of G is scaled by 16 (")
+    place = "the gradient that flows back to `x @ G` through `np.tanh(x @ G)` (line 105) is scaled by 16: "
+    assert told(in_use.Eighth, "weight_gradients")[0].startswith(place)
     assert told(lift(in_use.Twice, domains={"b": (-1, 1)}), "weight_gradients")[0].startswith(
         "the gradient of U is scaled by 3 ("
     )
@@ -123,7 +124,7 @@ def test_causes_that_differ_in_measured_numbers_are_one():
     """The first is shown."""
 
     def row(law, said):
-        finding = {"sentences": [said], "blame": "h'[0]: got 1", "path": None, "page": None, "name": "Cell"}
+        finding = {"sentences": [said], "blame": "h'[0]: got 1", "path": None, "page": None, "name": "Cell", "size": 3}
         return {"cell": "a.py:Cell", "law": law, "group": "purity", "verdict": "broken", "reason": "", "finding": finding}
 
     measured = ["h' moves by 0.125: random", "h' moves by 3e-05: random", "h' moves by 1: random", "h' moves by nan: random"]
@@ -141,7 +142,7 @@ def test_a_cell_that_changes_what_it_is_given_is_told_by_that():
     """All its other numbers are doubtful, those of gradients, too."""
 
     def row(law, group):
-        finding = {"sentences": ["apply writes into h"], "blame": law, "path": None, "page": None, "name": "Cell"}
+        finding = {"sentences": ["apply writes into h"], "blame": law, "path": None, "page": None, "name": "Cell", "size": 3}
         return {"cell": "a.py:Cell", "law": law, "group": group, "verdict": "broken", "reason": "", "finding": finding}
 
     rows = [row("input_gradients", "gradients"), row("what_is_given_stays_as_it_is", "purity")]

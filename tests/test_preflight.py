@@ -219,6 +219,10 @@ BAD = {
     ),
     "fewest_steps is -1; give a whole number of at least 0": ("guest.py:Guest", FULL + "    fewest_steps = -1"),
     "most_steps is 0; give a whole number of at least 1": ("guest.py:Guest", FULL + "    most_steps = 0"),
+    "sizes is {'batch': ('state',)}; give whole numbers from 1 on for any of features, state, batch, steps; only features and state may be the name of the other": (
+        "guest.py:Guest",
+        FULL + "    sizes = {'batch': 'state'}",
+    ),
     "sizes is [2, 3]; give a dict, such as {'state': (2, 4)}": ("guest.py:Guest", FULL + "    sizes = [2, 3]"),
     "returned 1 array; wanted none, since it has no states and no output; declare state_names, or output = 'y'": (
         "guest.py:Guest",

@@ -11,6 +11,7 @@ from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.preflight import cleared
 from cellcheck.properties.mutants.judge import drawn
+from cellcheck.properties.oracles.parked import probes
 from cellcheck.strategies import Problem
 
 from tests.cases import broken
@@ -152,7 +153,23 @@ def test_an_output_without_an_upstream_stays_in_forward_laws():
     assert "takes no upstream for c': its gradients are not verified, its values are" in " ".join(clear.notes)
     assert [(y.name, y.differentiable) for y in clear.Cell.spec().outputs] == [("c'", False), ("h'", True)]
     assert broken(clear.Cell) == set()
-    assert missing(clear.Cell, {"upstreams"}) == "takes no upstream for some of its outputs"
+    assert missing(clear.Cell, {"upstreams"}) == "some of its outputs or states have no gradient"
+
+
+def test_no_law_asks_for_what_a_detached_state_does_not_hand_back():
+    """Not the law of tails through the memory, and no law that splits a sequence where it would flow."""
+    Cell = lift(
+        lstm(),
+        kind="LSTM",
+        weight_blocks=lambda F, S: [{}, {("bias", g): np.s_[k * S : (k + 1) * S] for k, g in enumerate(GATES)}],
+    )
+    for Some, read in ((Cell, {"tanh of memory", "sigmoid of output"}), (lift(Cell, no_gradient=("c",)), {"sigmoid of output"})):
+        found = probes(Some, Problem(1, 1, 2, seed=3))
+        assert {probe.name for probe in found if probe.slope is not None} == read
+        assert missing(Some, {"upstreams"}) == "some of its outputs or states have no gradient"
+
+
+GATES = ("input", "forget", "output", "candidate")
 
 
 def test_a_stale_output_without_an_upstream_is_refused():

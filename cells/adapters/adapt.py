@@ -102,11 +102,15 @@ class Plan:
         if self.output in self.states:
             raise ValueError(f"output {self.output!r} is a state as well; name in output what forward returns but does not take")
         self.own = {n: Axes(text) for some in (states, inputs, output) if isinstance(some, dict) for n, text in some.items()}
-        for name in self.inputs:
+        for name in [name for name in self.inputs if name in self.own]:
+            told = f"input {name!r} has the axes {' '.join(self.own[name].names)!r}"
             encoded = self.encode and name == self.inputs[0]  # then its axes are those of what it is made from
-            if self.axes.sequence and not encoded and name in self.own and not self.own[name].sequence:
-                told = f"input {name!r} has the axes {' '.join(self.own[name].names)!r}; wanted an axis of steps, as x has"
+            if self.axes.sequence and not encoded and not self.own[name].sequence:
+                told += "; wanted an axis of steps, as x has"
                 raise ValueError(f"{told}. What is the same at each step can be a state that forward returns as it is")
+            for axis in ("steps", "batch"):
+                if axis in self.own[name].names and axis not in self.axes.names:
+                    raise ValueError(f"{told}, but axes is {axes!r}, without {axis}; give axes= as the guest has them")
         sizes = options.pop("sizes", {})
         self.lengths = {name: size for name, size in sizes.items() if name not in SIZES}
         if set(sizes) - set(self.lengths):
@@ -230,7 +234,7 @@ class Adapted:
                 f"{name!r} names a weight as well as an input, a state or an output; rename it, or name the states in states="
             )
         others = [w for w in self.weights if isinstance(w, np.ndarray) and w.dtype.kind == "f"] if plan.dtype else []
-        if all(w.base is None for w in others):  # no views, of which a copy would not be one
+        if others and all(w.base is None for w in others):  # no views, of which a copy would not be one
             with suppress(Exception):  # of a guest that cannot be copied, which keeps its weights as they are
                 self.subject = deepcopied(self.subject, {id(w): w.astype(plan.dtype) for w in others if w.dtype != plan.dtype})
         self._made = np.asarray(self.weights[0]).dtype if self.weights else None
@@ -294,7 +298,7 @@ class Adapted:
             n = len(state) - len(plan.inputs) + 1
             raise ValueError(f"{n} states given, but the signature names {', '.join(self.state_names) or 'none'}")
         if plan.dtype and np.asarray(x).dtype.kind != "c":
-            dtype = np.asarray(self.weights[0]).dtype
+            dtype = np.asarray(self.weights[0]).dtype if self.weights else None
             dtype = plan.dtype if dtype == self._made else dtype if dtype.kind == "f" else None  # a copy may hold wider weights
             x, *state = (a if np.asarray(a).dtype.kind == "i" else np.asanyarray(a, dtype) for a in (x, *state))
         values = self._values(x, state)

@@ -48,6 +48,8 @@ class Axes:
     def to_ours(self, name, array):
         """The same backwards. name: for the message if its axes are other ones."""
         given = array
+        if isinstance(given, dict):
+            raise ValueError(f"{name} is a dict; name what it holds in the signature, as {name}=KEY")
         try:
             array = np.asarray(given)
         except ValueError:  # of unequal lengths

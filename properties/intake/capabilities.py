@@ -66,9 +66,11 @@ def _copies(cell):
 
 
 def _takes_upstreams(cell):
-    """Whether what a sequence hands back to the one before it can be taken there: a constant state hands back nothing."""
-    constant = {f"{name}'" for name in cell.spec.detached}
-    return all(y.differentiable or y.name in constant for y in cell.spec.outputs)
+    """Whether all that a sequence hands back to the one before it is offered, and can be taken there.
+
+    A state that is detached is so at the ends of a sequence; within it, a gradient may flow through it.
+    """
+    return all(a.differentiable for a in (*cell.spec.outputs, *cell.spec.states))
 
 
 def _biased(cell):
@@ -120,7 +122,7 @@ NEEDS = {  # the first that is missing is the reason
         "its x is one number in each row, and it takes no state",
     ),
     "numbers": (lambda cell: not (cell.spec.inputs[0].domain and cell.spec.inputs[0].domain.whole), "its x holds whole numbers"),
-    "upstreams": (_takes_upstreams, "takes no upstream for some of its outputs"),
+    "upstreams": (_takes_upstreams, "some of its outputs or states have no gradient"),
     "outputs": (lambda cell: not cell.spec.scalar, "no outputs but their sum"),
     "loss": (lambda cell: cell.spec.scalar == "loss", "its output is no loss"),
     "output": (lambda cell: cell.spec.scalar != "loss", "a loss, which may overflow by itself"),

@@ -211,6 +211,7 @@ def _declared(Guest):
         tied = name in ("features", "state") and values in (("features",), ("state",)) and values != (name,)
         if name not in SPEC_SIZES or not values or not (numbers or tied):
             meant = "" if name in SPEC_SIZES else near(name, SPEC_SIZES)
+            meant += "; only features and state may be the name of the other" * any(isinstance(n, str) for n in values)
             raise Refusal(f"sizes is {sizes!r}; give whole numbers from {least} on for any of {', '.join(SPEC_SIZES)}{meant}")
         if numbers and min(values) > HUGE:
             raise Refusal(f"sizes is {sizes!r}; give some up to {HUGE}: larger problems do not fit into memory")

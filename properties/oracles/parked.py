@@ -101,10 +101,11 @@ def _probe(case, cell, x, state):
     chosen = range(len(states))[case.output]
     value = np.reshape(outputs[chosen], -1) / scale
     weights, _, d_state = cell.vjp(*(np.full_like(y, j == chosen) for j, y in enumerate(outputs)))
-    if case.gate == "memory":
-        slope = None if d_state is None else np.reshape(d_state[0], -1)
-    else:
-        slope = None if weights is None or weights[k] is None else np.reshape(weights[k][index], -1) / scale
+    gradient = (d_state or [None])[0] if case.gate == "memory" else None if weights is None else weights[k]
+    offered = cell.spec.outputs[chosen].differentiable and (case.gate != "memory" or cell.spec.states[0].differentiable)
+    slope = None
+    if offered and gradient is not None:
+        slope = np.reshape(gradient if case.gate == "memory" else gradient[index], -1) / scale
     return Probe(f"{case.activation} of {case.gate}", z, value, slope, scale, cell.spec.unit(z.dtype))
 
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 from cellcheck.properties.intake.catalogue import rank
 from cellcheck.properties.intake.raised import shown
 from cellcheck.properties.reports.pages import folder, forget
@@ -26,7 +27,15 @@ def findings(results):
     for r in results:
         if r.get("finding"):
             found.setdefault(r["cell"], []).append(r)
-    return {cell: sorted(rows, key=_telling) for cell, rows in found.items()}
+    return {cell: _smallest_first(sorted(rows, key=_telling)) for cell, rows in found.items()}
+
+
+def _smallest_first(rows):
+    """The findings, the smallest case of the first cause and group before all others: it is the one that is shown in full."""
+    first = rows[0]
+    alike = [r for r in next(iter(_causes(rows).values())) if r["group"] == first["group"] and r["verdict"] == first["verdict"]]
+    smallest = min(alike, key=lambda r: r["finding"]["size"])
+    return [smallest, *(r for r in rows if r is not smallest)]
 
 
 def _telling(r):
@@ -44,7 +53,9 @@ def finding(case):
     """What the overview needs of a case, as plain values."""
     path = str(case.path) if case.path else None
     page = shown(path, case.home) if path else None
-    return {"sentences": case.sentences, "blame": case.blames()[0], "path": path, "page": page, "name": case.short_label}
+    size = sum(a.size + np.count_nonzero(a) for _, a in case.arrays())
+    told = {"sentences": case.sentences, "blame": case.blames()[0], "path": path, "page": page, "name": case.short_label}
+    return {**told, "size": int(size)}
 
 
 def sentence(result):

@@ -36,8 +36,9 @@ from cellcheck.properties.reports.diagnosis.gradients import (
     where_a_size_is_one,
     whereabouts,
     with_large_numbers,
+    with_more_steps,
 )
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, LONG, PLAIN, SIZES, Grown, figure, gap, grown
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, LONG, PLAIN, SIZES, Grown, doubled, figure, gap, grown
 from cellcheck.properties.reports.diagnosis.narrowed import narrowed
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
@@ -54,6 +55,7 @@ from cellcheck.strategies import Literal
 
 UNBOUNDED = re.compile(r"finite|overflow|\b(nan|inf)\b", re.IGNORECASE)
 MOST = {"batch": 65, "features": 17, "state": 17}  # of a problem that is looked at
+LONGEST = 40  # sequence that is looked at
 ORDINARY = 12  # problems that are tried
 REPEATED = replace(PLAIN, batch=2 * SIZES["features"])  # in which some tokens are alike
 NEARLY = 1e-2  # by less, in float32 on the way, differences of a function may be off
@@ -151,7 +153,7 @@ def sought(case, tried):
                     tried.faults += [fault for fault in found.faults if fault not in tried.faults]
                     told = [sentence for sentence in found.sentences if not unbounded or UNBOUNDED.search(sentence)]
                     flawed = flawed or told
-            looks = (far, overflown, emptied, undefined, nearly, ordinary)
+            looks = (far, longer, overflown, emptied, undefined, nearly, ordinary)
             flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ()) or bordering()
             there = tried(lambda: located(case)) if of_gradients(case) and not flawed else ()
             return list(flawed or there), []
@@ -196,6 +198,7 @@ def sought(case, tried):
                 or next(filter(None, map(look, others())), ())
                 or tried(promise)
                 or tried(lambda: far(case))
+                or tried(lambda: longer(case))
                 or tried(lambda: beyond(case))
                 or tried(lambda: overflown(case))
                 or tried(lambda: emptied(case))
@@ -324,6 +327,12 @@ def far(case):
     live = replace(g.p, weights=[w if np.any(w) else w + 1 for w in g.p.weights])  # what was made 0 may be on the way
     dense = (grown(case.Cell, replace(LONG, steps=g.p.steps, seed=LONG.seed + k)) for k in range(3))  # no path is 0 in all
     return next(filter(None, map(reached, chain(dense, (g, Grown(case.Cell, live))))), [])
+
+
+def longer(case):
+    """Of a long sequence: up to how many steps gradients are right."""
+    steps = getattr(case.problem, "recipe", case.problem).steps
+    return with_more_steps(case.Cell, min(steps + 2, LONGEST)) if case.group in ALIKE and steps > SIZES["steps"] else []
 
 
 def beyond(case):
@@ -513,7 +522,7 @@ def examined(Cell, problem, gradients=True, once=False, rounding=True, alone=Fal
 def misguided(Cell, problem):
     """The Examined of the gradients alone of a cell on one problem."""
     tried = Attempts()
-    sentences, right = tried(lambda: gradient_faults(grown(Cell, problem), tried), ((), True))
+    sentences, right = tried(lambda: gradient_faults(grown(doubled(Cell), problem), tried), ((), True))
     return Examined(tuple(sentences), not right, tuple(tried.faults))
 
 
@@ -528,7 +537,10 @@ def _examined(g, tried, problem, gradients, once, rounding, alone):
     numeric = ((rounding or g.single) and tried(lambda: single(g))) or tried(lambda: numeric_faults(g))
     if apart and numeric:
         return numeric, True
-    told, good = tried(lambda: gradient_faults(g, tried), ((), True)) if gradients and g.cell.spec.gradients else ((), True)
+    if gradients and g.cell.spec.gradients:
+        told, good = tried(lambda: gradient_faults(grown(doubled(g.Cell), problem), tried), ((), True))
+    else:
+        told, good = (), True
     if good and problem == PLAIN and g.cell.spec.sequence:
         told = told or tried(lambda: ragged_gradients(g))
     if told and apart:

@@ -65,7 +65,7 @@ class Flow:
         for key, value in edits.items():
             node, *k = key if isinstance(key, tuple) else (key,)
             parents = (
-                [node.parents[k[0]]]
+                [value[0] if isinstance(value, tuple) else node.parents[k[0]]]
                 if k
                 else [*node.parents.values(), *value[:1]]
                 if isinstance(value, tuple)
@@ -90,8 +90,8 @@ class Flow:
         return self.back({})
 
     def back(self, edits):
-        """Gradients by name; edits: (node, position) -> another slope, or a factor of the right one; node -> factor of its gradient,
-        or (head, slope of the node by this array).
+        """Gradients by name; edits: (node, position) -> another slope, or a factor of the right one, or (head, slope of what this array gets
+        besides); node -> factor of its gradient, or (head, slope of the node by this array).
         """
         return self.backs([edits])[0]
 
@@ -129,6 +129,9 @@ class Flow:
                     grad = grad * np.ravel(factor)
                 for k, true, parent in edges:
                     slope = edits.get((node, k), 1.0)
+                    if isinstance(slope, tuple):
+                        add(self.numbers[slope[0]], row, grad @ slope[1])
+                        slope = 1.0
                     add(parent, row, slope * (grad @ true) if np.ndim(slope) == 0 else grad @ slope)
         found = [{} for _ in many]
         for name, leaf in self.tape.leaves.items():

@@ -34,7 +34,8 @@ def flow_faults(g, claims, truth, last=False):
     with np.errstate(all="ignore"):
         if last:
             return (
-                matched(flow.predicted(rare(flow)), claims, truth, "all gradients")
+                multiplied(flow, claims, truth)
+                or matched(flow.predicted(rare(flow)), claims, truth, "all gradients")
                 or misdirected(flow, claims, truth)
                 or solved(flow, claims, truth)
             )
@@ -98,13 +99,8 @@ def of_one_output(flow):
     return []
 
 
-def solved(flow, claims, truth):
-    """Where the right gradients turn wrong: a factor, or numbers that are solved for, at one place that is run once."""
-
-    def flat(grads):
-        return np.concatenate([np.ravel(grads[name]) for name in claims])
-
-    seen = flat(claims)
+def multiplied(flow, claims, truth):
+    """The place from which on gradients are a factor times the right ones."""
     for edges, factor, off in scaled(flow, claims, truth):
         batch = flow.g.batch
         other = grown(flow.g.Cell, replace(flow.g.p.recipe, seed=flow.g.p.recipe.seed + 1, batch=batch + 1))
@@ -121,6 +117,16 @@ def solved(flow, claims, truth):
         by += f", as if a sum of {many:g} numbers stood in the place of their mean" if mean else ""
         said = f"the gradient that flows back to {arg} through {through} is scaled by {by}"
         return [f"{said}: this predicts all gradients to within {figure(off)}"]
+    return []
+
+
+def solved(flow, claims, truth):
+    """Where the right gradients turn wrong: numbers that are solved for, at one place that is run once."""
+
+    def flat(grads):
+        return np.concatenate([np.ravel(grads[name]) for name in claims])
+
+    seen = flat(claims)
     keys = [node.key for node in flow.order]
     for node in flow.order:
         size = node.value.size

@@ -6,6 +6,7 @@ from functools import lru_cache, partial
 from itertools import combinations, pairwise, product
 
 import numpy as np
+from cellcheck.cells import lift
 from cellcheck.properties.reports.diagnosis.conduct import mingled
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults, untold
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, LOST, PLAIN, close, figure, gap, grown, same
@@ -57,7 +58,8 @@ def gradient_faults(g, tried):
     told = [s for said in singly.values() for s in said if len(wrong) == 1 or not s.startswith("only ")]
     if not all(singly.values()) and g.plain and g.kind and g.blocks and not g.gist:
         told = within_gates(g) or told
-    told = told or tried(lambda: flow_faults(g, claims, truth, last=not g.kind))
+    if not told or not (all(singly.values()) or g.kind):
+        told = tried(lambda: flow_faults(g, claims, truth, last=not g.kind)) or told
     told = told or tried(lambda: product_faults(g)) or tried(lambda: mingled(g)) or severed(g)
     right = [name for name in claims if name not in wrong]
     if told and right:
@@ -192,33 +194,44 @@ def where_a_size_is_one(Cell):
     """A sentence about gradients that are wrong only where there is one row, feature, unit or step; [] if there are none."""
 
     def wrong(problem):
-        return misjudged(Cell, problem)[0] if problem.fitted(Cell) == problem else ()
+        """The names of the gradients that are wrong; None at sizes that the cell does not take."""
+        return misjudged(Cell, problem)[0] if problem.fitted(Cell) == problem else None
 
-    sizes = ("batch", "features", "state", "steps")[: 3 + grown(Cell, PLAIN).cell.spec.sequence] if not wrong(PLAIN) else ()
-    found = ((size, wrong(replace(PLAIN, **{size: 1}))) for size in sizes)
-    many = several(f"{size} {getattr(PLAIN, size)}" for size in sizes) if sizes else ""
-    more = grown(Cell, replace(PLAIN, features=PLAIN.features + 2, state=PLAIN.state + 3)) if sizes else None
-    weights = zip(grown(Cell, PLAIN).p.weights, more.p.weights) if more else ()
+    def alone(these, those):
+        return all(map(wrong, these)) and all(wrong(problem) == () for problem in those)
+
+    if wrong(plain := PLAIN.fitted(Cell)):
+        return []
+    sizes = ("batch", "features", "state", "steps")[: 3 + grown(Cell, plain).cell.spec.sequence]
+    right = f"gradients are right at {several(f'{size} {getattr(plain, size)}' for size in sizes)}, and wrong where"
+    more = grown(Cell, replace(plain, features=plain.features + 2, state=plain.state + 3))
+    weights = zip(grown(Cell, plain).p.weights, more.p.weights)
     fixed = {n for a, b in weights for n, m in zip(np.shape(a), np.shape(b)) if 1 < n == m <= LONGEST}
     for size, n in product(sizes, sorted(fixed)):
-        alike, unlike = ([replace(PLAIN, **{size: m, "seed": PLAIN.seed + k}) for k in range(3)] for m in (n, n + 1))
-        if (names := wrong(alike[0])) and all(map(wrong, alike)) and not any(map(wrong, unlike)):
-            return [
-                f"gradients are right at {many}, and wrong where {size} is {n}, the length of another axis ({several(names)})"
-            ]
+        alike, unlike = ([replace(plain, **{size: m, "seed": plain.seed + k}) for k in range(3)] for m in (n, n + 1))
+        if alone(alike, unlike):
+            return [f"{right} {size} is {n}, the length of another axis ({several(wrong(alike[0]))})"]
     for one, two in combinations(sizes, 2):  # a branch, or a broadcast, that goes by the wrong one
-        alike = [replace(PLAIN, **{one: EQUAL, two: EQUAL, "seed": PLAIN.seed + k}) for k in range(3)]
+        alike = [replace(plain, **{one: EQUAL, two: EQUAL, "seed": plain.seed + k}) for k in range(3)]
         unlike = [replace(problem, **{two: EQUAL + 1}) for problem in alike]  # else it is what more of them make likely
-        if (names := wrong(alike[0])) and all(map(wrong, alike)) and not any(map(wrong, unlike)):
-            return [f"gradients are right at {many}, and wrong where {one} and {two} are both {EQUAL} ({several(names)})"]
-    return next(
-        (
-            [f"gradients are right at {many}, and wrong where {size} is 1 ({several(names)})"]
-            for size, names in found
-            if names and all(wrong(replace(PLAIN, **{size: 1, "seed": PLAIN.seed + k})) for k in (1, 2))
-        ),
-        [],
-    )
+        if alone(alike, unlike):
+            return [f"{right} {one} and {two} are both {EQUAL} ({several(wrong(alike[0]))})"]
+    for size in (size for size in sizes if getattr(plain, size) > 1):
+        single = [replace(plain, **{size: 1, "seed": plain.seed + k}) for k in range(3)]
+        if all(map(wrong, single)):
+            return [f"{right} {size} is 1 ({several(wrong(single[0]))})"]
+    return []
+
+
+def with_more_steps(Cell, most):
+    """A sentence about gradients that are right up to a number of steps, and wrong with each larger one up to `most`; [] if they are not."""
+    problems = [replace(PLAIN, batch=1, steps=n) for n in range(1, most + 1) if lift(Cell).spec().takes("steps", n)]
+    wrong = [p.steps for p in problems if misjudged(Cell, p)[0]] if lift(Cell).spec().sequence else []
+    right = [p.steps for p in problems if p.steps not in wrong]
+    if not wrong or not right or max(right) > min(wrong):
+        return []
+    said = f"gradients are right for sequences of up to {max(right)} steps, and wrong for those of {min(wrong)} to {max(wrong)}"
+    return [f"{said}; if backpropagation is truncated on purpose, declare choices = {{'truncated': {max(right)}}}"]
 
 
 def all_at_once(g, claims, truth, wrong):

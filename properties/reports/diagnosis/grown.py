@@ -5,10 +5,11 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
+from cellcheck.cells.lift import Lift, lift
 from cellcheck.properties.intake.conventions import STATES
 from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.function import Function, rebound
-from cellcheck.properties.oracles.handshake import handshake
+from cellcheck.properties.oracles.handshake import handshake, in_float64
 from cellcheck.properties.verdicts.run import outcome
 from cellcheck.strategies import Problem
 
@@ -138,6 +139,27 @@ class Grown:
 def grown(Cell, problem):
     """The Grown of a recipe, kept: the laws that one cell breaks ask for the same."""
     return Grown(Cell, problem)
+
+
+class Double(Lift):
+    """The factory of a cell in float32 with all that it is given, and its weights, in float64."""
+
+    def __call__(self, input_features, state_size):
+        """A cell of these sizes."""
+        cell = in_float64(super().__call__(input_features, state_size))
+        parts = {
+            name: tuple(replace(a, dtype=np.float64) for a in getattr(cell.spec, name))
+            for name in ("inputs", "states", "outputs", "weights")
+        }
+        cell.spec = replace(cell.spec, dtypes=(np.float64,), precision=None, **parts)
+        return cell
+
+
+@lru_cache(maxsize=8)
+def doubled(Cell):
+    """The Double of a cell in float32 whose vjp computes in float64 there, so that its mistakes show to all digits; others as they are."""
+    hand = handshake(Cell)
+    return Double(lift(Cell).Guest, lift(Cell).declared) if hand.wide_backward and hand.copied is in_float64 else Cell
 
 
 def jacobian(Cell, p):

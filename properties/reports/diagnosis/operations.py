@@ -9,6 +9,11 @@ from cellcheck.properties.reports.diagnosis.grown import figure, same
 from cellcheck.properties.reports.diagnosis.places import argument, called, inside, line, place, shown, words
 from cellcheck.properties.writing.text import several
 
+CHOOSING = {  # whether the first of two arrays is taken
+    "maximum": lambda a, b: np.greater_equal(a, b),
+    "minimum": lambda a, b: np.less_equal(a, b),
+    "where": lambda condition, *_: np.asarray(condition, dtype=bool),
+}
 FLAT = 1e-6  # so small slopes say nothing of what was divided by them
 
 
@@ -30,6 +35,9 @@ def mistakes(flow):
                 f"the gradient that flows back to {arg} through {through} is not put back in order",
                 {(n, i): np.eye(n.value.size) for n, i in edges},
             )
+        if node.own == "cumsum":
+            said = f"the gradient that flows back to {arg} through {through} is summed up forwards, where backwards is right"
+            yield said, {(n, i): n.slope(i).T for n, i in edges}
         if node.own == "put" and edges[-1][1] == 0:
             yield (
                 f"where {through} overwrites {arg}, the gradient of what was there before is not 0",
@@ -67,6 +75,8 @@ def mistakes(flow):
     yield from lacking(flow)
     yield from together(flow)
     yield from misapplied(flow)
+    yield from premature(flow)
+    yield from decided(flow)
 
 
 def _alike(edge, edges):
@@ -425,6 +435,56 @@ def misapplied(flow):
                 )
                 slopes = {(n, i): n.slope(i) * np.ravel(f)[:, None] for f, (n, i) in zip(factors, edges)}
                 yield f"{said}, a factor of the other term", slopes
+
+
+def premature(flow):
+    """One of the gradients that are made of what flows back to a place, before all of that has been added up."""
+    into = {}
+    for edges in flow.edges:
+        node, k = edges[-1]
+        into.setdefault(node.parents[k].key, []).append(edges)
+    for edges in flow.edges:
+        node, k = edges[-1]
+        uses, steps = into.get(node.key, []), {n: (n.parents[i], n.slope(i)) for n, i in edges}
+        for used in uses if len(uses) > 1 < len(node.parents) else ():
+            arg, through = words(edges)
+            less = {(u, j): steps[u.parents[j]] for u, j in used if u.parents[j] in steps}
+            said = f"the gradient of {arg} through {through} is computed before what flows back from {words(used)[1]} is added"
+            yield said, {(u, j): (parent, -u.slope(j) @ slope) for (u, j), (parent, slope) in less.items()}
+
+
+def decided(flow):
+    """Of two arrays the larger, the smaller, or that which a condition chooses: other numbers decide which of the two gets the gradient."""
+    found, tried = {}, []
+    for edges in flow.edges:
+        node, k = edges[-1]
+        if node.own in CHOOSING and len(node.parents) == 2 and all(np.shape(a) == node.value.shape for a in node.arrays):
+            found.setdefault((*node.key, len(edges)), {})[k] = edges
+    both = [sorted(pair.items()) for pair in found.values() if len(pair) == 2]
+    chosen = [[CHOOSING[n.own](*n.arrays) for n, _ in pair[0][1]] for pair in both]
+    for pair, masks in zip(both, chosen):
+        node, times = pair[0][1][-1][0], flow.times(pair[0][1])
+        larger = "smaller" if node.own == "minimum" else "larger"
+        sides = [[np.asarray(n.arrays[k]) for n, _ in edges] for k, edges in pair]
+        for k, here in enumerate(sides if node.own != "where" else ()):
+            for text, values in flow.like(here, argument(node, k), times):
+                other = f"`{shown(argument(node, 1 - k))}`"
+                ways = [CHOOSING[node.own](*(a, b)[:: 1 - 2 * k]) for a, b in zip(values, sides[1 - k])]
+                tried.append((pair, f"{(text, other)[k]} is the {larger} beside {(other, text)[k]}", ways))
+        for beside, ways in zip(both, chosen):
+            there = place(beside[0][1][-1][0])
+            if beside is not pair and [m.shape for m in masks] == [m.shape for m in ways]:
+                tried.append((pair, f"{there} takes its first", ways))
+                tried.append((pair, f"{there} takes its second", [~m for m in ways]))
+    for ((j, one), (k, two)), decides, ways in tried:
+        arg, through = words(one)
+        edits = [
+            ({(n, j): np.diag(1.0 * w), (m, k): np.diag(1.0 * ~w)}) for (n, _), (m, _), w in zip(one, two, map(np.ravel, ways))
+        ]
+        yield (
+            f"the gradient through {through} flows back to {arg} where {decides}",
+            {key: s for some in edits for key, s in some.items()},
+        )
 
 
 def swapped(flow):
