@@ -280,7 +280,7 @@ def test_a_law_that_ordinary_numbers_keep_is_told_with_the_large_one():
         Problem(1, 1, 1, seed=3).literal(cell(tanh, tanh)), x=np.array([[-400.0]]), weights=[np.ones((1, 1)), np.zeros(1)]
     )
     case = case_of(cell(lambda z: z * z, lambda z, y: 2 * np.clip(z, -200, 200)), "input_gradients", large)
-    said = "the law holds on 12 problems with ordinary numbers, and breaks with x down to -400; if numbers are never so large"
+    said = "the law holds on 12 problems of these sizes with ordinary numbers, and breaks with x down to -400; if numbers are never so large"
     assert ordinary(case) == [f'{said}, declare domains = {{"x": (low, high)}}']
     assert ordinary(case_of(cell(lambda z: z * z, lambda z, y: z), "input_gradients", large)) == []
 

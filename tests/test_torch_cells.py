@@ -5,9 +5,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="a framework, and optional")
 
+from cellcheck.cells import lift  # noqa: E402
 from cellcheck.cells.adapters import torch_module  # noqa: E402
 from cellcheck.properties.intake.loading import GuestError  # noqa: E402
 from cellcheck.properties.intake.preflight import cleared  # noqa: E402
+from cellcheck.properties.reports.diagnosis import examined  # noqa: E402
+from cellcheck.properties.reports.diagnosis.flow_faults import untold  # noqa: E402
+from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown  # noqa: E402
 
 from cellcheck import cells, check  # noqa: E402
 from tests.guests import kernels, torch_shapes  # noqa: E402
@@ -65,7 +69,7 @@ def test_only_trainable_floats_are_weights():
 def test_an_output_without_a_gradient_takes_no_upstream():
     """It is named in the head, and its values are verified."""
     found = cleared("kernels.py:Counting", kernels.RIGHT["an output that autograd does not reach"])
-    told = "takes no upstream for n': its gradients are not verified, its values are; if it is detached on purpose, declare no_gradient"
+    told = "takes no upstream for n': its gradients are not verified, its values are; if vjp treats n as constant, declare no_gradient"
     assert any(note.startswith(told) for note in found.notes)
     assert [y.differentiable for y in found.Cell.spec().outputs] == [False, True]
 
@@ -141,3 +145,74 @@ def test_lengths_are_handed_on(wrong):
     )
     laws = [law, "a_used_cell_equals_a_fresh_one", "padding_is_of_no_consequence"]
     assert broken(cleared("a.py:Packed", Guest).Cell, laws, n=25) == ({law} if wrong else set())
+
+
+class Scan(torch.autograd.Function):
+    """h' = f h + (1 - f) u / 2 in each step, with f and u of one product; written into ys, and a hand-written backward."""
+
+    mistake = ""
+
+    @staticmethod
+    def forward(ctx, z, h):
+        ys, hs, f = torch.empty_like(z[..., : h.shape[-1]]), [h], []
+        for t in range(len(z)):
+            u, gate = z[t].chunk(2, -1)
+            f.append(torch.sigmoid(gate))
+            hs.append(f[t] * hs[t] + (1 - f[t]) * (u / 2.0))
+            ys[t] = hs[-1]
+        ctx.save_for_backward(z, torch.stack(hs), torch.stack(f) if f else ys)
+        return hs[-1].clone(), ys
+
+    @staticmethod
+    def backward(ctx, dh, dys):
+        z, hs, f = ctx.saved_tensors
+        dz = torch.zeros_like(z)
+        for t in reversed(range(len(z))):
+            dh = dh + dys[t]
+            u, _ = z[t].chunk(2, -1)
+            df = dh * (hs[t + 1] if Scan.mistake == "after" else hs[t]) - dh * u / 2
+            du = dh * (1 - f[t]) / (1 if Scan.mistake == "half" else 2)
+            dz[t] = torch.cat([du, df * f[t] * (1 - f[t])], -1)
+            dh = dh * ((1 - f[t]) if Scan.mistake == "gate" else f[t])
+        return dz, dh
+
+
+class Scanned(torch.nn.Module):
+    """The scan of x W; with noise, its numbers are random."""
+
+    def __init__(self, features, state, noise=0.0):
+        super().__init__()
+        self.W, self.noise = torch.nn.Parameter(torch.zeros(features, 2 * state)), noise
+
+    def forward(self, x, h):
+        """The last h, and those of all steps."""
+        z = x @ self.W
+        return Scan.apply(z + self.noise * torch.rand_like(z) if self.noise else z, h)
+
+
+def scanned(**options):
+    """The factory of a Scanned."""
+    return lift(torch_module(lambda F, S: Scanned(F, S, **options), call=lambda m, x, h: m(x, h), states=("h",), sequence=True))
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("after", "in `f[t] * hs[t]` (line {}) uses `hs[t]` of the step after"),
+        ("half", "the gradient that flows back to `z[t]` through `z[t].chunk(2, -1)` (line {}) is counted twice"),
+        ("gate", "in `f[t] * hs[t]` (line {}) uses `1 - f[t]` where `f[t]` belongs"),
+    ],
+)
+def test_a_mistake_is_found_in_the_operations_of_torch(mistake, said, monkeypatch):
+    """With its line: a hand-written backward is compared with what the forward pass computes, in place and in parts."""
+    monkeypatch.setattr(Scan, "mistake", mistake)
+    line = Scan.forward.__code__.co_firstlineno + (4 if mistake == "half" else 6)
+    sentences, wrong, faults = examined(scanned(), PLAIN)
+    assert wrong and not faults and said.format(line) in sentences[0]
+
+
+def test_what_torch_draws_is_not_followed(monkeypatch):
+    """Its slopes are not those of the numbers that were drawn; what is right is not told to be wrong."""
+    assert untold(grown(scanned(), PLAIN)) == "" and examined(scanned(), PLAIN).sentences == ()
+    monkeypatch.setattr(Scan, "mistake", "gate")
+    assert not any("`1 - f[t]`" in said for said in examined(scanned(noise=0.5), PLAIN).sentences)

@@ -72,6 +72,11 @@ class Function:
         self._given, self._dtype = (weights, inputs, self.rows, outputs), dtype  # only now: a refusal changes nothing
         return tuple(np.array(y) for y in outputs)
 
+    def jaxpr(self, arrays):
+        """The closed jaxpr of the function of [*weights, x, *state], traced at these arrays."""
+        n = len(self.weights)
+        return jax.make_jaxpr(self._forward)(arrays[:n], arrays[n:], self.rows)
+
     def vjp(self, *d_outputs):
         """Gradients of sum_k <d_outputs[k], apply(...)[k]> at the last apply, by jax.vjp."""
         if self._given is None:

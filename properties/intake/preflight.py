@@ -657,7 +657,7 @@ def _blind(spec):
     blind = [y.name for y in spec.outputs if not y.differentiable and y.name.strip("'") not in spec.detached]
     if blind:
         states = tuple(name.strip("'") for name in blind if name.strip("'") in spec.state_names)
-        hint = f"; if it is detached on purpose, declare no_gradient = {states!r}" if states else ""
+        hint = f"; if vjp treats {several(states)} as constant, declare no_gradient = {states!r}" if states else ""
         lines.append(f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are{hint}")
     if spec.gradients and (silent := [w.name for w in spec.weights if not w.differentiable]):
         lines.append(f"not verified: gradients of {', '.join(silent)}, listed in no_gradient")

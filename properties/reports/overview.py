@@ -34,7 +34,7 @@ def _smallest_first(rows):
     """The findings, the smallest case of the first cause and group before all others: it is the one that is shown in full."""
     first = rows[0]
     alike = [r for r in next(iter(_causes(rows).values())) if r["group"] == first["group"] and r["verdict"] == first["verdict"]]
-    smallest = min(alike, key=lambda r: r["finding"]["size"])
+    smallest = min(alike, key=lambda r: r["finding"].get("size", 0))
     return [smallest, *(r for r in rows if r is not smallest)]
 
 
@@ -107,10 +107,16 @@ def _counted(n, what):
 
 
 def _causes(rows):
-    """The findings by their first sentence, the most telling cause first. Sentences that differ in measured numbers are one cause."""
+    """The findings by their first sentence, the most telling cause first.
+
+    Sentences that differ in measured numbers are one cause, and so are equal errors at one place.
+    """
     causes, firsts = {}, {}
+    raised = {r["finding"]["blame"]: r["finding"]["sentences"] for r in rows[::-1] if r["finding"]["sentences"]}
     for r in rows:
-        cause = next(iter(r["finding"]["sentences"]), UNKNOWN[r["verdict"]])
+        blame = r["finding"]["blame"]
+        said = r["finding"]["sentences"] or raised.get(blame if blame.startswith("raised ") else None, [])
+        cause = next(iter(said), UNKNOWN[r["verdict"]])
         causes.setdefault(firsts.setdefault(MEASURED.sub("", cause), cause), []).append(r)
     return causes
 

@@ -181,8 +181,33 @@ class SparedGuest(RecordedGuest):
                 w[...] = kept
 
 
+class MendedGuest(RecordedGuest):
+    """A guest whose gradients of weights are summed over the batch, or transposed, where that gives them the shapes of the weights."""
+
+    def _called(self, method, arguments, options):
+        found = getattr(self.guest, method)(*arguments, **options)
+        if method == "backward":
+            return self._mended(found)
+        return (self._mended(found[0]), *found[1:]) if method == "vjp" else found
+
+    def _mended(self, gradients):
+        return gradients and [_mended(g, np.shape(w)) for g, w in zip(gradients, self.guest.weights)]
+
+
+def _mended(gradient, shape):
+    """The gradient in this shape, if a sum over its first or last axis, or its transpose, has it."""
+    g = gradient if gradient is None else np.asarray(gradient)
+    if g is None or g.shape == shape or not g.ndim:
+        return gradient
+    long = [n for n in shape if n > 1]
+    fits = (a.reshape(shape) for a in (g.T, g.sum(0), g.sum(-1)) if [n for n in a.shape if n > 1] == long)
+    return next(fits, gradient)
+
+
 class Spared(Lift):
     """The factory of a cell that is given copies of all arrays. A law that it breaks even so is not broken by writing into them."""
+
+    guest = SparedGuest
 
     def __init__(self, Cell):
         """Cell: the factory."""
@@ -193,13 +218,19 @@ class Spared(Lift):
     def __call__(self, input_features, state_size):
         """A cell behind copies."""
         cell = super().__call__(input_features, state_size)
-        return Lifted(SparedGuest(cell.guest, None), cell.spec)
+        return Lifted(self.guest(cell.guest, None), cell.spec)
 
     def __hash__(self):
-        return hash((Spared, self.Cell))
+        return hash((type(self), self.Cell))
 
     def __eq__(self, other):
-        return isinstance(other, Spared) and other.Cell == self.Cell
+        return type(other) is type(self) and other.Cell == self.Cell
+
+
+class Mended(Spared):
+    """The factory of a cell whose gradients have the shapes of their weights. A law that it breaks even so is not broken by a shape."""
+
+    guest = MendedGuest
 
 
 class Recorded(Lift):

@@ -10,6 +10,7 @@ import numpy as np
 from cellcheck.cells import lift
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.raised import internal, named, source
+from cellcheck.properties.oracles.gradients import steps_taken
 from cellcheck.properties.oracles.resolution import resolved
 from cellcheck.properties.reports.diagnosis.conduct import (
     again,
@@ -21,6 +22,7 @@ from cellcheck.properties.reports.diagnosis.conduct import (
     crashes,
     first,
     impure,
+    misshapen,
     narrow,
     refilled,
     repeated,
@@ -32,6 +34,7 @@ from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import (
     at_a_limit,
     gradient_faults,
+    misjudged,
     onwards,
     where_a_size_is_one,
     whereabouts,
@@ -46,13 +49,15 @@ from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_fault
 from cellcheck.properties.reports.diagnosis.reference import reference_faults
 from cellcheck.properties.reports.diagnosis.sequence import CONTINUED, continued, ragged_gradients, sequence_faults
 from cellcheck.properties.reports.diagnosis.through_time import reached
-from cellcheck.properties.reports.recording import Spared, recorded
+from cellcheck.properties.reports.recording import Mended, Spared, recorded
 from cellcheck.properties.shrinking.shrinking import LARGE, VISIBLE, Failure, Subject, entry, kind, parts, quiet, with_part
 from cellcheck.properties.verdicts.blocks import Violation
 from cellcheck.properties.verdicts.run import outcome
 from cellcheck.properties.verdicts.tally import Tally
+from cellcheck.properties.writing.text import several
 from cellcheck.strategies import Literal
 
+SIZED = re.compile(r"transpos|batch of|\brows?\b")  # what a mistake is called that small sizes may hide
 UNBOUNDED = re.compile(r"finite|overflow|\b(nan|inf)\b", re.IGNORECASE)
 MOST = {"batch": 65, "features": 17, "state": 17}  # of a problem that is looked at
 LONGEST = 40  # sequence that is looked at
@@ -96,13 +101,28 @@ def diagnose(case, tried):
         written = () if own else tried(lambda: changed(grown(case.Cell, PLAIN)))
         if written and not Subject(case.law, Spared(case.Cell)).failure(case.problem):
             return list(written), list(tried(lambda: panels(case, grown(case.Cell, PLAIN))))
-    if not written:
-        return sought(case, tried)
-    spared = replace(case, Cell=Spared(case.Cell))  # what it writes to is not all that is wrong with it
+        other = replace(case, Cell=Spared(case.Cell)) if written else tried(lambda: without_misshapen(case), case)
     try:
-        return sought(spared, tried)
+        return sought(other, tried)  # what it writes to, or the shape of one gradient, is not all that is wrong with it
     finally:
-        case.sentences = spared.sentences  # which are kept if the panels take too long
+        case.sentences = other.sentences  # which are kept if the panels take too long
+
+
+def without_misshapen(case):
+    """The case of the same cell with gradients of the right shapes, if it breaks the law even so; else the case itself.
+
+    What no sum over the batch gives the shape of its weight, such as None, has no gradient then.
+    """
+    spec = lift(case.Cell).spec()
+    if not misshapen(grown(case.Cell, PLAIN)):
+        return case
+    blind = [a.name for a in (*spec.arrays, *spec.outputs) if not a.differentiable]
+    odd = misshapen(grown(Mended(case.Cell), PLAIN))
+    Cell, problem = Mended(lift(case.Cell, no_gradient=(*blind, *odd))) if odd else Mended(case.Cell), case.problem
+    if isinstance(problem, Literal):
+        problem = replace(problem, spec=Cell.spec(problem.recipe.features, problem.recipe.state))
+    kept = not set(odd) & set(spec.state_names) and Subject(case.law, Cell).failure(problem)
+    return replace(case, Cell=Cell, problem=problem) if kept else case
 
 
 def promised(case):
@@ -145,7 +165,7 @@ def sought(case, tried):
             flawed = flawed or (case.group == "purity" and tried(lambda: impure(grown(case.Cell, PLAIN))))
             flawed = flawed or tried(lambda: first(grown(case.Cell, PLAIN), averaged, rows))
             if grown(case.Cell, PLAIN).cell.spec.sequence:
-                flawed = flawed or tried(lambda: sequence_faults(grown(case.Cell, PLAIN)))
+                flawed = flawed or tried(lambda: sequence_faults(grown(case.Cell, PLAIN), case.group in ALIKE))
             if of_gradients(case) and not flawed:
                 whole = any(a.domain and a.domain.whole for a in lift(case.Cell).spec().inputs)
                 for problem in (PLAIN, REPEATED) if whole else (PLAIN,):
@@ -153,7 +173,7 @@ def sought(case, tried):
                     tried.faults += [fault for fault in found.faults if fault not in tried.faults]
                     told = [sentence for sentence in found.sentences if not unbounded or UNBOUNDED.search(sentence)]
                     flawed = flawed or told
-            looks = (far, longer, overflown, emptied, undefined, nearly, ordinary)
+            looks = (cut_states, far, longer, overflown, emptied, undefined, nearly, ordinary)
             flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ()) or bordering()
             there = tried(lambda: located(case)) if of_gradients(case) and not flawed else ()
             return list(flawed or there), []
@@ -198,7 +218,7 @@ def sought(case, tried):
                 or next(filter(None, map(look, others())), ())
                 or tried(promise)
                 or tried(lambda: far(case))
-                or tried(lambda: longer(case))
+                or tried(lambda: cut_states(case) or longer(case))
                 or tried(lambda: beyond(case))
                 or tried(lambda: overflown(case))
                 or tried(lambda: emptied(case))
@@ -210,6 +230,8 @@ def sought(case, tried):
             )
         if not told and not isinstance(case.error, Violation):
             told = tried(lambda: crashes(grown(case.Cell, PLAIN)) or narrow(grown(case.Cell, PLAIN)))
+        if told and of_gradients(case) and SIZED.search(told[0]) and not at_its_sizes(case):
+            told = bordering() or tried(lambda: ordinary(case)) or told
         case.sentences = list(told)  # for panels may take too long
         shown = tried(lambda: panels(case, grown(case.Cell, PLAIN), grown(case.Cell, own)))
     return list(told), list(shown)
@@ -329,6 +351,19 @@ def far(case):
     return next(filter(None, map(reached, chain(dense, (g, Grown(case.Cell, live))))), [])
 
 
+def cut_states(case):
+    """Of a step cell that detaches some states: that only several steps show what is lost, so that they are no constants for apply."""
+    spec, steps = lift(case.Cell).spec(), steps_taken(lift(case.Cell).spec(), case.problem)
+    if steps < 2 or not of_gradients(case) or misjudged(case.Cell, PLAIN)[0]:
+        return []
+    lost, alone = several(spec.detached), len(spec.detached) == 1
+    said = f"gradients are right over one step, and wrong over {steps} on the same x: what flows back through {lost} is lost between steps"
+    new = several(f"{name}'" for name in spec.detached)
+    return [
+        f"{said}, since no_gradient names {'it' if alone else 'them'} and vjp takes no upstream of {new}; let it take {'one' if alone else 'some'}"
+    ]
+
+
 def longer(case):
     """Of a long sequence: up to how many steps gradients are right."""
     steps = getattr(case.problem, "recipe", case.problem).steps
@@ -347,11 +382,11 @@ def beyond(case):
 
 
 def overflown(case):
-    """The one large number with which a result is not finite, since something overflows, and without which the law holds."""
+    """The large numbers with which a result is not finite, since something overflows, and without each of which the law holds."""
     literal, subject, original = case.problem, Subject(case.law, case.Cell), Failure(case.error)
     if not isinstance(literal, Literal) or original.block is None or kind(original.block) != "nan":
         return []
-    flags, block = set(), original.block.name
+    flags, block, found = set(), original.block.name, []
     with np.errstate(all="call", call=lambda flag, _: flags.add(flag)):
         outcome(literal.build(case.Cell)[0], literal)
     for k, name in enumerate(literal.spec.array_names if "overflow" in flags or not flags else ()):
@@ -361,16 +396,21 @@ def overflown(case):
             value, smaller = array.flat[at], array.copy()
             smaller.flat[at] = np.sign(value)
             if subject.failure(with_part(literal, k, smaller)) is None:
-                lost = block if block in literal.spec.output_names else f"the gradient of {block}"
-                where = "" if array.dtype == np.float64 else f" in {array.dtype}"
-                at = raised_at(case, over="raise")
-                first = f", first in `{at[1]}` ({at[0]})" if at else ", such as exp"
-                said = f"something overflows{where}{first}, with {name} = {value:g}, and {lost} is not finite. Write it so that it cannot"
-                if not flags:  # compiled code raises none
-                    said = f"{lost} is not finite{where} with {name} = {value:g}, but is with {np.sign(value):g}. Compute it so that it stays finite"
-                never = f', or declare domains = {{"{name}": (low, high)}}'
-                return [said + never * (literal.spec.arrays[k].domain is None)]
-    return []
+                found.append((name, value, literal.spec.arrays[k].domain))
+    if not found:
+        return []
+    dtype = np.asarray(parts(literal)[0]).dtype
+    numbers = several(f"{name} = {value:g}" for name, value, _ in found)
+    lost = block if block in literal.spec.output_names else f"the gradient of {block}"
+    where = "" if dtype == np.float64 else f" in {dtype}"
+    at = raised_at(case, over="raise")
+    first = f", first in `{at[1]}` ({at[0]})" if at else ", such as exp"
+    said = f"something overflows{where}{first}, with {numbers}, and {lost} is not finite. Write it so that it cannot"
+    if not flags:  # compiled code raises none
+        ends = f"is with {np.sign(found[0][1]):g}" if len(found) == 1 else "is if one of them is near 1"
+        said = f"{lost} is not finite{where} with {numbers}, but {ends}. Compute it so that it stays finite"
+    never = ", ".join(f'"{name}": (low, high)' for name, _, domain in found if domain is None)
+    return [said + f", or declare domains = {{{never}}}" * bool(never)]
 
 
 def emptied(case):
@@ -428,11 +468,11 @@ def nearly(case):
     return [f"{said}, as with an epsilon that the forward pass has and the backward pass lacks, or the reverse"]
 
 
-def usual(case):
-    """Problems with ordinary numbers, on which the law holds; [] if it breaks on one of them."""
-    problems = [replace(PLAIN, seed=seed, batch=1, features=1 + seed % 2, state=1 + seed % 3) for seed in range(ORDINARY)]
-    subject = Subject(case.law, case.Cell)
-    return [] if any(subject.failure(problem) for problem in problems) else problems
+def at_its_sizes(case):
+    """Whether ordinary numbers break the law at the sizes of the case; else what breaks it at other sizes is no cause."""
+    recipe, subject = getattr(case.problem, "recipe", case.problem), Subject(case.law, case.Cell)
+    sizes = {"batch": case.problem.batch, "steps": case.problem.steps, "features": recipe.features, "state": recipe.state}
+    return any(subject.failure(replace(PLAIN, **sizes, seed=seed)) for seed in range(ORDINARY))
 
 
 def ordinary(case):
@@ -444,9 +484,9 @@ def ordinary(case):
     k = max(range(len(largest)), key=lambda k: abs(largest[k]))
     name, most = literal.spec.array_names[k], largest[k]
     smaller = with_part(literal, k, np.asarray(parts(literal)[k]) / max(abs(most), 1.0))
-    if not abs(most) > LARGE or subject.failure(smaller) or not usual(case):
+    if not abs(most) > LARGE or subject.failure(smaller) or at_its_sizes(case):
         return []
-    said = f"the law holds on {ORDINARY} problems with ordinary numbers, and breaks with {name} {'down' if most < 0 else 'up'} to {figure(most)}"
+    said = f"the law holds on {ORDINARY} problems of these sizes with ordinary numbers, and breaks with {name} {'down' if most < 0 else 'up'} to {figure(most)}"
     return [f'{said}; if numbers are never so large, declare domains = {{"{name}": (low, high)}}']
 
 

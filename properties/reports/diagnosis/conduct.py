@@ -119,17 +119,22 @@ def _smaller(g):
         yield f"{name} {value}", replace(recipe, **change).literal(g.Cell)
 
 
-def shapes(g):
-    """A gradient of another shape than its array, and what it needs to be right."""
+def misshapen(g):
+    """The gradients of another shape than their arrays, by name; None for one that is not returned."""
     cell, x, state = g.p.build(g.Cell)
     claims = claimed(cell, cell.vjp(*g.p.upstreams(1, cell.apply(x, *state), cell.spec)[0]), cell.spec.gradients)
-    for name, array, (claim, wanted) in zip(g.names, (*cell.weights, x, *state), claims):
-        if not wanted or np.shape(claim) == array.shape:
-            continue
-        if claim is None:
-            return [f"no gradient of {name} is returned"]
-        said = f"the gradient of {name} has shape {np.shape(claim)} instead of {array.shape}"
+    named = zip(g.names, (*cell.weights, x, *state), claims)
+    return {name: claim for name, array, (claim, wanted) in named if wanted and np.shape(claim) != array.shape}
+
+
+def shapes(g):
+    """A gradient of another shape than its array, and what it needs to be right."""
+    found = misshapen(g)
+    if lost := tuple(name for name, claim in found.items() if claim is None):
+        return [f"no gradient of {several(lost)} is returned; if there is none, declare no_gradient = {lost}"]
+    for name, claim in found.items():
         true = g.truth()[name]
+        said = f"the gradient of {name} has shape {np.shape(claim)} instead of {true.shape}"
         claim = np.asarray(claim, dtype=float)
         for axis, word in ((0, "first"), (-1, "last")):
             if claim.ndim and claim.shape[axis] == g.batch and same(np.ravel(total := claim.sum(axis)), np.ravel(true)):

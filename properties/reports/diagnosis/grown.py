@@ -62,9 +62,7 @@ class Grown:
 
     def offered(self):
         """Names of the arrays of which the cell offers gradients."""
-        parts = self.cell.spec.gradients
-        here = ["weights"] * self.n + ["x"] + ["state"] * len(self.p.state)
-        return [name for name, part in zip(self.names, here) if part in parts]
+        return [name for name, part in zip(self.names, self.cell.spec.offers) if part in self.cell.spec.gradients]
 
     def ran(self, p=None):
         """Outputs and claimed gradients by name of a fresh cell on a problem, by default this one."""

@@ -220,6 +220,8 @@ def substitutions(flow, edges):
             (f"uses {text} where `{right}` belongs", values)
             for text, values in flow.like(arrays, argument(node, j), flow.times(edges))
         ]
+        if all(np.all((a > 0) & (a < 1)) for a in arrays):
+            tried.append((f"uses `1 - {right}` where `{right}` belongs", [1 - a for a in arrays]))
         tried += [
             (_without(node, k, j, right), [np.ones_like(a) for a in arrays]),
             *lessened(edges, j),
@@ -424,7 +426,7 @@ def misapplied(flow):
     for edges in flow.edges:
         node, k = edges[-1]
         terms = [n.parents.get(1 - k) for n, _ in edges] if node.own in ("add", "subtract") and len(node.arrays) == 2 else [None]
-        if not all(term is not None and term.own == "multiply" for term in terms):
+        if not all(term is not None and term.own == "multiply" and len(term.arrays) == 2 for term in terms):
             continue
         for j in range(2):
             factors = [np.broadcast_to(term.arrays[j], term.value.shape) for term in terms]

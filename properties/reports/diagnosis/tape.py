@@ -1,10 +1,10 @@
-"""What a cell written in NumPy computes, operation by operation, with the text of each in its source."""
+"""What a cell written in NumPy, torch or jax computes, operation by operation, with the text of each in its source."""
 
 import ast
 import itertools
 import linecache
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ CONTINUED = {  # functions that lose the derivative, or raise, if they are given
     "fabs": lambda a: np.sign(np.real(a)) * a,
     "sign": lambda a: np.sign(np.real(a)),
 }
+FRAMEWORKS = {*LIBRARIES, "torch"}
 METHODS = ["sum", "mean", "reshape", "transpose", "dot", "ravel", "squeeze", "swapaxes", "max", "clip", "repeat", "std", "var"]
 
 
@@ -105,17 +106,36 @@ class Tape:
                     self._lazy(node, part, change)
             for turn in turns(node.value):
                 self._lazy(node, node.value, turn)
-        traced = [self.hand(node) for node in given]
-        with np.errstate(all="ignore"), made(self._buffer, "zeros", "empty"), made(self._joined, "array", "asarray"):
-            outputs = rebound(cell, traced[: g.n]).apply(*traced[g.n :])
-            self.outputs = {name: self._output(y) for name, y in zip(g.outputs, outputs)}
-        self.runs = False
-        places = {}
+        if hasattr(cell.guest, "jaxpr"):
+            from cellcheck.properties.reports.diagnosis.jax_tape import outputs
+
+            found = outputs(self, cell.guest, given)
+        else:
+            traced = [self.hand(node) for node in given]
+            with (
+                np.errstate(all="ignore"),
+                made(self._buffer, "zeros", "empty"),
+                made(self._joined, "array", "asarray"),
+                self._torch(),
+            ):
+                found = map(self.find, rebound(cell, traced[: g.n]).apply(*traced[g.n :]))
+        self.outputs = dict(zip(g.outputs, found))
+        if None in self.outputs.values():
+            raise Untold("its outputs are not computed by NumPy, torch or jax in real numbers alone")
+        self.runs, seen = False, {}
         for code, place, _ in dict.fromkeys(at for node in self.nodes for at in node.frames):
-            places.setdefault(code, set()).add(place)
-        home = max(places, key=lambda code: len(places[code]), default=None)
+            seen.setdefault(code, set()).add(place)
+        home = max(seen, key=lambda code: len(seen[code]), default=None)
         for node in self.nodes:
             node.seen = next((at for at in node.frames if at.code is home), node.seen)
+
+    def _torch(self):
+        """A context in which calls of torch are recorded, once torch is there."""
+        if "torch" not in sys.modules:
+            return nullcontext()
+        from cellcheck.properties.reports.diagnosis.torch_tape import Followed
+
+        return Followed(self)
 
     def add(self, node):
         """The node, remembered by what it holds."""
@@ -185,12 +205,6 @@ class Tape:
                     return self.add(Node(np.array(array), text, form, [node.value], {0: node}, node.frames, name))
         return None
 
-    def _output(self, y):
-        node = self.find(y)
-        if node is None:
-            raise Untold("its outputs are not computed by NumPy in real numbers alone")
-        return node
-
     def record(self, name, function, args, kwargs):
         """The value of function(*args, **kwargs), as a Traced; other results as they are, and all of them once the tape has ended.
 
@@ -218,7 +232,7 @@ class Tape:
                     return np.full(shape, np.nan)
                 return found[part] if many else found
 
-            node = Node(np.array(value), "", call, plain, parents, _frames(), f"{name}{part or ''}")
+            node = Node(np.array(value), "", call, plain, parents, frames(), f"{name}{part or ''}")
             wrapped.append(self.hand(self.add(node)))
         return type(result)(wrapped) if many else wrapped[0]
 
@@ -318,14 +332,14 @@ class At(NamedTuple):
     line: int
 
 
-def _frames():
+def frames():
     """The guest's frames, innermost first."""
     found, frame = [], sys._getframe(2)
     while frame is not None:
         name = frame.f_globals.get("__name__") or ""
         ours = name.startswith("cellcheck") and (not name.startswith(GUESTS) or name.startswith(WRAPPERS))
-        if not ours and name.partition(".")[0] not in LIBRARIES:
-            found.append(At(frame.f_code, _places(frame.f_code)[frame.f_lasti // 2], frame.f_lineno))
+        if not ours and name.partition(".")[0] not in FRAMEWORKS:
+            found.append(At(frame.f_code, places(frame.f_code)[frame.f_lasti // 2], frame.f_lineno))
         elif name == __name__ and frame.f_code.co_name == "__init__":
             break
         frame = frame.f_back
@@ -333,7 +347,8 @@ def _frames():
 
 
 @lru_cache(maxsize=256)
-def _places(code):
+def places(code):
+    """(first line, last line, first column, last column) of each instruction of a code."""
     return list(code.co_positions())
 
 

@@ -1,0 +1,89 @@
+"""jax functions with a backward pass of their own: what is wrong in it is found in the operations that jax sees."""
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax", reason="a framework, and optional")
+import jax.numpy as jnp  # noqa: E402
+from cellcheck.cells import lift  # noqa: E402
+from cellcheck.cells.adapters import jax_function  # noqa: E402
+from cellcheck.properties.reports.diagnosis import examined  # noqa: E402
+from cellcheck.properties.reports.diagnosis.flow_faults import untold  # noqa: E402
+from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown  # noqa: E402
+
+
+def weights(F, S):
+    """A matrix for each of two gates, and a bias."""
+    return {"U": np.zeros((F, S)), "G": np.zeros((F, S)), "b": np.zeros(S)}
+
+
+def scanned(mistake="", loop=False):
+    """h' = g h + (1 - g) |u| in a scan over the steps, with a scan backwards; with a loop, jax does not know how long it is."""
+
+    @jax.custom_vjp
+    def run(u, g, h):
+        return forward(u, g, h)[0]
+
+    def forward(u, g, h):
+        def step(h, both):
+            u, g = both
+            new = g * h + (1 - g) * jnp.abs(u)
+            return new, (new, h)
+
+        last, (ys, before) = jax.lax.scan(step, h, (u, g))
+        return (last, ys), (u, g, before)
+
+    def backward(kept, d):
+        def step(dh, one):
+            u, g, h, dy = one
+            dh = dh + dy
+            dg = dh * (h if mistake == "gate" else h - jnp.abs(u))
+            du = dh * (1 - g) * (1 if mistake == "sign" else jnp.sign(u))
+            return dh * g, (du, dg)
+
+        dlast, dys = d
+        dh, (du, dg) = jax.lax.scan(step, dlast, (*kept, dys), reverse=True)
+        return du, dg, dh
+
+    run.defvjp(forward, backward)
+
+    def call(p, x, h):
+        g = jax.nn.sigmoid(x @ p["G"] + p["b"])
+        g = jax.lax.cond(True, lambda g: g, lambda g: 0 * g, g)
+        if loop:
+            g = jax.lax.while_loop(lambda one: one[0] < 2, lambda one: (one[0] + 1, one[1]), (0, g))[1]
+        return run(x @ p["U"], g, h)
+
+    return lift(jax_function(weights, call, sequence=True))
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("gate", "no gradient flows back to `g` through `1 - g` (line"),
+        ("sign", "the derivative of `jnp.abs(u)` (line"),
+    ],
+)
+def test_a_mistake_is_found_in_the_operations_of_jax(mistake, said):
+    """With its line, in scans and branches, where numbers are complex and where they cannot be."""
+    sentences, wrong, faults = examined(scanned(mistake), PLAIN)
+    assert wrong and not faults and sentences[0].startswith(said)
+
+
+def test_what_is_right_is_not_told_to_be_wrong():
+    """Nor what is computed in a loop whose length jax does not know, which is not followed."""
+    assert untold(grown(scanned(), PLAIN)) == "" and examined(scanned(), PLAIN).sentences == ()
+    assert untold(grown(scanned(loop=True), PLAIN)) == "it has a loop whose number of steps jax does not know"
+
+
+def test_a_function_of_whole_numbers_is_not_followed():
+    """jax traces it with tokens, not with floats."""
+    Cell = lift(
+        jax_function(
+            weights,
+            lambda p, x, h: (jnp.tanh(jnp.asarray(p["U"])[x[:, 0]] + h + p["b"]),),
+            inputs={"x": (1,)},
+            domains={"x": "tokens"},
+        )
+    )
+    assert "integer" in untold(grown(Cell, PLAIN))
