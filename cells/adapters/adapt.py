@@ -188,6 +188,15 @@ class Plan:
         name = name if name in self.named else name.removeprefix("d")
         return self.own.get(name) or (self.axes if name in (*self.inputs, "ys") else self.of_states)
 
+    def kept(self, array):
+        """A copy, where backward takes inputs or outputs again: the caller may write into them meanwhile. Else the array itself."""
+        return array.copy() if self.recalls and type(array) is np.ndarray else array
+
+    @cached_property
+    def recalls(self):
+        """Whether backward takes an input, a state or an output again."""
+        return bool(self.reverse and self.named & {name.removesuffix("'") for name in self.backward.taken})
+
     @cached_property
     def of_states(self):
         """The axes of x without the steps."""
@@ -306,7 +315,7 @@ class Adapted:
             given = self._updating(plan.forward, plan.run, values, self._rate(x, state, ()))
         else:
             given = plan.forward.call(self._bound(plan.run), self.subject, values)
-        self._inputs, self._kept = (x, state), given
+        self._inputs, self._kept = (plan.kept(x), tuple(map(plan.kept, state))), {n: plan.kept(a) for n, a in given.items()}
         return tuple(self._output(name, x, state, given) for name in plan.outputs)
 
     def vjp(self, *d_outputs):
