@@ -231,7 +231,7 @@ class Flow:
                 times.append(self.when[node])
         for edges in (*self.edges, *self.helped):
             node, k = edges[-1]
-            at = f" in {place(node)}" if node.inner else line(node)
+            at = f" in {place(node)}"
             times = self.times(edges)
             found[node.key, k, len(edges)] = argument(node, k), at, [np.asarray(n.arrays[j]) for n, j in edges], times
             for i, a in enumerate(node.arrays):  # what else is used there, though nothing may flow back to it

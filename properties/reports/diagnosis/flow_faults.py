@@ -10,7 +10,7 @@ from cellcheck.properties.reports.diagnosis.flow import Flow
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, grown, same
 from cellcheck.properties.reports.diagnosis.mistakes import matched
 from cellcheck.properties.reports.diagnosis.operations import mistakes, rare
-from cellcheck.properties.reports.diagnosis.places import place, words
+from cellcheck.properties.reports.diagnosis.places import argument, place, words
 from cellcheck.properties.reports.diagnosis.tape import Untold
 from cellcheck.properties.writing.text import several
 
@@ -116,9 +116,21 @@ def multiplied(flow, claims, truth):
         many = np.size(node.arrays[edges[-1][1]]) / node.value.size
         mean = "mean" in node.own and abs(factor - many) < CLOSE * many
         by += f", as if a sum of {many:g} numbers stood in the place of their mean" if mean else ""
+        by += "" if varies else next((f", {said}" for said in named(flow, factor)), "")
         said = f"the gradient that flows back to {arg} through {through} is scaled by {by}"
         return [f"{said}: this predicts all gradients to within {figure(off)}"]
     return []
+
+
+def named(flow, factor):
+    """What the source calls a constant that is the factor, or one by which it divides."""
+    for node in flow.order:
+        for k, a in enumerate(node.arrays):
+            text = argument(node, k) if node.text and k not in node.parents and np.size(a) == 1 else ""
+            if text.replace("_", "").replace(".", "").isalnum() and not text[0].isdigit():
+                for said, value in ((f"`{text}`", np.ravel(a)[0]), (f"1 / `{text}`", 1 / np.ravel(a)[0])):
+                    if abs(value - factor) <= CLOSE * abs(factor):
+                        yield said
 
 
 def solved(flow, claims, truth):

@@ -57,13 +57,13 @@ def mistakes(flow):
     yield from assigned(flow)
     yield from cuts(flow)
     yield from left_out(flow)
-    for edges in (*flow.edges, *flow.helped):
-        yield from substitutions(flow, edges)
     places = {}
     for pairs in flow.regions:
         yield from derivatives(flow, pairs)
         if called(pairs[-1][0].text):
             places.setdefault(called(pairs[-1][0].text), []).append(pairs)
+    for edges in (*flow.edges, *flow.helped):
+        yield from substitutions(flow, edges)
     for function, found in places.items():  # such as the sigmoid of several gates
         if len(found) > 1:
             name = f"the derivative of `{function}`, in {'both' if len(found) == 2 else f'all {len(found)}'} places,"
@@ -364,6 +364,8 @@ def derivatives(flow, pairs, name=None, others=False):
     }
     for formula, f in formulas.items():
         slopes = [f(y, z) for y, z in zip(ys, zs)]
+        if multiple(slopes, right):
+            continue  # a factor, which has a sentence of its own
         whole = all(np.allclose(s[r != 0], r[r != 0], 1e-9, 1e-12) for s, r in zip(map(np.asarray, slopes), right))
         cut = "is not 0 where its argument is cut off" if 0.0 in ends and whole else f"is taken as {formula}"
         tried.append((cut, slopes))
@@ -378,6 +380,13 @@ def derivatives(flow, pairs, name=None, others=False):
             tried.append((f"is taken as 1 where {other} > 0, else 0", [1.0 * (v > 0) for v in values]))
     for said, slopes in tried:
         yield f"{name} {said}", {n: (h, slope) for (n, h), slope in zip(pairs, slopes)}
+
+
+def multiple(slopes, right):
+    """Whether slopes are a constant other than 1 times the right ones."""
+    s, r = (np.concatenate([np.ravel(a) for a in arrays]) for arrays in (slopes, right))
+    ratio = s[r != 0] / r[r != 0]
+    return bool(ratio.size and np.ptp(ratio) <= 1e-9 * abs(ratio[0]) and abs(ratio[0] - 1) > 1e-9)
 
 
 def everywhere(flow):
