@@ -219,7 +219,7 @@ BAD = {
     ),
     "fewest_steps is -1; give a whole number of at least 0": ("guest.py:Guest", FULL + "    fewest_steps = -1"),
     "most_steps is 0; give a whole number of at least 1": ("guest.py:Guest", FULL + "    most_steps = 0"),
-    "sizes is {'batch': ('state',)}; give whole numbers from 1 on for any of features, state, batch, steps; only features and state may be the name of the other": (
+    "sizes is {'batch': ('state',)}; give whole numbers from 1 on for any of features, state, batch, steps; only for features and state may it be the name of the other size": (
         "guest.py:Guest",
         FULL + "    sizes = {'batch': 'state'}",
     ),

@@ -537,5 +537,5 @@ def test_a_wrong_torch_module_is_refused(torch_shapes, name):
 def test_a_torch_module_that_detaches_a_state_must_say_so(torch_shapes):
     """The head names the declaration; without it, gradients are wrong."""
     clear = cleared("guest.py:Guest", torch_shapes.UNDECLARED)
-    assert any("if vjp treats m as constant, declare no_gradient = ('m',)" in note for note in clear.notes)
+    assert any("if vjp treats m as a constant, declare no_gradient = ('m',)" in note for note in clear.notes)
     assert broken(clear.Cell, GRADIENTS, n=15)

@@ -69,7 +69,7 @@ def test_only_trainable_floats_are_weights():
 def test_an_output_without_a_gradient_takes_no_upstream():
     """It is named in the head, and its values are verified."""
     found = cleared("kernels.py:Counting", kernels.RIGHT["an output that autograd does not reach"])
-    told = "takes no upstream for n': its gradients are not verified, its values are; if vjp treats n as constant, declare no_gradient"
+    told = "takes no upstream for n': its gradients are not verified, its values are; if vjp treats n as a constant, declare no_gradient"
     assert any(note.startswith(told) for note in found.notes)
     assert [y.differentiable for y in found.Cell.spec().outputs] == [False, True]
 

@@ -38,7 +38,7 @@ def rnn(bias="sum", turned=False, limit=np.inf):
     ("bias", "shape"),
     [
         ("rows", "the gradient of b has shape (3, 5) instead of (5,): it is not summed over the batch of 3"),
-        ("none", "no gradient of b is returned; if there is none, declare no_gradient = ('b',)"),
+        ("none", "no gradient of b is returned; if it has no gradient by design, declare no_gradient = ('b',)"),
     ],
 )
 def test_a_gradient_of_a_wrong_shape_hides_no_other_mistake(bias, shape):
@@ -116,8 +116,8 @@ def test_a_state_that_is_cut_between_steps_is_told():
     Cell = lift(adapt(make, ("x c h W -> c h kept", forward), ("dh W kept -> dx dh dW", backward), no_gradient=("c",)))
     problem = next(p for p in (Problem(1, 1, 1, seed=s, scale=0.5) for s in range(20)) if _fails(Cell, p))
     [said] = cut_states(case_of(Cell, "input_gradients", problem.literal(Cell)))
-    assert said.startswith("gradients are right over one step, and wrong over ") and said.endswith(
-        "vjp takes no upstream of c'; let it take one"
+    assert said.startswith("gradients are right over one step and wrong over ") and said.endswith(
+        "let vjp take the upstream of c'"
     )
     assert cut_states(case_of(rnn(turned=True), "state_gradients", PLAIN.literal(rnn()))) == []
 

@@ -56,7 +56,7 @@ def test_a_gradient_that_is_computed_too_early_is_told(dtype):
     """In float32 as in float64, to all digits: what is looked at is the same code in float64."""
     sentence = said(fading("early", dtype))
     assert sentence.startswith(
-        "the gradient of `d` through `d * S` is computed before what flows back from `old * k` is added: this predicts"
+        "the gradient of `d` through `d * S` is computed before the gradient from `old * k` has been added: this predicts"
     )
     assert float(re.search(r"to within (\S+);", sentence)[1]) < 1e-14
     assert broken(lift(fading(dtype=dtype))) == set()
@@ -81,7 +81,7 @@ def summing(mistake=""):
 def test_a_cumulative_sum_that_runs_forwards_in_the_backward_pass_is_told():
     """It must run backwards."""
     assert said(summing("forwards")).startswith(
-        "the gradient that flows back to `x` through `np.cumsum(x, axis=0)` is summed up forwards, where backwards is right"
+        "the gradient that flows back to `x` through `np.cumsum(x, axis=0)` is a cumulative sum from the first entry to the last"
     )
     assert broken(lift(summing())) == set()
 
@@ -111,10 +111,18 @@ def choosing(mistake="", way=np.maximum):
 @pytest.mark.parametrize(
     ("mistake", "way", "decides"),
     [
-        ("state", np.maximum, "the gradient through `way(p + h, q)` flows back to `p + h` where `h` is the larger beside `q`"),
+        ("state", np.maximum, "the gradient through `way(p + h, q)` flows back to `p + h` where `h` is larger than `q`"),
         ("state", np.minimum, ""),
-        ("branch", np.maximum, "through `np.where((p > q).real, p, q)` flows back to `p` where `way(p + h, q)` takes its first"),
-        ("turned", np.maximum, "through `np.where((p > q).real, p, q)` flows back to `p` where `way(p + h, q)` takes its second"),
+        (
+            "branch",
+            np.maximum,
+            "through `np.where((p > q).real, p, q)` flows back to `p` where `way(p + h, q)` chooses its first argument",
+        ),
+        (
+            "turned",
+            np.maximum,
+            "through `np.where((p > q).real, p, q)` flows back to `p` where `way(p + h, q)` chooses its second argument",
+        ),
     ],
 )
 def test_other_numbers_that_decide_which_of_two_gets_the_gradient_are_told(mistake, way, decides):
@@ -177,7 +185,9 @@ def truncated(k):
 def test_the_number_of_steps_from_which_on_gradients_are_wrong_is_told():
     """With the declaration for backpropagation that is truncated on purpose."""
     assert with_more_steps(truncated(99), 8) == [] and with_more_steps(truncated(1), 1) == []
-    wanted = "gradients are right for sequences of up to 6 steps, and wrong for those of 7 to 9; if backpropagation is truncated"
+    wanted = (
+        "gradients are right for sequences of up to 6 steps and wrong for those of 7 to 9 steps; if backpropagation is truncated"
+    )
     assert with_more_steps(truncated(6), 9)[0].startswith(wanted)
     assert told(truncated(6), problem=replace(PLAIN, batch=1, features=2, state=1, steps=7)).startswith(wanted[:51])
 

@@ -189,7 +189,7 @@ class Plan:
         return self.own.get(name) or (self.axes if name in (*self.inputs, "ys") else self.of_states)
 
     def kept(self, array):
-        """A copy, where backward takes inputs or outputs again: the caller may write into them meanwhile. Else the array itself."""
+        """A copy if backward takes an input, a state or an output again, since the caller may overwrite it in between; else the array."""
         return array.copy() if self.recalls and type(array) is np.ndarray else array
 
     @cached_property
@@ -307,7 +307,8 @@ class Adapted:
             n = len(state) - len(plan.inputs) + 1
             raise ValueError(f"{n} states given, but the signature names {', '.join(self.state_names) or 'none'}")
         if plan.dtype and np.asarray(x).dtype.kind != "c":
-            dtype = np.asarray(self.weights[0]).dtype if self.weights else None
+            floats = [a.dtype for a in map(np.asarray, (x, *state)) if a.dtype.kind == "f"]
+            dtype = np.asarray(self.weights[0]).dtype if self.weights else np.result_type(plan.dtype, *floats)
             dtype = plan.dtype if dtype == self._made else dtype if dtype.kind == "f" else None  # a copy may hold wider weights
             x, *state = (a if np.asarray(a).dtype.kind == "i" else np.asanyarray(a, dtype) for a in (x, *state))
         values = self._values(x, state)

@@ -75,7 +75,11 @@ class Function:
     def jaxpr(self, arrays):
         """The closed jaxpr of the function of [*weights, x, *state], traced at these arrays."""
         n = len(self.weights)
-        return jax.make_jaxpr(self._forward)(arrays[:n], arrays[n:], self.rows)
+        return jax.make_jaxpr(self._forward)(arrays[:n], arrays[n:], self._rows(arrays[n]))
+
+    def _rows(self, x):
+        """What the function is told of the lengths of the rows, if all are whole."""
+        return {}
 
     def vjp(self, *d_outputs):
         """Gradients of sum_k <d_outputs[k], apply(...)[k]> at the last apply, by jax.vjp."""
@@ -106,8 +110,11 @@ class Ragged(Function):
 
     def apply(self, x, *state, lengths=None):
         """The same. lengths: the steps of each row, all if it is None. Raises ValueError for others than fit; jax would not."""
-        self.rows = {"lengths": steps_of(np.asarray(x), lengths, sure=True)}
+        self.rows = self._rows(x, lengths)
         return super().apply(x, *state)
+
+    def _rows(self, x, lengths=None):
+        return {"lengths": steps_of(np.asarray(x), lengths, sure=True)}
 
 
 def _is_weight(leaf):

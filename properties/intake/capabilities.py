@@ -68,7 +68,7 @@ def _copies(cell):
 def _takes_upstreams(cell):
     """Whether all that a sequence hands back to the one before it is offered, and can be taken there.
 
-    A state that is detached is so at the ends of a sequence; within it, a gradient may flow through it.
+    A state in no_gradient is constant only at the two ends of a sequence. Within it, gradients may flow through the state.
     """
     return all(a.differentiable for a in (*cell.spec.outputs, *cell.spec.states))
 

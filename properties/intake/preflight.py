@@ -211,7 +211,9 @@ def _declared(Guest):
         tied = name in ("features", "state") and values in (("features",), ("state",)) and values != (name,)
         if name not in SPEC_SIZES or not values or not (numbers or tied):
             meant = "" if name in SPEC_SIZES else near(name, SPEC_SIZES)
-            meant += "; only features and state may be the name of the other" * any(isinstance(n, str) for n in values)
+            meant += "; only for features and state may it be the name of the other size" * any(
+                isinstance(n, str) for n in values
+            )
             raise Refusal(f"sizes is {sizes!r}; give whole numbers from {least} on for any of {', '.join(SPEC_SIZES)}{meant}")
         if numbers and min(values) > HUGE:
             raise Refusal(f"sizes is {sizes!r}; give some up to {HUGE}: larger problems do not fit into memory")
@@ -657,7 +659,8 @@ def _blind(spec):
     blind = [y.name for y in spec.outputs if not y.differentiable and y.name.strip("'") not in spec.detached]
     if blind:
         states = tuple(name.strip("'") for name in blind if name.strip("'") in spec.state_names)
-        hint = f"; if vjp treats {several(states)} as constant, declare no_gradient = {states!r}" if states else ""
+        what = f"{several(states)} as {'a constant' if len(states) == 1 else 'constants'}" if states else ""
+        hint = f"; if vjp treats {what}, declare no_gradient = {states!r}" if states else ""
         lines.append(f"takes no upstream for {', '.join(blind)}: its gradients are not verified, its values are{hint}")
     if spec.gradients and (silent := [w.name for w in spec.weights if not w.differentiable]):
         lines.append(f"not verified: gradients of {', '.join(silent)}, listed in no_gradient")

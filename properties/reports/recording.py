@@ -191,7 +191,10 @@ class MendedGuest(RecordedGuest):
         return (self._mended(found[0]), *found[1:]) if method == "vjp" else found
 
     def _mended(self, gradients):
-        return gradients and [_mended(g, np.shape(w)) for g, w in zip(gradients, self.guest.weights)]
+        if not isinstance(gradients, (list, tuple)):
+            return gradients
+        mended = [_mended(g, np.shape(w)) for g, w in zip(gradients, self.guest.weights)]
+        return [*mended, *gradients[len(mended) :]]
 
 
 def _mended(gradient, shape):
@@ -204,27 +207,30 @@ def _mended(gradient, shape):
     return next(fits, gradient)
 
 
-class Spared(Lift):
-    """The factory of a cell that is given copies of all arrays. A law that it breaks even so is not broken by writing into them."""
-
-    guest = SparedGuest
+class Behind(Lift):
+    """The factory of a cell in another form; equal to every other one of the same cell and form."""
 
     def __init__(self, Cell):
         """Cell: the factory."""
-        lifted = lift(Cell)
-        super().__init__(lifted.Guest, lifted.declared)
-        self.Cell = Cell
-
-    def __call__(self, input_features, state_size):
-        """A cell behind copies."""
-        cell = super().__call__(input_features, state_size)
-        return Lifted(self.guest(cell.guest, None), cell.spec)
+        self.Cell = lift(Cell)
+        super().__init__(self.Cell.Guest, self.Cell.declared)
 
     def __hash__(self):
         return hash((type(self), self.Cell))
 
     def __eq__(self, other):
         return type(other) is type(self) and other.Cell == self.Cell
+
+
+class Spared(Behind):
+    """The factory of a cell that is given copies of all arrays. A law that it breaks even so is not broken by writing into them."""
+
+    guest: type[RecordedGuest] = SparedGuest
+
+    def __call__(self, input_features, state_size):
+        """A cell whose guest is behind one of ours."""
+        cell = self.Cell(input_features, state_size)
+        return Lifted(self.guest(cell.guest, None), cell.spec)
 
 
 class Mended(Spared):

@@ -271,7 +271,7 @@ MISTAKES = {  # what is said of each
     reset_after: {
         "row": "the gradient of `n` in `n * z` uses row 0 of `z`, for all rows, where `z` belongs",
         "term": "the gradient of `r` in `r * s` uses `h @ U` where `s` belongs",
-        "inner": "the derivative of `np.exp(r)` is taken as",
+        "inner": "the derivative of `np.exp(r)` lacks that of its outer function",
         "first": "the gradient of b is that of row 0 times the batch of 3, not summed over it",
     },
     both: {

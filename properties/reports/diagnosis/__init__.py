@@ -356,12 +356,15 @@ def cut_states(case):
     spec, steps = lift(case.Cell).spec(), steps_taken(lift(case.Cell).spec(), case.problem)
     if steps < 2 or not of_gradients(case) or misjudged(case.Cell, PLAIN)[0]:
         return []
-    lost, alone = several(spec.detached), len(spec.detached) == 1
-    said = f"gradients are right over one step, and wrong over {steps} on the same x: what flows back through {lost} is lost between steps"
+    one = replace(getattr(case.problem, "recipe", case.problem), seed=0)  # whose seed asks for a single step
+    one = replace(case.problem, recipe=one) if isinstance(case.problem, Literal) else one
+    if Subject(case.law, case.Cell).failure(one):
+        return []
+    lost, it = several(spec.detached), "it" if len(spec.detached) == 1 else "them"
     new = several(f"{name}'" for name in spec.detached)
-    return [
-        f"{said}, since no_gradient names {'it' if alone else 'them'} and vjp takes no upstream of {new}; let it take {'one' if alone else 'some'}"
-    ]
+    said = f"gradients are right over one step and wrong over {steps} steps on the same x: the gradient through {lost} is lost between steps"
+    why = f"because no_gradient lists {it} and vjp therefore takes no upstream of {new}"
+    return [f"{said}, {why}. If {lost} is no constant, remove {it} from no_gradient and let vjp take the upstream of {new}"]
 
 
 def longer(case):
@@ -407,7 +410,7 @@ def overflown(case):
     first = f", first in `{at[1]}` ({at[0]})" if at else ", such as exp"
     said = f"something overflows{where}{first}, with {numbers}, and {lost} is not finite. Write it so that it cannot"
     if not flags:  # compiled code raises none
-        ends = f"is with {np.sign(found[0][1]):g}" if len(found) == 1 else "is if one of them is near 1"
+        ends = f"is with {np.sign(found[0][1]):g}" if len(found) == 1 else "is finite if any one of them is near 1"
         said = f"{lost} is not finite{where} with {numbers}, but {ends}. Compute it so that it stays finite"
     never = ", ".join(f'"{name}": (low, high)' for name, _, domain in found if domain is None)
     return [said + f", or declare domains = {{{never}}}" * bool(never)]

@@ -131,7 +131,9 @@ def shapes(g):
     """A gradient of another shape than its array, and what it needs to be right."""
     found = misshapen(g)
     if lost := tuple(name for name, claim in found.items() if claim is None):
-        return [f"no gradient of {several(lost)} is returned; if there is none, declare no_gradient = {lost}"]
+        return [
+            f"no gradient of {several(lost)} is returned; if {'it has' if len(lost) == 1 else 'they have'} no gradient by design, declare no_gradient = {lost}"
+        ]
     for name, claim in found.items():
         true = g.truth()[name]
         said = f"the gradient of {name} has shape {np.shape(claim)} instead of {true.shape}"

@@ -42,7 +42,7 @@ class Flow:
 
         Their slopes are computed once, when they are needed.
         """
-        wrong = {name for name in claims if not same(claims[name], truth[name])}
+        wrong = {name for name in claims if not same(claims[name], truth[name], self.g.near)}
         return self.predicted((said, edits) for said, edits in self._all() if wrong <= self.changed(edits))
 
     def predicted(self, mistakes):

@@ -22,7 +22,7 @@ def flow_faults(g, claims, truth, last=False):
 
     last: what is looked for if nothing else explains them: rare mistakes, or only where that place is.
     """
-    if all(same(claims[name], truth[name]) for name in claims):
+    if all(same(claims[name], truth[name], g.near) for name in claims):
         return []
     try:
         flow = Flow(g)
@@ -34,11 +34,11 @@ def flow_faults(g, claims, truth, last=False):
             if last:
                 return (
                     multiplied(flow, claims, truth)
-                    or matched(flow.predicted(rare(flow)), claims, truth, "all gradients")
+                    or matched(flow.predicted(rare(flow)), claims, truth, "all gradients", g.near)
                     or misdirected(flow, claims, truth)
                     or solved(flow, claims, truth)
                 )
-            return matched(flow.tried(claims, truth), claims, truth, "all gradients") or of_one_output(flow)
+            return matched(flow.tried(claims, truth), claims, truth, "all gradients", g.near) or of_one_output(flow)
     except Untold:
         return []
 
@@ -54,7 +54,8 @@ def untold(g):
 
 def misdirected(flow, claims, truth):
     """Weights that get the gradient of something else in the source, summed over rows and steps, or what follows from it."""
-    wrong, found, told = [name for name in claims if not same(claims[name], truth[name])], {}, []
+    near = flow.g.near
+    wrong, found, told = [name for name in claims if not same(claims[name], truth[name], near)], {}, []
     used = {name: [edges for edges in flow.edges if edges[0][0].parents[edges[0][1]].name == name] for name in wrong}
     for node, grad in zip(flow.order, flow.right):
         if node.text and not node.name:
@@ -64,7 +65,7 @@ def misdirected(flow, claims, truth):
         for runs in found.values():
             total = sum(grad for _, grad in runs)
             lead = total.ndim - len(shape)
-            if lead >= 0 and total.shape[lead:] == shape and close(total.sum(tuple(range(lead))), claims[name]):
+            if lead >= 0 and total.shape[lead:] == shape and close(total.sum(tuple(range(lead))), claims[name], near):
                 node = runs[-1][0]
                 part = f"part {int(node.own[5:] or 0)} of " if node.own.startswith("split") else ""
                 told.append(f"the gradient of {name} is that of {part}{place(node)}")
@@ -72,7 +73,9 @@ def misdirected(flow, claims, truth):
             edges = used[name][0] if len(used[name]) == 1 and len(used[name][0]) == len(runs) else []
             if not edges or any(n is m or n.value.shape != grad.shape for (n, _), (m, grad) in zip(edges, runs)):
                 continue
-            if close(sum(np.ravel(grad) @ n.slope(k) for (n, k), (_, grad) in zip(edges, runs)).reshape(shape), claims[name]):
+            if close(
+                sum(np.ravel(grad) @ n.slope(k) for (n, k), (_, grad) in zip(edges, runs)).reshape(shape), claims[name], near
+            ):
                 arg, through = words(edges)
                 told.append(f"the gradient of {arg} through {through} is made of that of {place(runs[-1][0])}")
                 break
@@ -92,9 +95,9 @@ def of_one_output(flow):
             continue
         if not any(map(np.any, claims.values())):
             return [f"the upstream of {name} has no effect: with it alone every gradient is 0, of {len(claims)} arrays"]
-        wrong = not all(same(claims[n], truth[n]) for n in claims)
+        wrong = not all(same(claims[n], truth[n], g.near) for n in claims)
         if wrong and (
-            told := matched(flow.tried(claims, truth), claims, truth, f"all gradients for an upstream of {name} alone")
+            told := matched(flow.tried(claims, truth), claims, truth, f"all gradients for an upstream of {name} alone", g.near)
         ):
             return told
     return []
@@ -107,9 +110,9 @@ def multiplied(flow, claims, truth):
         other = grown(flow.g.Cell, replace(flow.g.p.recipe, seed=flow.g.p.recipe.seed + 1, batch=batch + 1))
         arg, through = words(edges)
         there = next((f for e, f, _ in scaled(Flow(other), other.claims(), other.truth()) if words(e) == (arg, through)), None)
-        varies = there is not None and abs(there - factor) > CLOSE * abs(factor)
+        varies = there is not None and abs(there - factor) > flow.g.near * abs(factor)
         by = f"{factor:.6g}" if abs(factor - 1) > 0.01 else _times(factor)
-        by = f"{factor:.4g}, and by {there:.4g} at other numbers, on which it depends" if varies else by
+        by = f"{factor:.4g}, a factor that varies: with other numbers, by {there:.4g}" if varies else by
         if varies and abs(factor - batch) < CLOSE > abs(there - other.batch):
             by = f"{batch}, the number of rows"
         node = edges[-1][0]
@@ -129,7 +132,7 @@ def named(flow, factor):
             text = argument(node, k) if node.text and k not in node.parents and np.size(a) == 1 else ""
             if text.replace("_", "").replace(".", "").isalnum() and not text[0].isdigit():
                 for said, value in ((f"`{text}`", np.ravel(a)[0]), (f"1 / `{text}`", 1 / np.ravel(a)[0])):
-                    if abs(value - factor) <= CLOSE * abs(factor):
+                    if abs(value - factor) <= flow.g.near * abs(factor):
                         yield said
 
 
@@ -150,7 +153,7 @@ def solved(flow, claims, truth):
         reached = columns.any(axis=1).sum()
         found, _, rank, _ = np.linalg.lstsq(columns, seen - none, rcond=None)
         predicted = none + columns @ found
-        if rank == size and reached >= 2 * size and close(predicted, seen):
+        if rank == size and reached >= 2 * size and close(predicted, seen, flow.g.near):
             return [
                 f"the gradient of {place(node)} is wrong, and what follows from it right: with entries that are "
                 f"{_times(found.min())} to {_times(found.max())} times the right ones, this predicts all gradients to within {figure(gap(seen, predicted))}"
@@ -169,14 +172,14 @@ def scaled(flow, claims, truth):
         factor, here = 1.0, right
         for _ in range(STEPS):  # Newton's; what flows through a place once is linear in the factor
             path = (flat(flow.back(dict.fromkeys(edges, factor + NUDGE))) - here) / NUDGE
-            if gap(right, right - path) < CLOSE:
+            if gap(right, right - path) < flow.g.near:
                 break
             better = factor + float((seen - here) @ path / (path @ path))
             there = flat(flow.back(dict.fromkeys(edges, better)))
             if not np.max(np.abs(seen - there)) < np.max(np.abs(seen - here)) / 2:
                 break
             factor, here = better, there
-        if close(here, seen) and gap(here, seen) < gap(right, seen) / 100:
+        if close(here, seen, flow.g.near) and gap(here, seen) < gap(right, seen) / 100:
             yield edges, factor, gap(seen, here)
 
 

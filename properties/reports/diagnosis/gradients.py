@@ -158,7 +158,8 @@ def onwards(g):
 
 def _parts(g, name, claim, true):
     """Along the axes of a gradient: where alone it is wrong, or ""."""
-    off = ~np.isclose(claim, true, g.tolerance, g.tolerance * np.max(np.abs(true), initial=0.0))
+    tolerance = min(g.tolerance, 10 * g.near)
+    off = ~np.isclose(claim, true, tolerance, tolerance * np.max(np.abs(true), initial=0.0))
     k, said = g.names.index(name), []
     axes = ["steps"] * (k >= g.n and g.cell.spec.batch_axis(name) == 1) + ["rows"] * (k >= g.n and g.by_rows)
     for axis, length in enumerate(off.shape):
@@ -232,8 +233,12 @@ def with_more_steps(Cell, most):
     right = [p.steps for p in problems if p.steps not in wrong]
     if not wrong or not right or max(right) > min(wrong):
         return []
-    said = f"gradients are right for sequences of up to {max(right)} steps, and wrong for those of {min(wrong)} to {max(wrong)}"
-    return [f"{said}; if backpropagation is truncated on purpose, declare choices = {{'truncated': {max(right)}}}"]
+    low, high, k = min(wrong), max(wrong), max(right)
+    said = (
+        f"gradients are right for sequences of up to {k} steps and wrong for those of {low}{f' to {high}' * (high > low)} steps"
+    )
+    meant = f"; if backpropagation is truncated on purpose, declare choices = {{'truncated': {k}}}"
+    return [said + meant * (low == k + 1)]
 
 
 def all_at_once(g, claims, truth, wrong):
@@ -245,14 +250,14 @@ def all_at_once(g, claims, truth, wrong):
     whole = len(wrong) == len(claims)
     if g.gist and same(claimed * float(g.upstream[0]), right):
         return [f"the upstream is ignored, 1 is taken for it: for {figure(float(g.upstream[0]))} the gradients are those for 1"]
-    if (whole or len(wrong) > 1) and (k := ratio(claimed, right)) is not None:
+    if (whole or len(wrong) > 1) and (k := ratio(g, claimed, right)) is not None:
         told = factor(g, k, claimed)
         if told.startswith("clipped to a norm"):
             whose = "all gradients" if whole else f"the gradients of {several(wrong)}"
             return [f"{whose} are {told.replace(' a norm', ' a common norm')}"]
         return [f"{'every gradient' if whole else f'each gradient of {several(wrong)}'} is {told}"]
     told = clipped(g, claims, truth, wrong) or reordered(g, claims, truth, wrong)
-    return told or matched(everywhere(g, truth), claims, truth, "all gradients")
+    return told or matched(everywhere(g, truth), claims, truth, "all gradients", g.near)
 
 
 def reordered(g, claims, truth, wrong):
@@ -328,7 +333,7 @@ def everywhere(g, truth):
     if names:
         largest = figure(max(np.max(np.abs(rest[name])) for name in names))
         said = f"with an upstream of zero the gradient of {several(names)} is not zero, but up to {largest}: "
-        decay = {name: ratio(rest[name], 0 * rest[name] + dict(zip(g.names, g.p.weights)).get(name, 0)) for name in names}
+        decay = {name: ratio(g, rest[name], 0 * rest[name] + dict(zip(g.names, g.p.weights)).get(name, 0)) for name in names}
         if len(set(decay.values())) == 1 and None not in decay.values():
             said += f"{figure(decay[names[0]])} times the weights is added to it"
         else:
@@ -464,10 +469,10 @@ def one_array(g, name, claim, truth):
     true = truth[name]
     if not np.any(claim):
         return [f"the gradient of {name} is zero everywhere, but should reach {figure(np.max(np.abs(true)))}"]
-    multiple = [] if (k := ratio(claim, true)) is None else [f"the gradient of {name} is {factor(g, k, claim)}"]
+    multiple = [] if (k := ratio(g, claim, true)) is None else [f"the gradient of {name} is {factor(g, k, claim)}"]
     mistakes = (Mistake(f"the gradient of {name} {said}", partial(dict, {name: a})) for said, a in of_one(g, name, claim, truth))
     single = claim.size == 1  # and a multiple of anything
-    if told := (not single and multiple) or matched(mistakes, {name: claim}, {name: true}, "it") or multiple:
+    if told := (not single and multiple) or matched(mistakes, {name: claim}, {name: true}, "it", g.near) or multiple:
         return told
     if np.array_equal(claim, claim.astype(np.float32)) and gap(claim, true) < 1e-6:
         said = f"has passed through float32: all its {claim.size} numbers are float32, {figure(gap(claim, true))} from right"
@@ -542,10 +547,10 @@ def by_blocks(g, name, claim, true):
     if name not in g.names[: g.n] or not g.blocks:
         return []
     blocks, told = g.blocks[g.names.index(name)], []
-    off = [key for key, where in blocks.items() if not same(claim[where], true[where])]
+    off = [key for key, where in blocks.items() if not same(claim[where], true[where], g.near)]
     for key in off:
         for other, where in blocks.items():
-            if other != key and close(claim[blocks[key]], true[where]):
+            if other != key and close(claim[blocks[key]], true[where], g.near):
                 told.append(f"block {' '.join(key)} of the gradient of {name} is that of {' '.join(other)}")
     return told if len(told) == len(off) else []
 
@@ -557,8 +562,8 @@ def by_gates(g, name, claim, true):
         if rest or gates < 2:
             continue
         parts = list(zip(np.split(claim, gates, axis), np.split(true, gates, axis)))
-        off = [k for k, (own, right) in enumerate(parts) if not same(own, right)]
-        factors = [ratio(*parts[k]) for k in off]
+        off = [k for k, (own, right) in enumerate(parts) if not same(own, right, g.near)]
+        factors = [ratio(g, *parts[k]) for k in off]
         if 0 < len(off) < gates and None not in factors and np.ptp(factors) < 1e-9:
             said = f"the gradient of {name} is {factor(g, factors[0], parts[off[0]][0])}"
             which = f"gate{'s' * (len(off) > 1)} {several(map(str, off))} of its gates 0 to {gates - 1}"
@@ -605,14 +610,15 @@ def follows(g, size, value):
     """Whether a gradient is off by the factor value(n) with one more of this size, too; True if the cell takes no more."""
     larger = grown(g.Cell, replace(g.p.recipe, **{size: sizes_of(g)[size] + 1}))
     n = sizes_of(larger)[size]
-    factors = [ratio(claim, larger.truth()[name]) for name, claim in larger.claims().items()]
+    factors = [ratio(g, claim, larger.truth()[name]) for name, claim in larger.claims().items()]
     return n == sizes_of(g)[size] or any(k and abs(k - value(n)) <= 1e-9 * abs(k) for k in factors)
 
 
-def ratio(claim, true):
+def ratio(g, claim, true):
     """The constant k != 1 with claim = k true, or None."""
+    exact = g.near if g.single else 1e-10
     claim, true = np.ravel(claim), np.ravel(true)
     k = float(claim @ true / (true @ true)) if true @ true else 0.0
-    if k and np.max(np.abs(claim - k * true)) <= 1e-10 * np.max(np.abs(claim)) and abs(k - 1) > 1e-9:
+    if k and np.max(np.abs(claim - k * true)) <= exact * np.max(np.abs(claim)) and abs(k - 1) > 10 * exact:
         return k
     return None

@@ -5,11 +5,11 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
-from cellcheck.cells.lift import Lift, lift
 from cellcheck.properties.intake.conventions import STATES
 from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.function import Function, rebound
 from cellcheck.properties.oracles.handshake import handshake, in_float64
+from cellcheck.properties.reports.recording import Behind
 from cellcheck.properties.verdicts.run import outcome
 from cellcheck.strategies import Problem
 
@@ -19,6 +19,7 @@ LONG = replace(PLAIN, batch=1, features=1, state=2)  # for as many steps as a ca
 LOST = 1e-13  # of the largest gradient: what 1 - t^2 has lost where it is saturated, in right cells, too
 CLOSE = 1e-8  # derivatives by complex step agree to 1e-12, by differences to 1e-9
 ROUGH, SINGLE = 1e-6, 1e-2  # by differences after many roundings, and in float32
+ROUNDINGS = 2**8  # units: 1e-5 in float32
 STEP, LOW_STEP, TINY_STEP = 1e-5, 2.0**-6, 2.0**-100
 
 
@@ -50,6 +51,8 @@ class Grown:
         self.single = np.float64 not in self.cell.spec.dtypes or "float32" in self.cell.spec.choices
         rough = any(issubclass(oracle, Chebyshev) for oracle in handshake(Cell).oracles)
         self.tolerance = SINGLE if self.single else ROUGH if rough else CLOSE  # of claims and the derivatives that are known
+        rounded = self.p.spec.unit(self.p.x.dtype) * ROUNDINGS
+        self.near = min(max(CLOSE, rounded), SINGLE) if self.single else CLOSE  # of claims and what a mistake predicts
         self.n, self.gist = len(self.cell.weights), bool(self.cell.spec.scalar)
         self.plain = bool(self.cell.spec.plain)
         if self.kind in STATES and len(self.p.state) != len(STATES[self.kind]):  # it hides a state: nothing can be recomputed
@@ -139,12 +142,12 @@ def grown(Cell, problem):
     return Grown(Cell, problem)
 
 
-class Double(Lift):
-    """The factory of a cell in float32 with all that it is given, and its weights, in float64."""
+class Double(Behind):
+    """The factory of a float32 cell whose weights and arguments are converted to float64."""
 
     def __call__(self, input_features, state_size):
         """A cell of these sizes."""
-        cell = in_float64(super().__call__(input_features, state_size))
+        cell = in_float64(self.Cell(input_features, state_size))
         parts = {
             name: tuple(replace(a, dtype=np.float64) for a in getattr(cell.spec, name))
             for name in ("inputs", "states", "outputs", "weights")
@@ -155,9 +158,9 @@ class Double(Lift):
 
 @lru_cache(maxsize=8)
 def doubled(Cell):
-    """The Double of a cell in float32 whose vjp computes in float64 there, so that its mistakes show to all digits; others as they are."""
+    """The `Double` of a float32 cell whose vjp then computes in float64, so that its mistakes show to all digits. Any other cell as it is."""
     hand = handshake(Cell)
-    return Double(lift(Cell).Guest, lift(Cell).declared) if hand.wide_backward and hand.copied is in_float64 else Cell
+    return Double(Cell) if hand.wide_backward and hand.copied is in_float64 else Cell
 
 
 def jacobian(Cell, p):

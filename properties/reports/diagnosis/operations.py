@@ -9,10 +9,10 @@ from cellcheck.properties.reports.diagnosis.grown import figure, same
 from cellcheck.properties.reports.diagnosis.places import argument, called, inside, line, place, shown, words
 from cellcheck.properties.writing.text import several
 
-CHOOSING = {  # whether the first of two arrays is taken
-    "maximum": lambda a, b: np.greater_equal(a, b),
-    "minimum": lambda a, b: np.less_equal(a, b),
-    "where": lambda condition, *_: np.asarray(condition, dtype=bool),
+CHOOSING = {  # how many arrays it takes, and whether the first of the last two is chosen
+    "maximum": (2, lambda a, b: np.greater_equal(a, b)),
+    "minimum": (2, lambda a, b: np.less_equal(a, b)),
+    "where": (3, lambda condition, *_: np.asarray(condition, dtype=bool)),
 }
 FLAT = 1e-6  # so small slopes say nothing of what was divided by them
 
@@ -20,7 +20,14 @@ FLAT = 1e-6  # so small slopes say nothing of what was divided by them
 def mistakes(flow):
     """(sentence, edits) of everything that is tried."""
     if flow.carried:
-        yield "the gradient does not flow from step t + 1 to step t", dict.fromkeys(flow.carried, 0.0)
+        runs, T = 1 - min(node.run for node, _ in flow.carried) - 1, len(flow.g.p.x)
+        where = (
+            "step t + 1 to step t"
+            if runs in (T, T - 1) or not flow.g.cell.spec.sequence
+            else "one pass of a loop to the pass before"
+        )
+        yield f"the gradient does not flow from {where}", dict.fromkeys(flow.carried, 0.0)
+    yield from halved(flow)
     for edges in (*flow.edges, *flow.helped):
         node = edges[-1][0]
         arg, through = words(edges)
@@ -36,7 +43,7 @@ def mistakes(flow):
                 {(n, i): np.eye(n.value.size) for n, i in edges},
             )
         if node.own == "cumsum":
-            said = f"the gradient that flows back to {arg} through {through} is summed up forwards, where backwards is right"
+            said = f"the gradient that flows back to {arg} through {through} is a cumulative sum from the first entry to the last; it must run from the last to the first"
             yield said, {(n, i): n.slope(i).T for n, i in edges}
         if node.own == "put" and edges[-1][1] == 0:
             yield (
@@ -83,6 +90,18 @@ def _alike(edge, edges):
     """Whether it takes the same entries of the same array as one of these."""
     (node, k), slope = edge, edge[0].slope(edge[1])
     return node.own == "part" and any(node.parents[k] is n.parents[i] and np.array_equal(slope, n.slope(i)) for n, i in edges)
+
+
+def halved(flow):
+    """Of an array that an operation takes twice, as in the outer product of h and h, the gradient of one of the two."""
+    found = {}
+    for node in flow.order:
+        for k, parent in node.parents.items():
+            if node.text and sum(parent is other for other in node.parents.values()) > 1:
+                found.setdefault((node.key, k), []).append((node, k))
+    for edges in found.values():
+        arg, through = words(edges)
+        yield f"one of the two {arg} in {through} gets no gradient", dict.fromkeys(edges, 0.0)
 
 
 def uncarried(flow):
@@ -348,6 +367,10 @@ def derivatives(flow, pairs, name=None, others=False):
         tried *= head in node.parents.values()  # in one operation, as of relu
         tried += [(f"is taken as {figure(steep)} everywhere, not 0 beyond {which}", [0 * z + steep for z in zs])]
     tried.append(("is taken at its output", [slope_at(n, h, y) for (n, h), y in zip(pairs, ys)]))
+    before = [next(iter(n.parents.values())) if len(n.parents) == 1 else h for n, h in pairs]
+    if all(parent is not h for parent, (_, h) in zip(before, pairs)):
+        rest = [slope_at(parent, h, h.value) for parent, (_, h) in zip(before, pairs)]
+        tried += [("lacks that of its outer function", rest)] * (not multiple(rest, right))
     formulas = {
         "1 - y^2, with its output y": lambda y, z: 1 - y * y,
         "1 - y, with its output y": lambda y, z: 1 - y,
@@ -446,6 +469,11 @@ def misapplied(flow):
                 )
                 slopes = {(n, i): n.slope(i) * np.ravel(f)[:, None] for f, (n, i) in zip(factors, edges)}
                 yield f"{said}, a factor of the other term", slopes
+                more = {n: f for f, (n, _) in zip(factors, edges)}
+                once = {(term, 1 - j): np.eye(term.value.size) for term in terms if (1 - j) in term.parents}
+                early = f"the gradient of {place(edges[-1][0])} is multiplied by `{shown(argument(terms[-1], j))}` too early: before the gradients"
+                if len(once) == len(terms) and all(np.shape(t.arrays[1 - j]) == t.value.shape for t in terms):
+                    yield f"{early} of the other arrays are made of it", {**more, **once}
 
 
 def premature(flow):
@@ -460,7 +488,7 @@ def premature(flow):
         for used in uses if len(uses) > 1 < len(node.parents) else ():
             arg, through = words(edges)
             less = {(u, j): steps[u.parents[j]] for u, j in used if u.parents[j] in steps}
-            said = f"the gradient of {arg} through {through} is computed before what flows back from {words(used)[1]} is added"
+            said = f"the gradient of {arg} through {through} is computed before the gradient from {words(used)[1]} has been added"
             yield said, {(u, j): (parent, -u.slope(j) @ slope) for (u, j), (parent, slope) in less.items()}
 
 
@@ -469,31 +497,37 @@ def decided(flow):
     found, tried = {}, []
     for edges in flow.edges:
         node, k = edges[-1]
-        if node.own in CHOOSING and len(node.parents) == 2 and all(np.shape(a) == node.value.shape for a in node.arrays):
+        sides = node.arrays[-2:] if len(node.arrays) == CHOOSING.get(node.own, (0,))[0] else ()
+        last = {len(node.arrays) - 2, len(node.arrays) - 1}
+        if set(node.parents) == last and len(sides) == 2 and all(np.shape(a) == node.value.shape for a in sides):
             found.setdefault((*node.key, len(edges)), {})[k] = edges
     both = [sorted(pair.items()) for pair in found.values() if len(pair) == 2]
-    chosen = [[CHOOSING[n.own](*n.arrays) for n, _ in pair[0][1]] for pair in both]
+    chosen = [[CHOOSING[n.own][1](*n.arrays) for n, _ in pair[0][1]] for pair in both]
     for pair, masks in zip(both, chosen):
-        node, times = pair[0][1][-1][0], flow.times(pair[0][1])
+        node, times, names = pair[0][1][-1][0], flow.times(pair[0][1]), [words(edges)[0] for _, edges in pair]
         larger = "smaller" if node.own == "minimum" else "larger"
+        tried.append((pair, f"and none to {names[1]}", [m | True for m in masks]))
+        tried.append((pair[::-1], f"and none to {names[0]}", [m | True for m in masks]))
         sides = [[np.asarray(n.arrays[k]) for n, _ in edges] for k, edges in pair]
         for k, here in enumerate(sides if node.own != "where" else ()):
             for text, values in flow.like(here, argument(node, k), times):
-                other = f"`{shown(argument(node, 1 - k))}`"
-                ways = [CHOOSING[node.own](*(a, b)[:: 1 - 2 * k]) for a, b in zip(values, sides[1 - k])]
-                tried.append((pair, f"{(text, other)[k]} is the {larger} beside {(other, text)[k]}", ways))
+                ways = [CHOOSING[node.own][1](*(a, b)[:: 1 - 2 * k]) for a, b in zip(values, sides[1 - k])]
+                one, two = (text, names[1]) if k == 0 else (names[0], text)
+                tried.append((pair, f"where {one} is {larger} than {two}", ways))
         for beside, ways in zip(both, chosen):
-            there = place(beside[0][1][-1][0])
             if beside is not pair and [m.shape for m in masks] == [m.shape for m in ways]:
-                tried.append((pair, f"{there} takes its first", ways))
-                tried.append((pair, f"{there} takes its second", [~m for m in ways]))
+                there = f"where {words(beside[0][1])[1]} chooses its"
+                tried.append((pair, f"{there} first argument, not by its own condition", ways))
+                tried.append((pair, f"{there} second argument, not by its own condition", [~m for m in ways]))
     for ((j, one), (k, two)), decides, ways in tried:
+        if decides.startswith("where") and all(m.all() or not m.any() for m in ways):
+            continue  # of a choice that is none
         arg, through = words(one)
         edits = [
-            ({(n, j): np.diag(1.0 * w), (m, k): np.diag(1.0 * ~w)}) for (n, _), (m, _), w in zip(one, two, map(np.ravel, ways))
+            {(n, j): np.diag(1.0 * w), (m, k): np.diag(1.0 * ~w)} for (n, _), (m, _), w in zip(one, two, map(np.ravel, ways))
         ]
         yield (
-            f"the gradient through {through} flows back to {arg} where {decides}",
+            f"the gradient through {through} flows back to {arg} {decides}",
             {key: s for some in edits for key, s in some.items()},
         )
 

@@ -160,7 +160,7 @@ class Tape:
 
     def _buffer(self, array):
         if self.runs and array.dtype.kind == "f":
-            array = np.zeros_like(array).view(Traced)
+            array = np.zeros_like(array, float).view(Traced)  # in float64, whatever was asked for
             array.tape, array.buffer = self, True
         return array
 
@@ -277,6 +277,10 @@ class Traced(np.ndarray):
 
         self.node = getattr(self.tape.record("put", put, (self, np.asanyarray(value)), {}), "node", None)
         np.asarray(self)[index] = np.asarray(value)
+
+    def astype(self, dtype, *arguments, **options):
+        """The array itself, which no cast makes narrower; of another type only where that is no float."""
+        return self if np.dtype(dtype).kind == "f" else super().astype(dtype, *arguments, **options)
 
     def __iter__(self):
         return (self[k] for k in range(len(self)))
