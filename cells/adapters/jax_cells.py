@@ -50,7 +50,8 @@ class Function:
             raise ValueError(f"{' and '.join(lost)} {'is' if len(lost) == 1 else 'are'} complex; {PARTS}")
         if paths and not self.weights:
             raise ValueError("make returned no floating array; give a pytree of jax or NumPy arrays")
-        self.weight_names = [keystr(path, simple=True, separator=".") for path, leaf in paths if _is_weight(leaf)]
+        names = [keystr(path, simple=True, separator=".") for path, leaf in paths if _is_weight(leaf)]
+        self.weight_names = [f"weights[{name}]" if name.isdigit() else name for name in names]
         self.state_names, self.dtypes = tuple(states), (np.dtype(dtype).type,)
         self.no_gradient = ()
         for name, value in declared.items():

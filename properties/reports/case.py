@@ -136,7 +136,7 @@ def compared(block):
 def number(value, n=12):
     """A number to n digits, anything else in one short line."""
     if isinstance(value, (float, np.floating)):
-        return f"{value:.{n}g}"
+        return f"{value + 0.0:.{n}g}"  # no -0
     return line(value, 80)
 
 

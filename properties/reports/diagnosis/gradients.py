@@ -38,7 +38,7 @@ def gradient_faults(g, tried):
         n, size = int(np.sum(~np.isfinite(claims[lost[0]]))), claims[lost[0]].size
         return [f"the gradient of {several(lost)} is not finite: {n} of {size} entries of {lost[0]}, where all should be"], False
     told = surrogate(g) or unread(g, claims, truth, wrong) or all_at_once(g, claims, truth, wrong)
-    if told and " is scaled by " in told[0] and not g.kind:  # from where on tells more
+    if told and told[0].startswith("each gradient of ") and not g.kind:  # from where on tells more
         told = tried(lambda: flow_faults(g, claims, truth) or flow_faults(g, claims, truth, last=True)) or told
     if not told and g.cell.spec.sequence:
         told = (

@@ -502,7 +502,7 @@ def decided(flow):
         if set(node.parents) == last and len(sides) == 2 and all(np.shape(a) == node.value.shape for a in sides):
             found.setdefault((*node.key, len(edges)), {})[k] = edges
     both = [sorted(pair.items()) for pair in found.values() if len(pair) == 2]
-    chosen = [[CHOOSING[n.own][1](*n.arrays) for n, _ in pair[0][1]] for pair in both]
+    chosen = [[np.broadcast_to(CHOOSING[n.own][1](*n.arrays), n.value.shape) for n, _ in pair[0][1]] for pair in both]
     for pair, masks in zip(both, chosen):
         node, times, names = pair[0][1][-1][0], flow.times(pair[0][1]), [words(edges)[0] for _, edges in pair]
         larger = "smaller" if node.own == "minimum" else "larger"
