@@ -76,6 +76,31 @@ def test_what_is_right_is_not_told_to_be_wrong():
     assert untold(grown(scanned(loop=True), PLAIN)) == "it has a loop whose number of steps jax does not know"
 
 
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda z: jax.nn.softplus(z), "is missing"),
+        (lambda z: jnp.where(z > 0, z, 0.1 * z), "no gradient flows back to"),
+        (lambda z: jnp.sin(jax.lax.stop_gradient(z)), "no gradient flows back to"),
+    ],
+)
+def test_functions_of_the_library_have_the_line_that_calls_them(function, said):
+    """Their own operations are not shown; what is detached has its values; a scan may have no steps."""
+
+    @jax.custom_vjp
+    def run(z):
+        return function(z)
+
+    run.defvjp(lambda z: (function(z), None), lambda kept, d: (d if said == "is missing" else 0 * d,))
+
+    def call(p, x, h):
+        h, _ = jax.lax.scan(lambda h, z: (h, None), run(z := x @ p["U"] + p["b"]) + z / 2 + h, jnp.zeros((0, 1)))
+        return (h + 0.0 * p["G"].sum(),)
+
+    (sentence, *_), wrong, faults = examined(lift(jax_function(weights, call)), PLAIN)
+    assert wrong and not faults and said in sentence
+
+
 def test_a_function_of_whole_numbers_is_not_followed():
     """jax traces it with tokens, not with floats."""
     Cell = lift(

@@ -211,6 +211,38 @@ def test_a_mistake_is_found_in_the_operations_of_torch(mistake, said, monkeypatc
     assert wrong and not faults and said.format(line) in sentences[0]
 
 
+class Odd(torch.nn.Module):
+    """What a tape cannot follow, or only if it keeps copies: a list that grows, in-place arithmetic, bfloat16, vmap."""
+
+    def __init__(self, features, state, way):
+        super().__init__()
+        self.W, self.way = torch.nn.Parameter(torch.zeros(features, state)), way
+
+    def forward(self, x, h):
+        """h' of x W."""
+        z = x @ self.W
+        if self.way == "list":
+            kept = [z]
+            stacked = torch.stack(kept)
+            kept.append(h)
+            return stacked[0].detach() + 0.3 * z + h
+        if self.way == "in place":
+            new = h * 1
+            new *= torch.sigmoid(z)
+            return new.detach() * h
+        if self.way == "bfloat16":
+            return z.to(torch.bfloat16).to(z.dtype).detach() + h
+        return torch.vmap(torch.tanh)(z).detach() + h
+
+
+@pytest.mark.parametrize("way", ["list", "in place", "bfloat16", "vmap"])
+def test_what_torch_offers_beside_plain_calls_breaks_no_diagnosis(way):
+    """The detached part is told where it can be followed."""
+    Cell = lift(torch_module(lambda F, S: Odd(F, S, way), call=lambda m, x, h: (m(x, h),)))
+    sentences, wrong, faults = examined(Cell, PLAIN)
+    assert wrong and not faults and (way in ("bfloat16", "vmap") or "no gradient flows back" in sentences[0])
+
+
 def test_what_torch_draws_is_not_followed(monkeypatch):
     """Its slopes are not those of the numbers that were drawn; what is right is not told to be wrong."""
     assert untold(grown(scanned(), PLAIN)) == "" and examined(scanned(), PLAIN).sentences == ()

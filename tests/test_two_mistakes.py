@@ -16,7 +16,7 @@ from tests.cases import holds
 from tests.test_told_to_strangers import case_of, told
 
 
-def rnn(bias="sum", turned=False, limit=np.inf):
+def rnn(bias="sum", turned=False, limit=np.inf, dtype=float):
     """h' = clip(x W + h U + b); the bias may keep its rows or get no gradient, U may be not transposed, the clip forgotten."""
 
     def forward(x, h, W, U, b):
@@ -29,11 +29,12 @@ def rnn(bias="sum", turned=False, limit=np.inf):
         return d @ W.T, d @ (U if turned else U.T), x.T @ d, h.T @ d, db
 
     def make(F, S):
-        return {"W": np.zeros((F, S)), "U": np.zeros((S, S)), "b": np.zeros(S)}
+        return {"W": np.zeros((F, S), dtype), "U": np.zeros((S, S), dtype), "b": np.zeros(S, dtype)}
 
     return lift(adapt(make, ("x h W U b -> h kept", forward), ("dh W U kept -> dx dh dW dU db", backward)))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(
     ("bias", "shape"),
     [
@@ -41,10 +42,11 @@ def rnn(bias="sum", turned=False, limit=np.inf):
         ("none", "no gradient of b is returned; if it has no gradient by design, declare no_gradient = ('b',)"),
     ],
 )
-def test_a_gradient_of_a_wrong_shape_hides_no_other_mistake(bias, shape):
+def test_a_gradient_of_a_wrong_shape_hides_no_other_mistake(bias, shape, dtype):
     """The law of weights is told of the shape, that of states of the matrix."""
-    assert told(rnn(bias, turned=True), "weight_gradients").startswith(shape)
-    other = told(rnn(bias, turned=True), "state_gradients")
+    Cell = rnn(bias, turned=True, dtype=dtype)
+    assert told(Cell, "weight_gradients").startswith(shape)
+    other = told(Cell, "state_gradients")
     assert "transposing" in other if bias == "rows" else "wrong is the gradient of h" in other
 
 

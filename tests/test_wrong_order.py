@@ -230,6 +230,87 @@ def test_of_the_laws_of_one_cause_the_smallest_case_is_shown():
     assert found == ["state_gradients", "input_gradients", "vjp", "weight_gradients"]
 
 
+def test_a_second_answer_that_is_the_first_one_is_refused():
+    """As of a cell that keeps its gradients until the next apply, whatever it is asked for; all its answers are alike."""
+
+    class Memo:
+        """h' = h + x W."""
+
+        def __init__(self, F, S):
+            self.W, self.kept = np.zeros((F, S)), None
+            self.weights = [self.W]
+
+        def apply(self, x, h):
+            """Forgets the gradients."""
+            self.x, self.kept = x.copy(), None
+            return h + x @ self.W
+
+        def vjp(self, d):
+            """Those of the first call."""
+            if self.kept is None:
+                self.kept = (self.x.T @ d,), d @ self.W.T, (d.copy(),)
+            return self.kept
+
+    assert broken(lift(Memo), ["vjp_is_repeatable"]) == {"vjp_is_repeatable"}
+
+
+def associating(mistake="", dtype=float):
+    """A' = r A + g o(x W, x W), fast weights that decay, in buffers of this dtype in the backward pass."""
+
+    def forward(x, A, W, r, g):
+        k = x @ W
+        return r * A + g * np.einsum("bi,bj->bij", k, k), (x, A, k)
+
+    def backward(dA, W, r, g, kept):
+        x, A, k = kept
+        dk = np.empty(k.shape, dtype)
+        d = dA * r if mistake == "decay" else dA
+        dk[...] = g.sum() * (np.einsum("bij,bj->bi", d, k) + (0 if mistake == "half" else np.einsum("bij,bi->bj", d, k)))
+        return (
+            dk @ W.T,
+            dA * r,
+            x.T @ dk,
+            (d * A).sum((0, 1, 2), keepdims=True)[0, 0],
+            np.einsum("bij,bi,bj->", d, k, k).reshape(1),
+        )
+
+    def make(F, S):
+        return {"W": np.zeros((F, S), dtype), "r": np.zeros(1, dtype), "g": np.zeros(1, dtype)}
+
+    signatures = ("x A W r g -> A kept", forward), ("dA W r g kept -> dx dA dW dr dg", backward)
+    return adapt(make, *signatures, states={"A": "batch state state"}, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        ("half", "one of the two `k` in `np.einsum('bi,bj->bij', k, k)` gets no gradient: this predicts all gradients"),
+        ("decay", "is multiplied by `r` too early: before the gradients of the other arrays are made of it: this predicts"),
+    ],
+)
+def test_half_of_an_outer_product_and_a_decay_that_comes_too_early_are_told(mistake, told, dtype):
+    """Also where the backward pass rounds to float32."""
+    assert told in said(associating(mistake, dtype))
+
+
+def test_a_gradient_that_goes_to_one_side_as_a_whole_is_told():
+    """Of the larger of two, where nothing decides."""
+
+    def forward(x, h, W):
+        z = x @ W
+        return np.maximum(z, h), x
+
+    def backward(d, W, x):
+        return d @ W.T, 0 * d, x.T @ d
+
+    def make(F, S):
+        return {"W": np.zeros((F, S))}
+
+    Cell = adapt(make, ("x h W -> h x", forward), ("dh W x -> dx dh dW", backward), complex=False)
+    assert "through `np.maximum(z, h)` flows back to `z`, and none to `h`" in said(Cell).replace("` and none", "`, and none")
+
+
 @pytest.mark.parametrize(("restores", "verdict"), [(False, {"vjp_is_repeatable"}), (True, set())])
 def test_a_second_answer_is_compared_where_a_third_is_refused(restores, verdict):
     """As of a cell that takes what it has kept off a list: its second vjp finds half of it."""

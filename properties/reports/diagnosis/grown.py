@@ -51,8 +51,8 @@ class Grown:
         self.single = np.float64 not in self.cell.spec.dtypes or "float32" in self.cell.spec.choices
         rough = any(issubclass(oracle, Chebyshev) for oracle in handshake(Cell).oracles)
         self.tolerance = SINGLE if self.single else ROUGH if rough else CLOSE  # of claims and the derivatives that are known
-        rounded = self.p.spec.unit(self.p.x.dtype) * ROUNDINGS
-        self.near = min(max(CLOSE, rounded), SINGLE) if self.single else CLOSE  # of claims and what a mistake predicts
+        low = 2.0**-24 if isinstance(Cell, Double) else self.p.spec.unit(self.p.x.dtype) if self.single else 0.0
+        self.near = min(max(CLOSE, ROUNDINGS * low), SINGLE)  # of claims and what a mistake predicts
         self.n, self.gist = len(self.cell.weights), bool(self.cell.spec.scalar)
         self.plain = bool(self.cell.spec.plain)
         if self.kind in STATES and len(self.p.state) != len(STATES[self.kind]):  # it hides a state: nothing can be recomputed
