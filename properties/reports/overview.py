@@ -112,10 +112,10 @@ def _causes(rows):
     Sentences that differ in measured numbers are one cause, and so are equal errors at one place.
     """
     causes, firsts = {}, {}
-    raised = {r["finding"]["blame"]: r["finding"]["sentences"] for r in rows[::-1] if r["finding"]["sentences"]}
+    found = [r["finding"] for r in rows[::-1] if r["finding"]["sentences"] and r["finding"]["blame"].startswith("raised ")]
+    raised = {finding["blame"]: finding["sentences"] for finding in found}
     for r in rows:
-        blame = r["finding"]["blame"]
-        said = r["finding"]["sentences"] or raised.get(blame if blame.startswith("raised ") else None, [])
+        said = r["finding"]["sentences"] or raised.get(r["finding"]["blame"], ())
         cause = next(iter(said), UNKNOWN[r["verdict"]])
         causes.setdefault(firsts.setdefault(MEASURED.sub("", cause), cause), []).append(r)
     return causes

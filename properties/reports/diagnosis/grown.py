@@ -19,7 +19,7 @@ LONG = replace(PLAIN, batch=1, features=1, state=2)  # for as many steps as a ca
 LOST = 1e-13  # of the largest gradient: what 1 - t^2 has lost where it is saturated, in right cells, too
 CLOSE = 1e-8  # derivatives by complex step agree to 1e-12, by differences to 1e-9
 ROUGH, SINGLE = 1e-6, 1e-2  # by differences after many roundings, and in float32
-ROUNDINGS = 2**8  # units: 1e-5 in float32
+ROUNDINGS = 2**8  # units by which sums of a few dozen rounded terms may be off: 1.5e-5 in float32
 STEP, LOW_STEP, TINY_STEP = 1e-5, 2.0**-6, 2.0**-100
 
 

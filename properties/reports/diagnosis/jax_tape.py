@@ -84,7 +84,8 @@ def _scanned(tape, params, given, at):
     steps = range(params["length"])
     for t in reversed(steps) if params["reverse"] else steps:
         parts = [(a[t], _node(tape, a[t], lambda b, t=t: b[t], [(a, node)], (), "part")) for a, node in xs]
-        carry, ys[t] = _split(_run(tape, params["jaxpr"], [*fixed, *carry, *parts], at), m - n)
+        found = _run(tape, params["jaxpr"], [*fixed, *carry, *parts], at)
+        carry, ys[t] = found[: m - n], found[m - n :]
     stacked = []
     for column in zip(*(ys[t] for t in steps)):
         value = np.stack([np.asarray(a) for a, _ in column])
@@ -93,6 +94,7 @@ def _scanned(tape, params, given, at):
 
 
 def _of_library(closed):
+    """Whether none of its operations is in the guest's own source: then the call is one operation."""
     return closed.jaxpr.eqns and not any(_frames(e.source_info.traceback) for e in closed.jaxpr.eqns)
 
 
@@ -100,10 +102,6 @@ def _takes(inner, given):
     """Whether a jaxpr is a function of these operands."""
     variables = getattr(inner, "jaxpr", inner).invars
     return [v.aval.shape for v in variables] == [np.shape(value) for value, _ in given]
-
-
-def _split(found, n):
-    return found[:n], found[n:]
 
 
 def _node(tape, value, call, given, at, own):

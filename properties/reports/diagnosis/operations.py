@@ -20,12 +20,9 @@ FLAT = 1e-6  # so small slopes say nothing of what was divided by them
 def mistakes(flow):
     """(sentence, edits) of everything that is tried."""
     if flow.carried:
-        runs, T = 1 - min(node.run for node, _ in flow.carried) - 1, len(flow.g.p.x)
-        where = (
-            "step t + 1 to step t"
-            if runs in (T, T - 1) or not flow.g.cell.spec.sequence
-            else "one pass of a loop to the pass before"
-        )
+        passes = -min(node.run for node, _ in flow.carried)  # of the loop, in which the first may hand nothing on
+        by_chunks = flow.g.cell.spec.sequence and passes < len(flow.g.p.x) - 1
+        where = "one pass of a loop to the pass before" if by_chunks else "step t + 1 to step t"
         yield f"the gradient does not flow from {where}", dict.fromkeys(flow.carried, 0.0)
     yield from halved(flow)
     for edges in (*flow.edges, *flow.helped):
