@@ -129,7 +129,7 @@ class CellSpec:
     features, state: the sizes it was constructed with; inputs, states, outputs, weights: an ArraySpec each, in the order of the
     contract; weight_names as reports call them.
     full: whether it has apply, else it has forward alone; scalar: "sum" or "loss" if that is its only output.
-    own_output: whether its output is no state; apply then returns it after the states.
+    own_output: whether its output is no state; apply then returns it after the states; pooled: whether that is made of several steps.
     gradients: the parts of `PARTS` that vjp offers; sequence: x has a first axis of steps.
     kind, variant, weight_blocks, transposed: the equations it computes, if they are known (see the conventions).
     choices: what it does on purpose, {"clip": c}, {"mean": True}, {"truncated": k}, {"float32": True}; undone before laws look.
@@ -157,6 +157,7 @@ class CellSpec:
     full: bool = True
     scalar: str | None = None
     own_output: bool = False
+    pooled: bool = False
     gradients: tuple[str, ...] = PARTS
     sequence: bool = False
     kind: str | None = None

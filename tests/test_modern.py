@@ -19,7 +19,7 @@ from cellcheck.strategies import Problem
 
 BATCH, FEATURES, STATE = 3, 2, 4
 STEP = 2.0**-100  # of the complex step
-FEW = 10  # problems a law, of the hundred that `tox -e modern` asks
+FEW = 5  # problems a law, of the hundred that `tox -e modern` asks
 
 
 def named(value):

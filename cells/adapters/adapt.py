@@ -15,6 +15,7 @@ from cellcheck.cells.lift import HIDDEN, OF_SIZES, declarations, near
 from cellcheck.cells.spec import SIZES, Domain
 
 SCALARS = ("sum", "loss")
+HOLDERS = (dict, list, tuple)  # of weights, for functions
 RAGGED = ("lengths", "mask")
 RATES = 60, 0.7  # a rate is 2^60 at least, and takes at most 0.7 of the exponents of a float: 2^716 in float64
 
@@ -34,7 +35,7 @@ def adapt(
 ):
     """A factory (features, state) -> cell with apply and vjp, for a guest that has neither.
 
-    make: (features, state) -> the guest: a dict or list of weights for functions, else an object.
+    make: (features, state) -> the guest: a dict, list or (named) tuple of weights for functions, else an object.
     forward, backward: (signature, function) in the notation of cells/adapters/signature.py; for an object the function is the
     name of a method, or takes the object first. Without backward, forward itself returns the gradients of its loss, changes
     the weights (`rate`), or there are none.
@@ -94,6 +95,8 @@ class Plan:
         self.states = tuple(self._states() if states is None else states)
         if isinstance(options.get("no_gradient"), str):
             options["no_gradient"] = tuple(options["no_gradient"].split())
+        if len(output or ()) > 1:
+            raise ValueError(f"output names {' and '.join(output)}; give one, and let forward join several outputs in one array")
         output = self._per_step(output, options) if isinstance(output, dict) else output
         self.inputs, self.output = tuple(inputs or ("x",)), next(iter(output or ()), None)
         self.finals_alone = self.axes.sequence and self.output in self.states
@@ -175,7 +178,7 @@ class Plan:
         if not outputs:
             raise ValueError(
                 f"signature {self.forward.text!r}: wanted one of {', '.join((*given, *SCALARS))} among what is returned; "
-                "states are found by the names c and h, others by states="
+                "states are found by the names c and h, others by states=; an output that is no state is named in output="
             )
         return outputs, tuple(name for name in outputs if name not in taken)
 
@@ -398,7 +401,7 @@ class Adapted:
             values[plan.inputs[0]] = plan.encode(x)
         values["rate"] = plan.rate
         values.update(weights)
-        values["weights"] = self.subject if isinstance(self.subject, (dict, list)) else weights
+        values["weights"] = self.subject if isinstance(self.subject, HOLDERS) else weights
         values["names"] = self.weight_names
         if plan.targets:
             values["targets"] = plan.targets(x)
@@ -436,14 +439,15 @@ class Adapted:
         return given
 
     def _bound(self, function):
-        if isinstance(self.subject, (dict, list)):
-            if isinstance(function, str):
+        holds = isinstance(self.subject, HOLDERS)
+        if isinstance(function, str):
+            if holds and not hasattr(self.subject, function):
                 raise TypeError(
                     f"{function!r} names a method, but make returns a {type(self.subject).__name__}; give the function"
                 )
-            return function
-        if isinstance(function, str):
             return getattr(self.subject, function)
+        if holds:
+            return function
         return lambda *positional, **keywords: function(self.subject, *positional, **keywords)
 
     def _names(self):

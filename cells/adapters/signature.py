@@ -138,17 +138,24 @@ def entries(container, names, detached=()):
 
 
 def nested(container):
-    """Whether its arrays are named by paths: those of a dict, or of a list of dicts, as of one for each layer."""
-    return isinstance(container, dict) or (isinstance(container, (list, tuple)) and any(isinstance(a, dict) for a in container))
+    """Whether its arrays are named by paths: those of a dict or a NamedTuple, or of a list of such, as of one for each layer."""
+    named = isinstance(container, dict) or hasattr(container, "_fields")
+    return named or (isinstance(container, (list, tuple)) and any(map(_holds, container)))
+
+
+def _holds(value):
+    """Whether it is no array, but holds some."""
+    return nested(value) or (isinstance(value, (list, tuple)) and any(isinstance(a, np.ndarray) for a in value))
 
 
 def leaves(container, path=""):
-    """(name, holder, key) of each array in a dict, or in a list of dicts; the name is the path to it, cell.W or 0.W."""
+    """(name, holder, key) of each array in nested dicts, lists and tuples; the name is the path to it, cell.W or 0.W."""
     for key, value in container.items() if isinstance(container, dict) else enumerate(container):
-        if isinstance(value, dict) or nested(value):
-            yield from leaves(value, f"{path}{key}.")
+        name = f"{path}{container._fields[key] if hasattr(container, '_fields') else key}"
+        if type(value) is not np.ndarray and _holds(value):  # they are named in each call
+            yield from leaves(value, f"{name}.")
         else:
-            yield f"{path}{key}", container, key
+            yield name, container, key
 
 
 def clear(arrays):

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 import sys
 from contextlib import contextmanager, nullcontext, suppress
 
@@ -14,6 +15,11 @@ from cellcheck.cells.lift import declarations, of_sizes
 from torch.utils._python_dispatch import TorchDispatchMode
 
 STATES = {"RNN": ("h",), "GRU": ("h",), "LSTM": ("c", "h")}
+ROUNDED = re.compile(  # operations whose results are no exact numbers; so are those of all that end in _backward
+    r"(r?sub|add|mul|div|lerp|reciprocal|pow|r?sqrt|exp2?|expm1|log|log1p|log2|sin|cos|sigmoid|tanh|softplus|silu|gelu|elu|erf|sum|mean|prod|norm"
+    r"|addcmul|addcdiv|cumsum|cumprod|mm|bmm|mv|dot|addmm|addmv|baddbmm|logcumsumexp|logsumexp|_softmax|_log_softmax|log_sigmoid_forward"
+    r"|native_layer_norm|var|var_mean|linalg_vector_norm)_?|.*_backward"
+)
 PLAIN = {"num_layers": 1, "bidirectional": False, "proj_size": 0, "batch_first": False}  # what a call without call= takes
 
 
@@ -88,7 +94,7 @@ class Module:
             raise TypeError(f"output is {declared['output']}; give its name, such as 'ys', and its shape as output_shape")
         for name, value in declared.items():
             setattr(self, name, (value,) if name == "no_gradient" and isinstance(value, str) else value)
-        self._inputs, self._outputs, self.rows = None, None, {}  # rows: what the call is told of their lengths
+        self._inputs, self._outputs, self._noise, self.rows = None, None, None, {}  # rows: what the call is told of their lengths
 
     def apply(self, x, *state):
         """The new state, the output last; computed in the dtype of the weights, complex if anything is."""
@@ -101,7 +107,8 @@ class Module:
         elif self.device:
             _fill(module, self.weights, self.device)
         inputs = [_tensor(a, dtype, self.device) for a in (x, *state)]
-        with _plainly(), self._widened(dtype):
+        self._noise = next((a.noise for a in (x, *state) if getattr(a, "noise", None)), None)
+        with _plainly(), self._widened(dtype), self._rounding():
             outputs = self.call(module, *inputs, **self.rows)
         _hand_on(inputs, (x, *state))
         if not isinstance(outputs, (tuple, list)) or not all(isinstance(y, torch.Tensor) for y in outputs):
@@ -126,7 +133,7 @@ class Module:
         live, found = [w for w in wanted if w.requires_grad], [None] * len(wanted)
         if reached:
             outputs, upstream, _ = zip(*reached)
-            with _plainly(), self._widened(self._dtype):
+            with _plainly(), self._widened(self._dtype), self._rounding():
                 given = iter(torch.autograd.grad(outputs, live, upstream, retain_graph=True, allow_unused=True))
             _hand_on([u for _, u, _ in reached], [d for _, _, d in reached])
             found = [next(given) if w.requires_grad else None for w in wanted]
@@ -138,6 +145,10 @@ class Module:
     def _widened(self, dtype):
         """Where a copy in float64 of a module of lower precision runs: nothing is cast below float64."""
         return Wide() if dtype in (np.float64, np.complex128) and self.dtypes[0] != np.float64 else nullcontext()
+
+    def _rounding(self):
+        """Where a module runs that is given noisy arrays, see properties/oracles/noisy.py."""
+        return Rounding(self._noise) if self._noise else nullcontext()
 
     def unreached(self, features, state):
         """[The names of the outputs that autograd does not reach]; [] if the module cannot be run on zeros of these sizes."""
@@ -172,6 +183,24 @@ class Wide(TorchDispatchMode):
             whole = any(isinstance(a, torch.Tensor) and a.is_complex() for a in arguments)
             options["dtype"] = torch.complex128 if whole else torch.float64
         return operation(*arguments, **options)
+
+
+class Rounding(TorchDispatchMode):
+    """Rounds the results of operations in float64 at random: Monte Carlo arithmetic, as that of NumPy's arrays in properties/oracles/noisy.py."""
+
+    def __init__(self, noise):
+        """noise: its rng and its unit."""
+        super().__init__()
+        self.noise = noise
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        """The operation; each number that comes out is moved by a unit at most."""
+        found, name = operation(*arguments, **(options or {})), operation.overloadpacket.__name__
+        if ROUNDED.fullmatch(name):
+            for y in found if isinstance(found, (tuple, list)) else [found]:
+                if isinstance(y, torch.Tensor) and y.dtype == torch.float64:
+                    y *= 1 + torch.from_numpy(np.asarray(self.noise.unit * self.noise.rng.uniform(-1, 1, tuple(y.shape))))
+        return found
 
 
 class Ragged(Module):

@@ -24,7 +24,7 @@ from cellcheck.cells.lift import DECLARED, Unwanted, is_shape, near
 from cellcheck.cells.spec import SIZES as SPEC_SIZES
 from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
-from cellcheck.properties.intake.capabilities import MODERN
+from cellcheck.properties.intake.capabilities import MODERN, missing
 from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.intake.raised import complaint, place
 from cellcheck.properties.intake.surroundings import Replaced, restored
@@ -90,6 +90,8 @@ def cleared(text, Guest, limit=SECONDS):
         notes += _blind(lift(Guest).spec()) + _constant(lift(Guest)) + _unsteady(lift(Guest))
         notes += (narrow := _narrow(lift(Guest)))
         declared |= {"narrow": True} if narrow else {}
+        notes += (pooled := _pooled(lift(Guest)))
+        declared |= {"pooled": True} if pooled else {}
         notes += _unlisted(lift(Guest))
         notes += _misspelled(Guest) + _ignored(Guest) + _slow(lift(Guest))
         found, said = _convention(lift(Guest, **declared))
@@ -702,6 +704,30 @@ def _narrow(Cell):
     name = states[-1].name
     told = f"{name} is drawn within 1: beyond it, the cell returns no finite numbers; if it may be larger, declare domains"
     return [f'{told} = {{"{name}": (-40, 40)}}'] * (not all(finite(replace(p, regime="large states")) for p in PROBES))
+
+
+def _pooled(Cell):
+    """A line about an output without steps that is made of several steps, as a mean is, and not of the last state or step alone."""
+    spec = Cell.spec()
+    name = spec.output_names[-1]
+    if name == "ys" or not spec.own_output or missing(Cell, ("sequence", "finals")):
+        return []
+
+    def ran(p, states):
+        return [np.array(y, dtype=float) for y in p.build(Cell)[0].apply(p.x.copy(), *map(np.copy, (*p.further, *states)))]
+
+    def pooled(p):
+        """Whether it is another one when only the later steps are run, and still one of the last step: a stale output is neither."""
+        k = p.cut()
+        *between, _ = ran(p.span(slice(k)), p.states)
+        late, other = p.span(slice(k, None)), p.elsewhere(slice(p.steps - 1, None))
+        (*finals, whole), (*again, part), (*_, moved) = ran(p, p.states), ran(late, between), ran(other, p.states)
+        return all(map(np.allclose, finals, again)) and not np.allclose(whole, part) and not np.allclose(whole, moved)
+
+    with contextlib.suppress(Exception):  # the laws report it
+        if all(pooled(p.literal(Cell)) for p in PROBES):
+            return [f"{name} is made of several steps, as a mean is: laws that cut a sequence compare the states alone"]
+    return []
 
 
 def _unlisted(Cell):

@@ -173,6 +173,8 @@ def sought(case, tried):
                     tried.faults += [fault for fault in found.faults if fault not in tried.faults]
                     told = [sentence for sentence in found.sentences if not unbounded or UNBOUNDED.search(sentence)]
                     flawed = flawed or told
+                if grown(case.Cell, PLAIN).cell.spec.lengths:
+                    flawed = flawed or tried(lambda: ragged_gradients(grown(case.Cell, PLAIN)))
             looks = (cut_states, far, longer, overflown, emptied, undefined, nearly, ordinary)
             flawed = flawed or next(filter(None, (tried(lambda look=look: look(case)) for look in looks)), ()) or bordering()
             there = tried(lambda: located(case)) if of_gradients(case) and not flawed else ()

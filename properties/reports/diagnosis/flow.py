@@ -65,7 +65,9 @@ class Flow:
         for key, value in edits.items():
             node, *k = key if isinstance(key, tuple) else (key,)
             parents = (
-                [value[0] if isinstance(value, tuple) else node.parents[k[0]]]
+                [*value[:1], node.parents[k[0]]][:: -1 if len(value) > 2 else 1][: len(value) - 1]
+                if k and isinstance(value, tuple)
+                else [node.parents[k[0]]]
                 if k
                 else [*node.parents.values(), *value[:1]]
                 if isinstance(value, tuple)
@@ -91,7 +93,7 @@ class Flow:
 
     def back(self, edits):
         """Gradients by name; edits: (node, position) -> another slope, or a factor of the right one, or (head, slope of what this array gets
-        besides); node -> factor of its gradient, or (head, slope of the node by this array).
+        besides, factor of the right slope or 1); node -> factor of its gradient, or (head, slope of the node by this array).
         """
         return self.backs([edits])[0]
 
@@ -130,8 +132,9 @@ class Flow:
                 for k, true, parent in edges:
                     slope = edits.get((node, k), 1.0)
                     if isinstance(slope, tuple):
-                        add(self.numbers[slope[0]], row, grad @ slope[1])
-                        slope = 1.0
+                        head, besides, *slope = slope
+                        add(self.numbers[head], row, grad @ besides)
+                        slope = slope[0] if slope else 1.0
                     add(parent, row, slope * (grad @ true) if np.ndim(slope) == 0 else grad @ slope)
         found = [{} for _ in many]
         for name, leaf in self.tape.leaves.items():
@@ -215,8 +218,17 @@ class Flow:
             node.run = runs[node.key] = runs.get(node.key, 0) - 1
         for node in self.order:
             kept = node.own == "put"  # what was in an array before a part of it was filled
-            found += [(node, k) for k, p in node.parents.items() if p.frames and p.run == node.run - 1 and (k or not kept)]
+            found += [
+                (node, k)
+                for k, p in node.parents.items()
+                if p.frames and p.run == node.run - 1 and (k or not kept) and not self._adds_up(node, p)
+            ]
         return found
+
+    def _adds_up(self, node, parent):
+        """Whether it is a loss to which each step adds its own."""
+        total = self.g.cell.spec.scalar and node.key == parent.key and node.own == "add"
+        return bool(total) and all(user is node for user in self.users.get(parent, []))
 
     @cached_property
     def tensors(self):

@@ -4,13 +4,14 @@ A mistake is named by the expressions of the source between which the gradient i
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from cellcheck.properties.reports.diagnosis.flow import Flow
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, grown, same
 from cellcheck.properties.reports.diagnosis.mistakes import matched
 from cellcheck.properties.reports.diagnosis.operations import mistakes, rare
-from cellcheck.properties.reports.diagnosis.places import argument, place, words
+from cellcheck.properties.reports.diagnosis.places import argument, place, shown, words
 from cellcheck.properties.reports.diagnosis.tape import Untold
 from cellcheck.properties.writing.text import several
 
@@ -38,7 +39,8 @@ def flow_faults(g, claims, truth, last=False):
                     or misdirected(flow, claims, truth)
                     or solved(flow, claims, truth)
                 )
-            return matched(flow.tried(claims, truth), claims, truth, "all gradients", g.near) or of_one_output(flow)
+            told = matched(flow.tried(claims, truth), claims, truth, "all gradients", g.near)
+            return told or displaced(flow, claims, truth) or taken(flow, claims, truth) or of_one_output(flow)
     except Untold:
         return []
 
@@ -83,6 +85,31 @@ def misdirected(flow, claims, truth):
         "" if len(told) != len(wrong) else f": {figure(max(gap(claims[name], truth[name]) for name in wrong))} from what is right"
     )
     return [f"{several(told)}{off}"] if off else []
+
+
+def displaced(flow, claims, truth):
+    """The upstream of a final state, which enters the reverse pass at another step than the last."""
+    g, near = flow.g, flow.g.near
+    for j, name in enumerate(g.outputs if g.cell.spec.sequence else ()):
+        end, u = flow.tape.outputs[name], np.ravel(flow.upstream[j])
+        while not end.frames and len(end.parents) == 1:  # as where axes are put in another order
+            [(k, parent)] = end.parents.items()
+            end, u = parent, u @ end.slope(k)
+        runs = [node for node in flow.order if node.key == end.key and node.frames]
+        if name == "ys" or len(runs) < 2:
+            continue
+        kept, flow.upstream = flow.upstream, g.masked(lambda k, u, j=j: float(k != j))
+        rest = {node: flow.right[flow.numbers[node]] for node in runs}
+        there = [{node: 1 + u / grad} for node, grad in rest.items() if np.all(grad)][:-1]
+        found = list(zip(range(1, len(runs)), flow.backs(there)))
+        flow.upstream = kept
+        for step, told in found:
+            if all(same(claims[n], told[n], near) for n in claims):
+                return [
+                    f"the upstream of {name} enters the reverse pass at step {step - 1}, not at the last: "
+                    f"this predicts all gradients; the right numbers are {figure(max(gap(claims[n], truth[n]) for n in claims))} away"
+                ]
+    return []
 
 
 def of_one_output(flow):
@@ -138,12 +165,31 @@ def named(flow, factor):
 
 def solved(flow, claims, truth):
     """Where the right gradients turn wrong: numbers that are solved for, at one place that is run once."""
+    for node, factors, off in solutions(flow, claims):
+        return [
+            f"the gradient of {place(node)} is wrong, and what follows from it right: with entries that are "
+            f"{_times(factors.min())} to {_times(factors.max())} times the right ones, this predicts all gradients to within {figure(off)}"
+        ]
+    return []
 
-    def flat(grads):
-        return np.concatenate([np.ravel(grads[name]) for name in claims])
 
-    seen = flat(claims)
-    keys = [node.key for node in flow.order]
+def taken(flow, claims, truth):
+    """Some other array that stands in the place of a gradient, such as z in the place of dz."""
+    for node, factors, off in solutions(flow, claims):
+        found = factors * flow.right[flow.numbers[node]]
+        for text, at, values, _ in flow.tensors:
+            if len(values) == 1 and values[0].shape == node.value.shape and close(np.ravel(values[0]), found, flow.g.near):
+                what = "its own value" if close(values[0], node.value) else f"`{shown(text)}`{at}"
+                return [
+                    f"what is taken for the gradient of {place(node)} is {what}: this predicts all gradients to within {figure(off)}"
+                ]
+    return []
+
+
+def solutions(flow, claims):
+    """(node, factors of its gradient, how closely these predict all gradients) of places that are run once."""
+    flat = partial(_flat, claims)
+    seen, keys = flat(claims), [node.key for node in flow.order]
     for node in flow.order:
         size = node.value.size
         if not node.text or node.name or keys.count(node.key) > 1 or not 0 < size <= 64:
@@ -151,22 +197,22 @@ def solved(flow, claims, truth):
         none = flat(flow.back({node: np.zeros(size)}))
         columns = np.array([flat(grads) - none for grads in flow.backs([{node: row} for row in np.eye(size)])]).T
         reached = columns.any(axis=1).sum()
+        if reached < 2 * size:
+            continue
         found, _, rank, _ = np.linalg.lstsq(columns, seen - none, rcond=None)
         predicted = none + columns @ found
-        if rank == size and reached >= 2 * size and close(predicted, seen, flow.g.near):
-            return [
-                f"the gradient of {place(node)} is wrong, and what follows from it right: with entries that are "
-                f"{_times(found.min())} to {_times(found.max())} times the right ones, this predicts all gradients to within {figure(gap(seen, predicted))}"
-            ]
-    return []
+        if rank == size and close(predicted, seen, flow.g.near):
+            yield node, found, gap(seen, predicted)
+
+
+def _flat(names, grads):
+    """All these gradients in one array."""
+    return np.concatenate([np.ravel(grads[name]) for name in names])
 
 
 def scaled(flow, claims, truth):
     """(edges, factor, how closely it predicts all gradients) of each place where a factor of what flows back there does."""
-
-    def flat(grads):
-        return np.concatenate([np.ravel(grads[name]) for name in claims])
-
+    flat = partial(_flat, claims)
     right, seen = flat(truth), flat(claims)
     for edges in (*flow.edges, *flow.helped):
         factor, here = 1.0, right

@@ -5,11 +5,12 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
+from cellcheck.cells.lift import Lifted
 from cellcheck.properties.intake.conventions import STATES
 from cellcheck.properties.oracles.chebyshev import Chebyshev
 from cellcheck.properties.oracles.function import Function, rebound
 from cellcheck.properties.oracles.handshake import handshake, in_float64
-from cellcheck.properties.reports.recording import Behind
+from cellcheck.properties.reports.recording import Behind, RecordedGuest
 from cellcheck.properties.verdicts.run import outcome
 from cellcheck.strategies import Problem
 
@@ -154,6 +155,30 @@ class Double(Behind):
         }
         cell.spec = replace(cell.spec, dtypes=(np.float64,), precision=None, **parts)
         return cell
+
+
+def lengths_of(spec, batch, steps):
+    """Lengths for the rows of a Grown, all different; None where the cell takes none."""
+    return np.array([2, spec.fewest_steps, steps])[:batch] if spec.lengths else None
+
+
+class EndedGuest(RecordedGuest):
+    """A guest whose rows always end early."""
+
+    def _called(self, method, arguments, options):
+        if method == "apply":
+            steps, batch = arguments[0].shape[:2]
+            options = {"lengths": lengths_of(self.mark, batch, steps)}
+        return getattr(self.guest, method)(*arguments, **options)
+
+
+class Ended(Behind):
+    """The factory of a cell whose rows always end early, so that its gradients can be looked at as those of any other cell."""
+
+    def __call__(self, input_features, state_size):
+        """A cell of these sizes."""
+        cell = self.Cell(input_features, state_size)
+        return Lifted(EndedGuest(cell.guest, cell.spec), replace(cell.spec, lengths=False, kind=None))
 
 
 @lru_cache(maxsize=8)

@@ -24,6 +24,7 @@ def mistakes(flow):
         by_chunks = flow.g.cell.spec.sequence and passes < len(flow.g.p.x) - 1
         where = "one pass of a loop to the pass before" if by_chunks else "step t + 1 to step t"
         yield f"the gradient does not flow from {where}", dict.fromkeys(flow.carried, 0.0)
+        yield from stale(flow, passes)
     yield from halved(flow)
     for edges in (*flow.edges, *flow.helped):
         node = edges[-1][0]
@@ -81,12 +82,32 @@ def mistakes(flow):
     yield from misapplied(flow)
     yield from premature(flow)
     yield from decided(flow)
+    yield from renewed(flow)
+    yield from unmasked(flow)
 
 
 def _alike(edge, edges):
     """Whether it takes the same entries of the same array as one of these."""
     (node, k), slope = edge, edge[0].slope(edge[1])
     return node.own == "part" and any(node.parents[k] is n.parents[i] and np.array_equal(slope, n.slope(i)) for n, i in edges)
+
+
+def stale(flow, passes):
+    """What all steps keep in one place: each finds there what the last one has kept."""
+    runs, edits = {}, {}
+    for node in flow.order:
+        frames, _, *rest = node.key  # the first step may lack the nearest weight
+        for key in (node.key, (frames, *rest)):
+            runs.setdefault(key, []).append(node)
+    for *some, last in runs.values():
+        for n in some if len(some) == passes and last.own not in ("part", "put") else ():
+            edits |= {
+                (n, k): last.slope(k)
+                for k in n.parents
+                if k in last.parents and np.shape(n.arrays[k]) == np.shape(last.arrays[k])
+            }
+    loop = f"each of {passes + 1} {flow.run(passes + 1)}s"
+    yield f"the gradient of {loop} is made of what the last of them has kept: they share one cache", edits
 
 
 def halved(flow):
@@ -227,9 +248,10 @@ def substitutions(flow, edges):
     for j in range(len(node.arrays)):
         if j == k and activation:
             continue  # its derivative, which is tried apart
-        if not all(len(n.arrays) > j and np.asarray(n.arrays[j]).dtype.kind == "f" for n, _ in edges):
+        kinds = "fb" if node.own == "multiply" else "f"  # a mask may be a factor
+        if not all(len(n.arrays) > j and np.asarray(n.arrays[j]).dtype.kind in kinds for n, _ in edges):
             continue
-        arrays, right = [np.asarray(n.arrays[j]) for n, _ in edges], shown(argument(node, j))
+        arrays, right = [np.asarray(n.arrays[j], float) for n, _ in edges], shown(argument(node, j))
         if same(node.slope(k), node.slope(k, j, 1 + arrays[-1] ** 2)):
             continue  # it does not depend on this array
         tried = [
@@ -273,6 +295,7 @@ def spread(edges):
     there, here = node.value.shape, np.shape(node.arrays[k])
     whole = (1,) * (len(there) - len(here)) + here
     entrywise = node.own in ("add", "subtract", "multiply", "divide", "maximum", "minimum") and len(there) > 2
+    entrywise = entrywise and len({(n.value.shape, np.shape(n.arrays[i])) for n, i in edges}) == 1
     return [axis for axis in range(1, len(there)) if entrywise and there[axis] > 1 == whole[axis]]
 
 
@@ -344,8 +367,8 @@ def derivatives(flow, pairs, name=None, others=False):
     node, head = pairs[-1]
     ys, zs = [n.value for n, _ in pairs], [h.value for _, h in pairs]
     right = [slope_at(n, h, z) for (n, h), z in zip(pairs, zs)]
-    if all(np.ptp(slope) <= 1e-12 for slope in right):
-        return  # linear
+    if all(np.ptp(slope) <= 1e-12 for slope in right) or (node.own in ("multiply", "where") and len(node.parents) == 1):
+        return  # linear, or a mask
     inner = name is None and flow.inner(node)
     text, where = (inside(node), f" (line {node.frames[0].line}) in {place(node)}") if inner else (node.text, line(node))
     k = next((k for k, parent in node.parents.items() if parent is head), None)
@@ -529,6 +552,48 @@ def decided(flow):
         )
 
 
+def unmasked(flow):
+    """Several choices by one condition, or of one array, in all of which the gradient ignores the condition."""
+    chosen, taken = {}, {}
+    for edges in flow.edges:
+        node, k = edges[-1]
+        if node.own == "where" and k == 1 and all(np.shape(n.arrays[1]) == n.value.shape for n, _ in edges):
+            chosen.setdefault((argument(node, 0), len(edges)), []).append(edges)
+            taken.setdefault((argument(node, 1), len(edges)), []).append(edges)
+    for found in (*chosen.values(), *taken.values()):
+        nodes, (arg, through) = [n for edges in found for n, _ in edges], words(found[-1])
+        all_of = f" and {len(found) - 1} more" * (len(found) > 1)
+        free = {(n, 1): np.eye(n.value.size) for n in nodes}
+        said = f"the gradient of {arg} in {through}{all_of} is not masked"
+        yield said, free
+        yield f"{said}, and none flows back to the other", free | {(n, 2): 0.0 for n in nodes if 2 in n.parents}
+
+
+def renewed(flow):
+    """A variable of which the forward pass uses the new value, and the gradient the one before, as where two lines update two states."""
+    named = {}
+    for edges in flow.edges:
+        if (text := argument(*edges[-1])).isidentifier() and all(node.frames for node, _ in edges):
+            for node, k in edges:
+                named.setdefault((text, node.frames[0].code, node.key[0][1:]), {})[node.parents[k]] = None
+    for edges in flow.edges:
+        text, new = argument(*edges[-1]), [node.parents[k] for node, k in edges]
+        here = [(text, node.frames[0].code, node.key[0][1:]) for node, _ in edges if node.frames]  # in one call of one function
+        old = [
+            [p for p in named.get(key, ()) if flow.when[p] < flow.when[n] and p.value.shape == n.value.shape]
+            for n, key in zip(new, here)
+        ]
+        if len(here) < len(edges) or not all(old) or not all(n.frames for n in new):
+            continue
+        before = [max(some, key=flow.when.get) for some in old]
+        edits = {}
+        for (node, k), p in zip(edges, before):
+            edits[node, k] = p, node.slope(k), 0.0
+            edits |= {(node, j): node.slope(j, k, p.value) for j in node.parents if j != k}
+        said = f"the gradient through {words(edges)[1]} is that of `{text}` as it was before {place(new[-1])}, which the forward pass uses"
+        yield said, edits
+
+
 def swapped(flow):
     """The two factors of a product, or two parts of one array, each with the gradient of the other."""
     parts = {}
@@ -541,7 +606,7 @@ def swapped(flow):
             parts.setdefault((shown(argument(node, k)), len(edges), node.value.shape), []).append(edges)
     for (whole, *_), found in parts.items():
         for one, two in itertools.combinations(found, 2):
-            if all(n.parents[i] is m.parents[j] for (n, i), (m, j) in zip(one, two)):
+            if all(n.parents[i] is m.parents[j] and n.value.shape == m.value.shape for (n, i), (m, j) in zip(one, two)):
                 said = f"the gradients of {place(one[-1][0])} and {place(two[-1][0])} are exchanged in that of `{whole}`"
                 slopes = {(n, i): m.slope(j) for (n, i), (m, j) in zip(one, two)}
                 yield said, slopes | {(m, j): n.slope(i) for (n, i), (m, j) in zip(one, two)}
@@ -618,9 +683,22 @@ def factors(flow):
                 yield f"{name} is multiplied by the derivative of {act}, which is not there", {n: slope(n.value) for n in nodes}
 
 
+def askew(flow):
+    """What flows back to a place, with two axes of one length exchanged."""
+    for edges in flow.edges:
+        shape = edges[-1][0].value.shape
+        for one, two in itertools.combinations(range(len(shape)), 2):
+            if shape[one] == shape[two] > 1 and all(n.value.shape == shape for n, _ in edges):
+                order = np.arange(edges[-1][0].value.size).reshape(shape).swapaxes(one, two).ravel()
+                arg, through = words(edges)
+                said = f"the gradient of {arg} through {through} is made of what flows back there with its axes {one} and {two} exchanged"
+                yield said, {(n, i): n.slope(i)[order] for n, i in edges}
+
+
 def rare(flow):
     """(sentence, edits) of what is tried if nothing else explains the gradients: exchanges, and wrong derivatives inside an activation."""
     yield from swapped(flow)
+    yield from askew(flow)
     for others in (False, True):
         for pairs in flow.within:
             yield from derivatives(flow, pairs, others=others)

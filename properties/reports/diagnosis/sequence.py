@@ -7,7 +7,8 @@ import numpy as np
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.raised import named
 from cellcheck.properties.oracles.equations import equations
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, figure, gap, same
+from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, Ended, figure, gap, grown, lengths_of, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.verdicts.run import outcome
 from cellcheck.properties.writing.text import several
@@ -189,7 +190,7 @@ def continued(g):
 
 def ragged(g):
     """Rows that end early."""
-    if (lengths := lengths_of(g)) is None:
+    if (lengths := lengths_of(g.cell.spec, g.batch, len(g.p.x))) is None:
         return []
     T, batch = len(g.p.x), g.batch
     try:
@@ -204,12 +205,13 @@ def ragged(g):
     if any(same(a, b) for r in range(batch) for n in range(T) for m in range(n) for a, b in zip(finals[n, r], finals[m, r])):
         return []  # states that stand still tell nothing
     padded = single(g, 0, g.p.states, T, replace(g.p, x=np.where(within(lengths, g.p.x), g.p.x, 0)).folded())[: len(g.p.states)]
-    for name, y in zip(g.outputs, padded):
-        if same(found[name], y) and not same(y, single(g, 0, g.p.states, T)[g.outputs.index(name)]):
+    for j, (name, y) in enumerate(zip(g.outputs, padded)):
+        right = all(same(found[name][r], finals[n, r][j]) for r, n in enumerate(lengths))  # steps of zeros may change nothing
+        if not right and same(found[name], y) and not same(y, single(g, 0, g.p.states, T)[g.outputs.index(name)]):
             return [
                 f"padding updates {name}: rows of lengths {lengths.tolist()} end as if x were 0 for the rest of the {T} steps"
             ]
-    for j, name in enumerate(name for name in g.outputs if name != "ys"):
+    for j, name in enumerate([name for name in g.outputs if name != "ys"][: len(g.p.states)]):
         taken = [next((n for n in range(T + 1) if same(found[name][r], finals[n, r][j])), None) for r in range(batch)]
         if taken == lengths.tolist():
             continue
@@ -241,7 +243,7 @@ def ragged(g):
 
 def padding(g):
     """Units of ys that depend on what lies beyond the end of a row, such as those of a direction that knows nothing of lengths."""
-    lengths = lengths_of(g) if "ys" in g.outputs else None
+    lengths = lengths_of(g.cell.spec, g.batch, len(g.p.x)) if "ys" in g.outputs else None
     if lengths is None:
         return []
     alive = within(lengths, g.p.x)
@@ -263,21 +265,31 @@ def padding(g):
     return [f"{said} by up to {figure(moved.max())} at steps that count"]
 
 
-def lengths_of(g):
-    """Lengths for the rows of a Grown, all different; None where the cell takes none."""
-    return np.array([2, g.cell.spec.fewest_steps, len(g.p.x)])[: g.batch] if g.cell.spec.lengths else None
-
-
 def within(lengths, array):
     """Which steps of each row of an array (steps, batch, ...) are before its end."""
     return (np.arange(len(array))[:, None] < lengths).reshape(*array.shape[:2], *[1] * (array.ndim - 2))
 
 
+def ended_early(g, lengths):
+    """A mistake in the gradients of rows that end early; of what is put out beyond their ends none is asked, unless it is 0."""
+    short = grown(Ended(g.Cell), g.p.recipe)
+    alive, beyond = within(lengths, short.upstream[-1]), np.any(np.where(within(lengths, g.upstream[-1]), 0, short.ran()["ys"]))
+    asked = [short.masked(lambda k, u: alive if u is short.upstream[-1] else 1.0)]
+    for upstream in asked + [short.upstream] * (not beyond):
+        short.upstream = upstream
+        claims, truth = short.claims(upstream), short.truth()
+        if told := flow_faults(short, claims, truth) or flow_faults(short, claims, truth, last=True):
+            return [f"with rows of lengths {lengths.tolist()}, {told[0]}"]
+    return []
+
+
 def ragged_gradients(g):
     """Gradients of rows that end early, other than those of the rows alone, where those of whole rows are right."""
-    lengths = lengths_of(g) if g.p.state and "ys" in g.outputs else None
+    lengths = lengths_of(g.cell.spec, g.batch, len(g.p.x)) if g.p.state and "ys" in g.outputs else None
     if lengths is None:
         return []
+    if told := ended_early(g, lengths):
+        return told
     alive = within(lengths, g.upstream[-1])
     unasked = [(*u[:-1], np.where(alive, u[-1], 0)) for u in g.p.given]
     claims = outcome(g.p.build(g.Cell)[0], replace(g.p, given=unasked), lengths=lengths)

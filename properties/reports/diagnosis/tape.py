@@ -4,7 +4,7 @@ import ast
 import itertools
 import linecache
 import sys
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -117,6 +117,7 @@ class Tape:
                 made(self._buffer, "zeros", "empty"),
                 made(self._joined, "array", "asarray"),
                 self._torch(),
+                uncompiled(),
             ):
                 found = map(self.find, rebound(cell, traced[: g.n]).apply(*traced[g.n :]))
         self.outputs = dict(zip(g.outputs, found))
@@ -235,6 +236,19 @@ class Tape:
             node = Node(np.array(value), "", call, plain, parents, frames(), f"{name}{part or ''}")
             wrapped.append(self.hand(self.add(node)))
         return type(result)(wrapped) if many else wrapped[0]
+
+
+@contextmanager
+def uncompiled():
+    """Run the Python functions of which numba has made compiled ones."""
+    dispatcher = sys.modules["numba.core.registry"].CPUDispatcher if "numba.core.registry" in sys.modules else None
+    if dispatcher:
+        dispatcher.__call__ = lambda compiled, *args, **kwargs: compiled.py_func(*args, **kwargs)
+    try:
+        yield
+    finally:
+        if dispatcher:
+            del dispatcher.__call__
 
 
 class Traced(np.ndarray):
