@@ -67,7 +67,7 @@ class Domain:
             n, near = width - 1, np.rint(a)  # one that is off by rounding stays what it is
             off = (np.abs(a - near) > ROUNDED) | (near <= self.low) | (near >= self.high)
             a = np.where(off, self.low + 1 + np.floor(np.abs(a) * n / 2) % n, near)
-        elif np.isfinite(width):
+        elif self.bounded:
             a = np.mod(a - self.low, 2 * width)
             a = self.low + np.minimum(a, 2 * width - a)
         elif self.hole is not None:
@@ -78,6 +78,17 @@ class Domain:
             a = self.high - np.abs(a - self.high)
         a = np.where(inside, array, a).astype(array.dtype)
         return np.where(self._inside(a) | inside, a, np.asarray(self._middle(), array.dtype))
+
+    @property
+    def bounded(self):
+        """Whether it has two ends."""
+        return bool(np.isfinite(self.high - self.low))
+
+    def between(self, share):
+        """The numbers at these shares, from 0 to 1, of the way from low to high."""
+        if self.whole:
+            return self.low + 1 + np.floor(share * (self.high - self.low - 1))
+        return self.low + share * (self.high - self.low)
 
     def room(self, array):
         """For each number, how far it lies from the nearer end of the domain."""
@@ -94,7 +105,7 @@ class Domain:
     def _middle(self):
         if self.hole is not None:
             return 2 * self.hole
-        if np.isfinite(self.high - self.low):
+        if self.bounded:
             return self.low + 1 if self.whole else (self.low + self.high) / 2
         return self.low + 1 if np.isfinite(self.low) else self.high - 1
 

@@ -2,6 +2,7 @@
 
 import re
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -342,12 +343,15 @@ def test_rows_of_different_lengths_are_verified(given):
 @pytest.mark.parametrize(
     ("mistake", "said"),
     [
-        ("c goes on", "rows [0, 1] of lengths [2, 0] do not end in the c' of their last step, but 1"),
-        ("dh is lost", "with lengths [2, 0, 4] the gradient of h of rows [0, 1] is not that of each row alone, by 1"),
+        ("c goes on", "padding updates c': in rows of lengths [2, 0, 4] it goes on with x to the end of the 4 steps"),
+        (
+            "dh is lost",
+            "with rows of lengths [2, 0, 4], no gradient flows back to `hs[-1]` through `np.where(m, y, hs[-1])` (line 17)",
+        ),
     ],
 )
 def test_what_is_wrong_in_the_padding_is_told(mistake, said):
-    """The array that is furthest off, which is not always the first."""
+    """A state that goes on, or the line where a gradient is lost."""
     (first, *_), wrong, faults = examined(cleared("masked", masked(mistake)).Cell, PLAIN)
     assert wrong and not faults and said in first
 
@@ -465,3 +469,55 @@ def test_a_dict_in_the_place_of_a_gradient_is_told():
     y = cell.apply(np.ones((1, 2)), np.ones((1, 3)))
     with pytest.raises(ValueError, match=r"^dx is a dict; name what it holds in the signature, as dx=KEY$"):
         cell.vjp(*y)
+
+
+class Layer(NamedTuple):
+    """The weights of one layer."""
+
+    W: np.ndarray
+    U: np.ndarray
+
+
+def layers(weights, x, h):
+    """The new h of each layer, whose x is the h of the one below."""
+    new = []
+    for W, U in weights:
+        x = np.tanh(x @ W + h[len(new)] @ U)
+        new.append(x)
+    return np.stack(new)
+
+
+def layers_backward(weights, x, h, new, dh):
+    """Gradients in the nesting of the weights."""
+    found, states, d = [], [], 0
+    for k in reversed(range(len(weights))):
+        W, U = weights[k]
+        dz = (dh[k] + d) * (1 - new[k] ** 2)
+        found.insert(0, Layer((new[k - 1] if k else x).T @ dz, h[k].T @ dz))
+        states.insert(0, dz @ U.T)
+        d = dz @ W.T
+    return found, d, np.stack(states)
+
+
+@pytest.mark.parametrize(("hold", "name"), [(Layer, "1.U"), (lambda *w: list(w), "1.1"), (lambda *w: w, "1.1")])
+def test_weights_may_be_held_in_any_nesting(hold, name):
+    """Of lists, tuples and named tuples; a name is the path to it."""
+
+    def make(F, S):
+        return tuple(hold(np.zeros((n, S)), np.zeros((S, S))) for n in (F, S))
+
+    Cell = adapt(
+        make,
+        ("weights x h -> h", layers),
+        ("weights x h h' dh -> dweights dx dh", layers_backward),
+        states={"h": "layers batch state"},
+        sizes={"layers": 2},
+    )
+    assert lift(Cell).spec().array_names[3] == name
+    assert broken(lift(Cell), n=10) == set() if hold is not Layer else broken(lift(Cell), ["weight_gradients"], n=10) == set()
+
+
+def test_several_outputs_are_refused():
+    """One is verified beside the states; the message says what to do with the others."""
+    with pytest.raises(ValueError, match="output names y and z; give one, and let forward join several outputs in one array"):
+        adapt(lambda F, S: {}, ("x h -> h y z", None), output="y z")

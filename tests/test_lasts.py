@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from cellcheck.cells import lift
+from cellcheck.cells.adapters import adapt
 from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError
@@ -172,3 +173,49 @@ def test_a_reference_may_go_on_without_ys():
     """From the last states, in both directions."""
     result = check(lasts.LastLSTM, "quick", "equivalence", reference=lasts.LastLSTM)
     assert result.held and "the_reference_may_go_on" in {found["law"] for found in result.results}
+
+
+class Pooled:
+    """h' = tanh(x W + h U), and the mean of h over the steps; or, stale, h before the last step."""
+
+    stale = False
+
+    def __init__(self, features, state):
+        self.W, self.U = np.zeros((features, state)), np.zeros((state, state))
+
+    def forward(self, x, h):
+        """(h', the mean)."""
+        self.kept, hs = [], [h]
+        for row in x:
+            hs.append(np.tanh(row @ self.W + hs[-1] @ self.U))
+            self.kept.append((np.array(row), hs[-2], hs[-1]))
+        return hs[-1], hs[-2 if len(x) else -1] if self.stale else sum(hs[1:], 0 * h) / max(len(x), 1)
+
+    def backward(self, dh, dmean):
+        """The gradients."""
+        self.dW, self.dU, dx, T = np.zeros_like(self.W), np.zeros_like(self.U), [], len(self.kept)
+        for t, (row, before, new) in reversed([*enumerate(self.kept)]):
+            dz = (dh + dmean * ((t == T - 2) if self.stale else 1 / T)) * (1 - new * new)
+            self.dW, self.dU, dh = self.dW + row.T @ dz, self.dU + before.T @ dz, dz @ self.U.T
+            dx.insert(0, dz @ self.W.T)
+        return np.array(dx).reshape(T, len(dh), len(self.W)), dh + dmean if self.stale and T < 2 else dh
+
+
+pooled = adapt(
+    Pooled,
+    ("x h -> h mean", "forward"),
+    ("dh dmean -> dx dh dW=.dW dU=.dU", "backward"),
+    weights="W U",
+    axes="steps batch features",
+    output={"mean": "batch state"},
+)
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_an_output_that_is_pooled_over_steps_is_none_of_the_last(stale, monkeypatch):
+    """Laws that cut a sequence leave it out, and the head says so; one of the step before is refused all the same."""
+    monkeypatch.setattr(Pooled, "stale", stale)
+    clear = cleared("pooled", pooled)
+    assert any("mean is made of several steps" in note for note in clear.notes) != stale
+    found = broken(clear.Cell, n=12)
+    assert "a_sequence_may_be_split" in found if stale else found == set()

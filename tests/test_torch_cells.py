@@ -1,17 +1,24 @@
 """torch modules as cells: what is right passes, what is wrong is refused, what cannot be called is said in one line."""
 
+from contextlib import suppress
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis.errors import UnsatisfiedAssumption
 
 torch = pytest.importorskip("torch", reason="a framework, and optional")
 
 from cellcheck.cells import lift  # noqa: E402
 from cellcheck.cells.adapters import torch_module  # noqa: E402
+from cellcheck.properties.intake.catalogue import laws  # noqa: E402
 from cellcheck.properties.intake.loading import GuestError  # noqa: E402
 from cellcheck.properties.intake.preflight import cleared  # noqa: E402
+from cellcheck.properties.mutants import killed  # noqa: E402
 from cellcheck.properties.reports.diagnosis import examined  # noqa: E402
 from cellcheck.properties.reports.diagnosis.flow_faults import untold  # noqa: E402
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown  # noqa: E402
+from cellcheck.strategies import Problem  # noqa: E402
 
 from cellcheck import cells, check  # noqa: E402
 from tests.guests import kernels, torch_shapes  # noqa: E402
@@ -248,3 +255,35 @@ def test_what_torch_draws_is_not_followed(monkeypatch):
     assert untold(grown(scanned(), PLAIN)) == "" and examined(scanned(), PLAIN).sentences == ()
     monkeypatch.setattr(Scan, "mistake", "gate")
     assert not any("`1 - f[t]`" in said for said in examined(scanned(noise=0.5), PLAIN).sentences)
+
+
+def chunked(wrong):
+    """Sums of logarithms of a decay, whose differences cancel: y = v_2 + exp((g_1 + g_2) - g_1) v_1, or a part of 1e-4 too much."""
+
+    class Chunked(torch.nn.Module):
+        def __init__(self, features, state):
+            super().__init__()
+            self.g, self.v = torch.nn.Linear(features, state), torch.nn.Linear(features, state)
+
+        def forward(self, x, s):
+            sums = torch.nn.functional.logsigmoid(self.g(x)).cumsum(0)
+            total = sums[-1].exp() * s if len(x) else s
+            for t in range(len(x)):
+                total = total + (sums[-1] - sums[t]).exp() * self.v(x[t]) * (1 + wrong * t)
+            return (total,)
+
+    return lift(torch_module(Chunked, call=lambda m, x, s: m(x, s), states=("s",), sequence=True, output="s"))
+
+
+@pytest.mark.parametrize("wrong", [0.0, 1e-4])
+def test_what_cancels_within_a_module_is_no_fault(wrong):
+    """Results of operations are rounded at random, as those of NumPy are, before a sequence that is cut is refused."""
+    Cell, law = chunked(wrong), laws()["a_sequence_may_be_split"]
+    far = [np.array([[-600.0]]), np.array([-60.0]), np.array([[80.0]]), np.array([0.5])]
+    found = []
+    for seed in range(40):
+        problem = Problem(1, 1, 1, steps=2, seed=seed, scale=0.1).literal(Cell)
+        problem = replace(problem, weights=far, x=np.array([[[1.0]], [[-0.12 - seed / 3000]]]))
+        with suppress(UnsatisfiedAssumption):
+            found.append(killed(law, Cell, [problem]) is not None)
+    assert found and any(found) == bool(wrong)

@@ -128,6 +128,8 @@ def entries(container, names, detached=()):
     elif not nested(container):
         return list(container)
     found = {name: holder[key] for name, holder, key in leaves(container)}
+    if not isinstance(container, dict) and len(found) == len(names) and not {*found} & {*names}:
+        return list(found.values())  # in another nesting, and in their order
     keys = [next((key for form in forms if (key := form.replace("*", name)) in found), None) for name in names]
     if lost := tuple(name for name, key in zip(names, keys) if key is None and name not in detached):
         given = ", ".join(map(str, found)) or "nothing"

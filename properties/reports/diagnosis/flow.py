@@ -310,7 +310,8 @@ class Flow:
                 continue  # a missing factor, which has a sentence of its own
             for words, one, two in (("before", values[1:], arrays[:-1]), ("after", values[:-1], arrays[1:])):
                 if len(arrays) > 1 and all(same(v, a) for v, a in zip(one, two)):
-                    yield f"`{shown(text)}` of the {run} {words}", values
+                    new = f", the new `{shown(text)}`," * (words == "after" and shown(text).isidentifier())
+                    yield f"`{shown(text)}` of the {run} {words}{new}", values
                     if words == "after":  # what the run makes of it
                         yield f"`{shown(other)}`, in every {run} but the first,", [arrays[0], *values[1:]]
                         yield f"`{shown(other)}` of the last {run}, in the first one,", [values[-1], *arrays[1:]]

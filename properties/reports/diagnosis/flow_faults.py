@@ -40,7 +40,13 @@ def flow_faults(g, claims, truth, last=False):
                     or solved(flow, claims, truth)
                 )
             told = matched(flow.tried(claims, truth), claims, truth, "all gradients", g.near)
-            return told or displaced(flow, claims, truth) or taken(flow, claims, truth) or of_one_output(flow)
+            return (
+                told
+                or displaced(flow, claims, truth)
+                or taken(flow, claims, truth)
+                or in_these_alone(flow, claims, truth)
+                or of_one_output(flow)
+            )
     except Untold:
         return []
 
@@ -110,6 +116,17 @@ def displaced(flow, claims, truth):
                     f"this predicts all gradients; the right numbers are {figure(max(gap(claims[n], truth[n]) for n in claims))} away"
                 ]
     return []
+
+
+def in_these_alone(flow, claims, truth):
+    """A mistake in the gradients of some arrays alone, such as those of the weights, where what flows on is right."""
+    wrong = [name for name in claims if not same(claims[name], truth[name], flow.g.near)]
+    told = matched(flow.tried(seen := {name: claims[name] for name in wrong}, truth), seen, truth, "it", flow.g.near)
+    return (
+        [f"in the gradient{'s' * (len(wrong) > 1)} of {several(wrong)} alone, {told[0]}"]
+        if told and len(wrong) < len(claims)
+        else []
+    )
 
 
 def of_one_output(flow):

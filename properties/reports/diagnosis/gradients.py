@@ -9,7 +9,7 @@ import numpy as np
 from cellcheck.cells import lift
 from cellcheck.properties.reports.diagnosis.conduct import mingled
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults, untold
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, LOST, PLAIN, close, figure, gap, grown, same
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, LOST, PLAIN, close, figure, gap, grown, same, the
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.outer import product_faults
 from cellcheck.properties.reports.diagnosis.through_time import cut_off, reached, through_time
@@ -62,6 +62,11 @@ def gradient_faults(g, tried):
         told = within_gates(g) or told
     if not told or not (all(singly.values()) or g.kind):
         told = tried(lambda: flow_faults(g, claims, truth, last=not g.kind)) or told
+    explained = [name for name in wrong if singly[name]]
+    if told and explained and len(explained) < len(wrong):
+        others = {name: claim for name, claim in claims.items() if name not in explained}
+        more = tried(lambda: flow_faults(g, others, truth))
+        told = [*told, *(f"of the other arrays, {sentence}" for sentence in more)]
     told = told or tried(lambda: product_faults(g)) or tried(lambda: mingled(g)) or severed(g)
     right = [name for name in claims if name not in wrong]
     if told and right:
@@ -134,7 +139,8 @@ def whereabouts(g):
         many = "all should be 0"
         if np.any(true):
             low, high = np.percentile(seen[true != 0] / true[true != 0], (25, 75))
-            many = f"half of their entries are {figure(low)} to {figure(high)} times the right ones"
+            span = figure(low) if figure(low) == figure(high) else f"{figure(low)} to {figure(high)}"
+            many = f"half of their entries are {span} times the right ones"
         return [f"no known mistake matches; all gradients are wrong ({told}): {many}{lost}"]
     others = f", and right {'is that' if len(right) == 1 else 'are those'} of {several(right)}" if right else ""
     return [
@@ -172,10 +178,25 @@ def _parts(g, name, claim, true):
         if axis < len(axes):
             said.append(f"in {axes[axis][: None if tail or len(at) > 1 else -1]} {where}")
         elif gates > 1 and not rest and len(of := {int(i) // g.p.recipe.state for i in at}) < gates:
-            said.append(f"in gate{'s' * (len(of) > 1)} {several(map(str, sorted(of)))} of its gates 0 to {gates - 1}")
+            said.append(f"in {_gates(g, name, axis, sorted(of), gates)}")
         else:
-            said.append(f"in units {where}" if gates == 1 and not rest and tail else f"at {where} of axis {axis}")
+            said.append(
+                f"in units {where}" if gates == 1 and not rest and tail else f"{'' if tail else 'at '}{where} along axis {axis}"
+            )
     return ", ".join(said)
+
+
+def _gates(g, name, axis, which, many):
+    """What some gates of a weight are called: by name where the cell's blocks are known, else by number."""
+    known, state = {}, g.p.recipe.state
+    for (_, gate), where in (g.blocks[g.names.index(name)] if g.blocks and name in g.names[: g.n] else {}).items():
+        places = np.zeros(np.shape(g.p.weights[g.names.index(name)]))
+        places[where] = 1
+        at = np.flatnonzero(np.moveaxis(places, axis, 0).reshape(len(np.moveaxis(places, axis, 0)), -1).any(1))
+        known |= {int(at[0]) // state: the(gate)} if len(at) == state else {}
+    if all(k in known for k in which):
+        return several(known[k] for k in which)
+    return f"gate{'s' * (len(which) > 1)} {several(map(str, which))} of its gates 0 to {many - 1}"
 
 
 def at_a_limit(Cell):
@@ -250,6 +271,9 @@ def all_at_once(g, claims, truth, wrong):
     whole = len(wrong) == len(claims)
     if g.gist and same(claimed * float(g.upstream[0]), right):
         return [f"the upstream is ignored, 1 is taken for it: for {figure(float(g.upstream[0]))} the gradients are those for 1"]
+    one = float(g.upstream[0]) if g.gist else 0.0
+    if len(blind := [name for name in wrong if one and same(claims[name] * one, truth[name])]) > 1:
+        return [f"the gradients of {several(blind)} are those for an upstream of 1, whatever it is: it is ignored"]
     if (whole or len(wrong) > 1) and (k := ratio(g, claimed, right)) is not None:
         told = factor(g, k, claimed)
         if told.startswith("clipped to a norm"):
@@ -273,6 +297,8 @@ def reordered(g, claims, truth, wrong):
     said = (
         f"the gradient{'s' * (len(wrong) > 1)} of {several(wrong)} {'is' if len(wrong) == 1 else 'are'} right but for the order"
     )
+    if axis == 0 and all(g.cell.spec.batch_axis(name) == 1 for name in wrong):
+        return [f"{said} of the steps: where those of steps 0 to {len(order) - 1} belong are those of {several(map(str, order))}"]
     return [f"{said} along axis {axis}, {', then '.join(runs)}, as where [h, x] is written for [x, h]"]
 
 
@@ -430,14 +456,14 @@ def severed(g, least=1):
         alone = g.masked(lambda j, u, k=k: float(j == k))
         claims, truth = g.claims(alone), g.truth(alone)
         seen = VISIBLE * max((np.max(np.abs(t), initial=0.0) for t in truth.values()), default=0.0)
-        off = tuple(
-            name for name, claim in claims.items() if not np.any(claim) and np.max(np.abs(truth[name]), initial=0.0) > seen
-        )
+        due = [name for name in claims if np.max(np.abs(truth[name]), initial=0.0) > seen]
+        off = tuple(name for name in due if not np.any(claims[name]))
         if least <= len(off) < len(claims):
-            lost.setdefault((*off[::-1],), []).append(output)
-    for names, outputs in lost.items():
+            lost.setdefault((*off[::-1],), []).append((output, len(due)))
+    for names, found in lost.items():
+        outputs, many = [output for output, _ in found], max(many for _, many in found)
         to = several(names if len(names) < 5 else [*names[:3], "others"])
-        count = f"{len(names)} of {len(g.offered())} arrays get none"
+        count = f"{len(names)} of {many} arrays get none that should"
         return [f"no gradient flows from {several(outputs)} to {to}, as where a state is detached ({count})"]
     return []
 
@@ -566,8 +592,7 @@ def by_gates(g, name, claim, true):
         factors = [ratio(g, *parts[k]) for k in off]
         if 0 < len(off) < gates and None not in factors and np.ptp(factors) < 1e-9:
             said = f"the gradient of {name} is {factor(g, factors[0], parts[off[0]][0])}"
-            which = f"gate{'s' * (len(off) > 1)} {several(map(str, off))} of its gates 0 to {gates - 1}"
-            return [f"{said} in {which}, and right in the others"]
+            return [f"{said} in {_gates(g, name, axis, off, gates)}, and right in the others"]
     return []
 
 

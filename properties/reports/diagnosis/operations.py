@@ -26,7 +26,11 @@ def mistakes(flow):
         yield f"the gradient does not flow from {where}", dict.fromkeys(flow.carried, 0.0)
         yield from stale(flow, passes)
     yield from halved(flow)
-    for edges in (*flow.edges, *flow.helped):
+    inner = [edges for edges in flow.edges if edges[-1][0].inner]
+    for edges in (*(edges for edges in flow.edges if edges not in inner), None, *inner, *flow.helped):
+        if edges is None:
+            yield from whole(flow)
+            continue
         node = edges[-1][0]
         arg, through = words(edges)
         yield f"no gradient flows back to {arg} through {through}", dict.fromkeys(edges, 0.0)
@@ -92,6 +96,18 @@ def _alike(edge, edges):
     return node.own == "part" and any(node.parents[k] is n.parents[i] and np.array_equal(slope, n.slope(i)) for n, i in edges)
 
 
+def whole(flow):
+    """All that flows back to what a function of the cell returns, such as a gate."""
+    ends = {}
+    for nodes in flow.calls:
+        if nodes[-1].inner and nodes[-1].text and not flow.inner(nodes[-1]):
+            ends.setdefault(nodes[-1].key, []).append(nodes[-1])
+    for found in ends.values():
+        name = f"the gradient of {place(found[-1])}"
+        yield f"{name} has the wrong sign", dict.fromkeys(found, -1.0)
+        yield f"{name} is counted twice", dict.fromkeys(found, 2.0)
+
+
 def stale(flow, passes):
     """What all steps keep in one place: each finds there what the last one has kept."""
     runs, edits = {}, {}
@@ -106,8 +122,8 @@ def stale(flow, passes):
                 for k in n.parents
                 if k in last.parents and np.shape(n.arrays[k]) == np.shape(last.arrays[k])
             }
-    loop = f"each of {passes + 1} {flow.run(passes + 1)}s"
-    yield f"the gradient of {loop} is made of what the last of them has kept: they share one cache", edits
+    run = flow.run(passes + 1)
+    yield f"every {run} is differentiated at the last {run}'s values: one cache for all {run}s", edits
 
 
 def halved(flow):
@@ -454,6 +470,10 @@ def together(flow):
         node, k = edges[-1]
         into.setdefault(node.parents[k].key, []).append(edges)
     for found in into.values():
+        for kept in found if len(found) > 2 else ():
+            (arg, through), lost = words(kept), [edge for edges in found if edges is not kept for edge in edges]
+            said = f"of the {len(found)} contributions to the gradient of {arg} only that through {through} is kept"
+            yield f"{said}: it is assigned, not added up", dict.fromkeys(lost, 0.0)
         for one, two in itertools.combinations(found, 2):
             (arg, through), (_, other) = words(one), words(two)
             said = f"of {arg} through {through} and {other}"
@@ -576,6 +596,7 @@ def renewed(flow):
         if (text := argument(*edges[-1])).isidentifier() and all(node.frames for node, _ in edges):
             for node, k in edges:
                 named.setdefault((text, node.frames[0].code, node.key[0][1:]), {})[node.parents[k]] = None
+    together = {}
     for edges in flow.edges:
         text, new = argument(*edges[-1]), [node.parents[k] for node, k in edges]
         here = [(text, node.frames[0].code, node.key[0][1:]) for node, _ in edges if node.frames]  # in one call of one function
@@ -590,8 +611,16 @@ def renewed(flow):
         for (node, k), p in zip(edges, before):
             edits[node, k] = p, node.slope(k), 0.0
             edits |= {(node, j): node.slope(j, k, p.value) for j in node.parents if j != k}
-        said = f"the gradient through {words(edges)[1]} is that of `{text}` as it was before {place(new[-1])}, which the forward pass uses"
-        yield said, edits
+        said = f"is that of `{text}` as it was before {place(new[-1])}, which the forward pass uses"
+        together.setdefault(said, []).append((words(edges)[1], edits))
+    for said, found in together.items():
+        for through, edits in found:
+            yield f"the gradient through {through} {said}", edits
+        if len(found) > 1:
+            yield (
+                f"the gradient through {several(through for through, _ in found)} {said}",
+                {k: v for _, edits in found for k, v in edits.items()},
+            )
 
 
 def swapped(flow):

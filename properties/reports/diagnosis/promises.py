@@ -258,15 +258,23 @@ def large_loss(g):
     """What a loss is where the numbers before it are large."""
     if g.cell.spec.scalar != "loss":
         return []
-    large = g.ran(replace(g.p, weights=[1000 * w for w in g.p.weights]).folded())
-    lost = [name for name, a in large.items() if not np.isfinite(a).all()]
-    if not lost:
+    for times in (1000, 10**6):
+        p = replace(g.p, weights=[times * w for w in g.p.weights]).folded()
+        lost = [name for name, a in g.ran(p).items() if not np.isfinite(a).all()]
+        if lost:
+            break
+    else:
         return []
-    told = f"with weights 1000 times as large, {_titled(g, lost)} {'are' if len(lost) > 1 else 'is'} not finite"
-    advice = "In a softmax, subtract the largest entry first, and take the log of the sum of exp"
-    return [
-        f"{told}: exp of a large number overflows, or log is taken of 0. {advice}; or, if weights are never so large, declare domains"
-    ]
+    told = f"with weights {times} times as large, {_titled(g, lost)} {'are' if len(lost) > 1 else 'is'} not finite"
+    try:
+        with np.errstate(over="raise"):
+            g.ran(p)
+        why = "log is taken of a softmax that is 0. Take log(softmax(z)) as z - max(z) - log(sum(exp(z - max(z))))"
+    except FloatingPointError:
+        why = (
+            "exp of a large number overflows. In a softmax, subtract the largest entry first, and take the log of the sum of exp"
+        )
+    return [f"{told}: {why}; or, if weights are never so large, declare domains"]
 
 
 def read_ahead(g):

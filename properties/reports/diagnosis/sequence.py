@@ -63,6 +63,8 @@ def walk(g, order, start=None, carried=True, kept=lambda k: True):
 def unlike_steps(g, alone=False):
     """What the sequence does instead of one step after another."""
     seen = {name: y for name, y in g.ran().items() if name in g.outputs}
+    if not (g.kind and g.blocks) and all(map(same, single(g, 0, g.p.states), g.p.states)):
+        return ["a sequence of one step returns the state that it was given: a step is left out"]
     states, ys = walk(g, range(len(g.p.x)))
     right = dict(zip(g.outputs, [*states[-1], ys]))
     if all(same(seen[n], right[n]) for n in seen):
@@ -105,6 +107,7 @@ def mistakes(g, states, ys):
     yield "the initial state is returned as the final one", states[0], ys
     yield "the state after the first step is returned as the final one", states[1], ys
     yield "the last step is left out", states[-2], ys[:-1]
+    yield "the last step is left out, and ys holds the one before it twice", states[-2], np.concatenate([ys[:-1], ys[-2:-1]])
     yield "the first step is left out", walk(g, range(1, T))[0][-1], ys[1:]
     for n in range(2, T):
         starts = [walk(g, range(first, min(first + n, T))) for first in range(0, T, n)]
@@ -212,6 +215,12 @@ def ragged(g):
                 f"padding updates {name}: rows of lengths {lengths.tolist()} end as if x were 0 for the rest of the {T} steps"
             ]
     for j, name in enumerate([name for name in g.outputs if name != "ys"][: len(g.p.states)]):
+        for words, p in (("goes on with x", g.p), ("goes on as if x were 0", replace(g.p, x=0 * g.p.x).folded())):
+            ends = [_going_on(g, p, j, finals[n, r], r, n) for r, n in enumerate(lengths)]
+            if same(found[name], np.array(ends)) and not all(
+                same(e, finals[n, r][j]) for r, (n, e) in enumerate(zip(lengths, ends))
+            ):
+                return [f"padding updates {name}: in rows of lengths {lengths.tolist()} it {words} to the end of the {T} steps"]
         taken = [next((n for n in range(T + 1) if same(found[name][r], finals[n, r][j])), None) for r in range(batch)]
         if taken == lengths.tolist():
             continue
@@ -239,6 +248,15 @@ def ragged(g):
             f"beyond the ends of rows of lengths {lengths.tolist()}, instead of 0"
         ]
     return []
+
+
+def _going_on(g, p, j, states, r, n):
+    """State j of row r if it alone goes on after the n steps of that row, while the others stay."""
+    kept = [np.repeat(s[None], g.batch, 0) for s in states]
+    for t in range(n, len(p.x)):
+        kept[j] = single(g, t, kept, p=p)[j]
+        kept[j] = np.repeat(kept[j][r : r + 1], g.batch, 0)
+    return kept[j][r]
 
 
 def padding(g):

@@ -163,10 +163,10 @@ def _explained(rows, gate, true, claimed):
     ]
     for wanted, sentence in told:
         if fits(wanted):
-            return f"the derivative of its {act} {sentence} ({ratio.size} units of {len(rows)} rows agree)"
+            return f"the derivative of its {act} {sentence} ({ratio.size} numbers agree)"
     for name, words in (("value", "its value"), ("z", "its pre-activation")):
         if fits(slope(name) / right):
-            return f"{words} stands where the derivative of its {act} belongs ({ratio.size} units of {len(rows)} rows agree)"
+            return f"{words} stands where the derivative of its {act} belongs ({ratio.size} numbers agree)"
     if np.ptp(ratio) <= 1e-8 * np.max(np.abs(ratio)):
         k = float(np.mean(ratio))
         return "its gradient has the wrong sign (factor -1)" if abs(k + 1) < 1e-9 else f"its gradient is scaled by {k:.10g}"
@@ -189,7 +189,7 @@ def _wrong_tensor(rows, ratio):
     """One tensor where another belongs, one too many or one too few; the right one must be a factor of this kind's equations."""
     names = [name for name, value in rows[0].tensors.items() if np.shape(value) == ratio.shape[1:]]
     values = np.array([*([row.tensors[name] for row in rows] for name in names), np.ones(ratio.shape)])
-    agree, one = f"({ratio.size} units of {len(rows)} rows agree)", len(names)
+    agree, one = f"({ratio.size} numbers agree)", len(names)
     with np.errstate(all="ignore"):
         quotients = values[:, None] / values[None]
     for sign in ("", "-"):
@@ -220,10 +220,7 @@ def _left(rows, key):
         value, right = np.array([row.tensors[name] for row in rows]), np.array([row.given(key) for row in rows])
         if close(found, value) and not close(value, right):
             word = "r h" if np.ndim(rows[0].reset(key)) else key[0]
-            return (
-                f"the gradient of the weights of {key[0]} multiplies {name} instead "
-                f"of {word} ({found.size} entries of {len(rows)} rows agree)"
-            )
+            return f"the gradient of the weights of {key[0]} multiplies {name} instead of {word} ({found.size} numbers agree)"
     return None
 
 
