@@ -41,6 +41,7 @@ REGIMES = {
     "zeros": Regime(entries="zeros"),
 }
 BOUNDED = ("RNN", "LSTM", "GRU")  # kinds whose h lies within +-1
+MANY_LOGITS = 30.0  # the largest scale of a loss
 MANY_STEPS = 4.0  # the largest last state of a sequence: of a cubic, as an Euler step has, the next steps make powers
 UPSTREAMS = ("every", "last", "first", "second", "one-hot")
 # 5 comes first because counterexamples shrink towards it: 1 gets stuck on bugs of large pre-activations, 1e3 ends saturated.
@@ -163,7 +164,7 @@ class Problem:
         steps = max(min(self._bordering(spec.chunk), spec.most_steps or LONGEST), spec.fewest_steps)
         scale = min(self.scale, _largest(spec.computed_in(dtype), max(self.steps, steps * spec.sequence), spec.sequence))
         if spec.scalar == "loss":  # probabilities below 1e-308 have no digits left
-            scale = min(scale, SCALES[0])
+            scale = min(scale, MANY_LOGITS)
         weights = [self._weight(rng, w.shape, scale).astype(dtype, copy=False) for w in spec.weights]
         if spec.given and self._digest % GIVEN == 0:
             weights = [np.array(w, dtype) for w in spec.given]
@@ -509,7 +510,10 @@ def _entries(rng, kind, shape):
         return rng.integers(-2, 3, shape).astype(float)
     if kind == "one-hot":
         return np.eye(shape[-1])[rng.integers(shape[-1], size=shape[:-1])]
-    return rng.standard_normal(shape)
+    x = rng.standard_normal(shape)
+    if kind == "cold rows":  # of a sequence: steps
+        x[rng.integers(2) :: 2] = 0
+    return x
 
 
 def _state(rng, kind, shape):

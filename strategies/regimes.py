@@ -53,7 +53,7 @@ def typical(features, state, scale, regime):
     size, entries = REGIMES[regime].x, REGIMES[regime].entries
     if entries == "zeros":
         return 0.0
-    x = {"one-hot": 1 / features, "integers": 2.0}.get(entries, 1.0)
+    x = {"one-hot": 1 / features, "integers": 2.0, "cold rows": 1 / 2}.get(entries, 1.0)
     h = {"integers": 2 / 3, "cold rows": 1 / 6}.get(entries, 1 / 3)
     return scale * sqrt((features * size**2 * x + state * h) / (features + state) + 1)
 

@@ -218,7 +218,7 @@ class Positive(single_steps.apart()):
 def test_a_cell_with_a_domain_is_followed():
     """The operation whose gradient is missing is named."""
     [sentence] = told(lift(Positive), "weight_gradients", "gradients")
-    assert sentence.startswith("no gradient flows back to `z` through `0.5 * z` (line 9) in `s(b)`")
+    assert sentence.startswith("no gradient flows back to `i` through `i * c`")
 
 
 class Powers:

@@ -263,7 +263,7 @@ NAMED = {
     "h' is right times a mask: 3 of 15 entries are exactly 0, the others 1.42857 times": broken(
         "RNN", ("return (tanh(z),)", f"return (tanh(z) * ({MASK}(size=z.shape[1]) < 0.7) / 0.7,)")
     ),
-    "with lengths [2, 0, 4] the gradient of h of rows [0, 1] is not that of each row alone": broken(
+    "with rows of lengths [2, 0, 4], no gradient flows back to `b` through": broken(
         "UnrolledRNN", ("[_chosen(on, d, old) for d, old in zip(step.state, d_state)]", "list(step.state)")
     ),
     "c' is clipped at 2: with the forget gate open": broken(

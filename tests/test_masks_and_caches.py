@@ -220,29 +220,29 @@ def test_mistakes_of_one_place_or_one_array_are_told(mistake, sentence):
 
 
 def many(mistake=""):
-    """h' = sum_k tanh((x W + h U) w_k): three uses of one array."""
+    """h' = sum_k tanh((x W + h U) w_k): four uses of one array."""
 
-    def forward(x, h, W, U, p, q, r):
+    def forward(x, h, W, U, p, q, r, s):
         z = x @ W + h @ U
-        parts = [np.tanh(z * p), np.tanh(z * q), np.tanh(z * r)]
-        return parts[0] + parts[1] + parts[2], (x, h, z, parts)
+        parts = [np.tanh(z * p), np.tanh(z * q), np.tanh(z * r), np.tanh(z * s)]
+        return parts[0] + parts[1] + parts[2] + parts[3], (x, h, z, parts)
 
-    def backward(d, W, U, p, q, r, kept):
+    def backward(d, W, U, p, q, r, s, kept):
         x, h, z, parts = kept
         dz, dws = 0, []
-        for w, y in zip((p, q, r), parts):
+        for w, y in zip((p, q, r, s), parts):
             dy = d * (1 - y * y)
             dz = dy * w if mistake else dz + dy * w
             dws.append((dy * z).sum(0))
         return dz @ W.T, dz @ U.T, x.T @ dz, h.T @ dz, *dws
 
     def make(F, S):
-        return weights(F, S) | {name: np.zeros(S) for name in "pqr"}
+        return weights(F, S) | {name: np.zeros(S) for name in "pqrs"}
 
-    return adapt(make, ("x h W U p q r -> h kept", forward), ("dh W U p q r kept -> dx dh dW dU dp dq dr", backward))
+    return adapt(make, ("x h W U p q r s -> h kept", forward), ("dh W U p q r s kept -> dx dh dW dU dp dq dr ds", backward))
 
 
 def test_of_several_contributions_the_one_that_is_kept_is_told():
     """= for += in a loop over gates."""
     assert broken(lift(many()), ["input_gradients", "weight_gradients"], n=10) == set()
-    assert said(many("assigned")).startswith("of the 3 contributions to the gradient of `z` only that through `z * r` is kept")
+    assert said(many("assigned")).startswith("of the 4 contributions to the gradient of `z` only that through `z * s` is kept")

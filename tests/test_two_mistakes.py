@@ -172,4 +172,4 @@ def test_a_factor_is_told_by_the_constant_of_the_source_that_it_is():
         return {"W": np.zeros((F, S))}
 
     Cell = lift(adapt(make, ("x h W -> h kept", forward), ("dh W kept -> dx dh dW", backward)))
-    assert " is scaled by 3.33333, 1 / `RATE`: this predicts" in told(Cell, "weight_gradients")
+    assert "lacks the factor `RATE`: this predicts" in told(Cell, "weight_gradients")

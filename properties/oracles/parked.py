@@ -97,7 +97,7 @@ def _probe(case, cell, x, state):
     elif case.c:
         states[0][...] = case.c
     park(cell, case, z, scale)
-    outputs = cell.apply(np.zeros((*(1,) * (x.ndim - 1), x.shape[-1]), z.dtype), *states)
+    outputs = cell.apply(np.ones((*(1,) * (x.ndim - 1), x.shape[-1]), z.dtype), *states)  # some take zeros for padding
     chosen = range(len(states))[case.output]
     value = np.reshape(outputs[chosen], -1) / scale
     weights, _, d_state = cell.vjp(*(np.full_like(y, j == chosen) for j, y in enumerate(outputs)))

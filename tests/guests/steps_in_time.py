@@ -241,7 +241,7 @@ MISTAKES = {
         "carried": "the gradient of `hs[-1]` through `U @ hs[-1]` lacks the derivative of `np.tanh(V @ x_t + U @ hs[-1] + b)`"
     },
     predictor: {
-        "flow": "no gradient flows back to `cats[-1]` through `K @ cats[-1]`",
+        "flow": "the gradient does not flow from step t + 1 to step t",
         "state": "the gradient of `K` in `K @ cats[-1]` uses `hs[-1]` of the step after where `hs[-1]` belongs",
         "slope": "is taken as y (1 - y) with `_sigmoid(K @ cats[-1] + k)` of the step before as y, not its output",
         "bias": "the gradient of `k` is that of the first of 4 steps alone",

@@ -297,5 +297,5 @@ MISTAKES = {
     quasi: {"last x": "no gradient flows back to `last` through `last @ B`"},
     delta: {"b": "no gradient flows back to `w` through `b * w`"},
     squared: {"old h": "is taken as 1 - y^2 with `np.tanh(np.dot(A, x) + np.dot(B, hs[-1]))` of the step before as y"},
-    added: {"one of two": "no gradient flows back to `z` through `-z` in `_sigmoid(a)`"},
+    added: {"one of two": "no gradient flows back to `_sigmoid(a)` through `np.tanh(a) + _sigmoid(a)`"},
 }

@@ -329,7 +329,7 @@ MISTAKES = {
         "carried": "no gradient flows back to `hs[-1]` through `Wh @ hs[-1]`",
     },
     listed: {
-        "new h": "the gradient of `r` in `r * h` uses `h` of the step after where `h` belongs",
+        "new h": "the gradient of `r` in `r * h` uses `h` of the step after, the new `h`, where `h` belongs",
         "no r": "the gradient of `Wn` in `np.hstack([x_t, r * h]) @ Wn` uses `a` where `np.hstack([x_t, r * h])` belongs",
         "direct": "no gradient flows back to `h` through `z * h`",
     },

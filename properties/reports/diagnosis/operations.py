@@ -383,7 +383,9 @@ def derivatives(flow, pairs, name=None, others=False):
     node, head = pairs[-1]
     ys, zs = [n.value for n, _ in pairs], [h.value for _, h in pairs]
     right = [slope_at(n, h, z) for (n, h), z in zip(pairs, zs)]
-    if all(np.ptp(slope) <= 1e-12 for slope in right) or (node.own in ("multiply", "where") and len(node.parents) == 1):
+    if all(np.ptp(slope) <= 1e-12 for slope in right) or (
+        node.own == "multiply" and any(np.asarray(a).dtype == bool for a in node.arrays)
+    ):
         return  # linear, or a mask
     inner = name is None and flow.inner(node)
     text, where = (inside(node), f" (line {node.frames[0].line}) in {place(node)}") if inner else (node.text, line(node))
@@ -470,10 +472,6 @@ def together(flow):
         node, k = edges[-1]
         into.setdefault(node.parents[k].key, []).append(edges)
     for found in into.values():
-        for kept in found if len(found) > 2 else ():
-            (arg, through), lost = words(kept), [edge for edges in found if edges is not kept for edge in edges]
-            said = f"of the {len(found)} contributions to the gradient of {arg} only that through {through} is kept"
-            yield f"{said}: it is assigned, not added up", dict.fromkeys(lost, 0.0)
         for one, two in itertools.combinations(found, 2):
             (arg, through), (_, other) = words(one), words(two)
             said = f"of {arg} through {through} and {other}"
@@ -482,6 +480,10 @@ def together(flow):
             yield from delivered(one, two)
             yield from delivered(two, one)
             yield from exchanged(one, two)
+        for kept in found if len(found) > 2 else ():
+            (arg, through), lost = words(kept), [edge for edges in found if edges is not kept for edge in edges]
+            said = f"of the {len(found)} contributions to the gradient of {arg} only that through {through} is kept"
+            yield f"{said}: it is assigned, not added up", dict.fromkeys(lost, 0.0)
     products = {}  # as of a complex number in two parts, of which the conjugate is due
     for edges in flow.edges:
         node, k = edges[-1]

@@ -215,17 +215,17 @@ def ragged(g):
                 f"padding updates {name}: rows of lengths {lengths.tolist()} end as if x were 0 for the rest of the {T} steps"
             ]
     for j, name in enumerate([name for name in g.outputs if name != "ys"][: len(g.p.states)]):
+        taken = [next((n for n in range(T + 1) if same(found[name][r], finals[n, r][j])), None) for r in range(batch)]
+        if taken == lengths.tolist():
+            continue
+        if None not in taken:
+            return [f"lengths are {lengths.tolist()}, but the rows of {name} end as after {taken} steps"]
         for words, p in (("goes on with x", g.p), ("goes on as if x were 0", replace(g.p, x=0 * g.p.x).folded())):
             ends = [_going_on(g, p, j, finals[n, r], r, n) for r, n in enumerate(lengths)]
             if same(found[name], np.array(ends)) and not all(
                 same(e, finals[n, r][j]) for r, (n, e) in enumerate(zip(lengths, ends))
             ):
                 return [f"padding updates {name}: in rows of lengths {lengths.tolist()} it {words} to the end of the {T} steps"]
-        taken = [next((n for n in range(T + 1) if same(found[name][r], finals[n, r][j])), None) for r in range(batch)]
-        if taken == lengths.tolist():
-            continue
-        if None not in taken:
-            return [f"lengths are {lengths.tolist()}, but the rows of {name} end as after {taken} steps"]
         of = [next((k for k, n in enumerate(lengths) if same(found[name][r], finals[n, k][j])), -1) for r in range(batch)]
         if sorted(of) == list(range(batch)):
             return [f"with lengths {lengths.tolist()} the rows of {name} come in the order {of}"]
