@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 from cellcheck.properties.intake.capabilities import missing
-from cellcheck.properties.intake.raised import named
+from cellcheck.properties.intake.raised import named, source
 from cellcheck.properties.oracles.analytic import made
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, close, figure, gap, same
+from cellcheck.properties.reports.diagnosis.places import shown
 from cellcheck.properties.verdicts.run import claimed, differentiated, outcome
 from cellcheck.properties.writing.text import several
 
@@ -156,13 +157,30 @@ def changed(g):
     outputs = cell.apply(x, *state)
     told = _differences(given, before, "apply")
     if told:
-        return told
+        return _with_line(g, told, "apply")
     u = [np.array(a) for a in g.p.upstreams(1, outputs, g.cell.spec)[0]]
     given |= {f"the upstream of {name}": a for name, a in zip(g.outputs, u)}
     before |= {f"the upstream of {name}": np.array(a) for name, a in zip(g.outputs, u)}
     if not g.gist:
         cell.vjp(*u)
-    return _differences(given, before, "vjp")
+    return _with_line(g, _differences(given, before, "vjp"), "vjp")
+
+
+def _with_line(g, told, method):
+    """The sentence with the line that writes in the place of numbers: it is the one that raises if nothing may be written."""
+    cell, x, state = g.p.build(g.Cell)
+    u = [np.array(a) for a in g.upstream]
+    for a in (x, *state) if method == "apply" else u:
+        a.flags.writeable = False
+    try:
+        cell.apply(x, *state)
+        if told and method == "vjp":
+            cell.vjp(*u)
+    except ValueError as error:
+        if told and "read-only" in str(error) and (found := source(error)):
+            at, text = found
+            return [f"{told[0].partition(': ')[0]}, in `{shown(text)}` (line {at.rpartition(':')[2]})"]
+    return told
 
 
 def _differences(given, before, method):

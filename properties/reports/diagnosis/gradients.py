@@ -270,7 +270,7 @@ def all_at_once(g, claims, truth, wrong):
     claimed, right = (np.concatenate([np.ravel(side[name]) for name in wrong]) for side in (claims, truth))
     whole = len(wrong) == len(claims)
     if g.gist and same(claimed * float(g.upstream[0]), right):
-        return [f"the upstream is ignored, 1 is taken for it: for {figure(float(g.upstream[0]))} the gradients are those for 1"]
+        return [f"the upstream is ignored: for one of {figure(float(g.upstream[0]))} the gradients are those for 1"]
     one = float(g.upstream[0]) if g.gist else 0.0
     if len(blind := [name for name in wrong if one and same(claims[name] * one, truth[name])]) > 1:
         return [f"the gradients of {several(blind)} are those for an upstream of 1, whatever it is: it is ignored"]
