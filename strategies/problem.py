@@ -65,7 +65,7 @@ BITS = np.random.PCG64(0)
 START, STREAM = BITS.state, np.random.Generator(BITS)
 # 2^128 / the golden ratio: the places of numbers that differ by little lie far apart in the period.
 APART = 0x9E3779B97F4A7C15F39CC0605CEDC835
-FILLED = 3  # of so many problems one has its bounded arrays spread between their ends
+FILLED = 3  # of so many problems one has its bounded arrays spread between their ends; the same as GIVEN
 GIVEN = 3  # of so many problems one has the given weights, if there are any
 NORM = 3  # by so much a recurrent matrix of scale 1 may enlarge a state, in each step
 
@@ -185,12 +185,13 @@ class Problem:
     def _filling(self, arrays, spec):
         """The arrays, some of those between two ends spread evenly between them: what is folded is mostly near the lower end.
 
-        Of whole numbers that is so in two problems of three, since equal ones are wanted as well, and of others in the third.
+        Of whole numbers that is so in two problems of three, since equal ones are wanted as well, and of others in one of these two:
+        not in the third, which may have the given weights.
         """
         rng, apart = self._stream(5), self._digest % FILLED
         drawn = [rng.uniform(size=a.shape) if s.domain else None for a, s in zip(arrays, spec.arrays)]
         return [
-            s.domain.between(share).astype(a.dtype) if s.domain and s.domain.bounded and s.domain.whole == bool(apart) else a
+            s.domain.between(share).astype(a.dtype) if s.domain and s.domain.bounded and 1 <= apart <= 1 + s.domain.whole else a
             for a, s, share in zip(arrays, spec.arrays, drawn)
         ]
 

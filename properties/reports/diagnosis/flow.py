@@ -64,15 +64,9 @@ class Flow:
         found = set()
         for key, value in edits.items():
             node, *k = key if isinstance(key, tuple) else (key,)
-            parents = (
-                [*value[:1], node.parents[k[0]]][:: -1 if len(value) > 2 else 1][: len(value) - 1]
-                if k and isinstance(value, tuple)
-                else [node.parents[k[0]]]
-                if k
-                else [*node.parents.values(), *value[:1]]
-                if isinstance(value, tuple)
-                else node.parents.values()
-            )
+            parents = [*value[:1]] if isinstance(value, tuple) else []  # what gets something besides
+            if not (k and len(parents) and len(value) == 2):
+                parents += [node.parents[k[0]]] if k else node.parents.values()
             found.update(*(self.reach[parent] for parent in parents))
         return found
 

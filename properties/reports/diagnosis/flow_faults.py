@@ -105,14 +105,13 @@ def displaced(flow, claims, truth):
         if name == "ys" or len(runs) < 2:
             continue
         kept, flow.upstream = flow.upstream, g.masked(lambda k, u, j=j: float(k != j))
-        rest = {node: flow.right[flow.numbers[node]] for node in runs}
-        there = [{node: 1 + u / grad} for node, grad in rest.items() if np.all(grad)][:-1]
-        found = list(zip(range(1, len(runs)), flow.backs(there)))
+        grads = [flow.right[flow.numbers[node]] for node in runs[:-1]]
+        found = flow.backs([{node: 1 + u / grad} if np.all(grad) else {} for node, grad in zip(runs, grads)])
         flow.upstream = kept
-        for step, told in found:
+        for step, told in enumerate(found):
             if all(same(claims[n], told[n], near) for n in claims):
                 return [
-                    f"the upstream of {name} enters the reverse pass at step {step - 1}, not at the last: "
+                    f"the upstream of {name} enters the reverse pass at step {step}, not at the last: "
                     f"this predicts all gradients; the right numbers are {figure(max(gap(claims[n], truth[n]) for n in claims))} away"
                 ]
     return []

@@ -8,7 +8,7 @@ from cellcheck.properties.intake.capabilities import missing
 from cellcheck.properties.intake.raised import named
 from cellcheck.properties.oracles.equations import equations
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, Ended, figure, gap, grown, lengths_of, same
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, Ended, Grown, figure, gap, lengths_of, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.verdicts.run import outcome
 from cellcheck.properties.writing.text import several
@@ -292,7 +292,7 @@ def within(lengths, array):
 
 def ended_early(g, lengths):
     """A mistake in the gradients of rows that end early; of what is put out beyond their ends none is asked, unless it is 0."""
-    short = grown(Ended(g.Cell), g.p.recipe)
+    short = Grown(Ended(g.Cell), g.p.recipe)
     alive, beyond = within(lengths, short.upstream[-1]), np.any(np.where(within(lengths, g.upstream[-1]), 0, short.ran()["ys"]))
     asked = [short.masked(lambda k, u: alive if u is short.upstream[-1] else 1.0)]
     for upstream in asked + [short.upstream] * (not beyond):
