@@ -858,7 +858,8 @@ def _convention(Cell):
     if found is None:
         return {}, ["convention not verified: the shapes of its weights are those of no RNN, LSTM or GRU"]
     if found.difference > conventions.match(cell.spec):
-        return {}, [f"computes none of the known conventions; nearest is {found} (largest difference {found.difference:.1g})"]
+        near = f"; nearest is {found} (largest difference {found.difference:.1g})" * bool(np.isfinite(found.difference))
+        return {}, [f"computes none of the known conventions{near}"]
     if found.swapped:
         return {}, [_output_first(cell, found)]
     if found.kind == "LSTM" and len(cell.spec.state_names) < 2:
