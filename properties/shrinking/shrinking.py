@@ -22,9 +22,9 @@ from cellcheck.strategies import Literal, Problem
 from hypothesis.errors import UnsatisfiedAssumption
 
 RESEED, LOWER, MINIMISE = (
-    (800, 0.7),
+    (800, 1.5),
     (100, 3.0),
-    (900, 0.7),
+    (900, 1.5),
 )  # calls and seconds of CPU; the calls end first on all but slow cells
 SLOW, ENOUGH = 3.0, 20  # seconds more for each at most, for so many calls
 LONGEST = 5.0  # for one call, in seconds on the clock; or as many times what the first one took
