@@ -61,7 +61,8 @@ def test_case_is_small_and_still_fails_in_the_same_way(name):
 
 def test_sizes_are_those_of_the_block_that_is_told():
     """A mask that all rows must share: found in ys, which needs two steps; told of h', which is wrong after one."""
-    law, Cell, problem = broken("MaskReducedWithAll")
+    law, Cell, _ = broken("MaskReducedWithAll")
+    problem = Problem(batch=3, features=5, state=3, steps=2, seed=27229, scale=30.0, regime="large upstream")
     small, error = smallest(law.check, Cell, problem)
     assert error.blocks[0].name == "h'" and small.x.shape == (1, 2, 1)
 
