@@ -94,7 +94,7 @@ def test_functions_of_the_library_have_the_line_that_calls_them(function, said):
     run.defvjp(lambda z: (function(z), None), lambda kept, d: (d if said == "is missing" else 0 * d,))
 
     def call(p, x, h):
-        h, _ = jax.lax.scan(lambda h, z: (h, None), run(z := x @ p["U"] + p["b"]) + z / 2 + h, jnp.zeros((0, 1)))
+        h, _ = jax.lax.scan(lambda h, z: (h, None), run(z := x @ p["U"] + p["b"]) + z / 3 + h, jnp.zeros((0, 1)))
         return (h + 0.0 * p["G"].sum(),)
 
     (sentence, *_), wrong, faults = examined(lift(jax_function(weights, call)), PLAIN)
