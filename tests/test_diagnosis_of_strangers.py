@@ -466,7 +466,7 @@ def recalled(mistake):
     [
         (None, None),
         ("rows", "rows depend on each other: in a batch of 3, rows [0, 1, 2] of S' differ from what each gives alone"),
-        ("carried", "the initial S is ignored: with zeros in the place of it, the outputs are the same"),
+        ("carried", "the initial S is ignored: with zeros instead, the outputs are the same"),
         ("ahead", "ys of step 0 changes with k and v of step 3, which is later"),
         ("dropped", "steps depend on more than k, v and S, or are put together wrongly"),
     ],

@@ -246,3 +246,19 @@ def test_of_several_contributions_the_one_that_is_kept_is_told():
     """= for += in a loop over gates."""
     assert broken(lift(many()), ["input_gradients", "weight_gradients"], n=10) == set()
     assert said(many("assigned")).startswith("of the 4 contributions to the gradient of `z` only that through `z * s` is kept")
+
+
+def test_compiled_functions_of_numba_are_followed():
+    """Their Python is run meanwhile; afterwards they are compiled again."""
+    numba = pytest.importorskip("numba", reason="a framework, and optional")
+
+    @numba.njit
+    def step(x, h, W, U):
+        return np.tanh(x @ W + h @ U)
+
+    def backward(d, x, h, W, U, y):
+        return d @ W.T, d * (1 - y * y) @ U.T, x.T @ (d * (1 - y * y)), h.T @ (d * (1 - y * y))
+
+    Cell = adapt(weights, ("x h W U -> h", step), ("dh x h W U h' -> dx dh dW dU", backward), complex=False, dtype=np.float64)
+    assert "through `x @ W`" in said(Cell) and "lacks the derivative of `np.tanh(x @ W + h @ U)`" in said(Cell)
+    assert not vars(type(step)).get("__call__") and step(*np.zeros((4, 2, 2))).shape == (2, 2)

@@ -37,7 +37,7 @@ FAULTS = {  # the cell: its reference, the fewest steps, what the report says
         "the first 4 of 9 steps are right; ys is wrong from step 4 on, where chunk 2 of 4 steps begins",
     ),
     "ChunksApartInBackward": ("Step", 5, "that of x before step 8, where a chunk of 4 steps begins"),
-    "StartsFromZeros": ("Step", 1, "the initial h is ignored: with zeros in the place of it, the outputs are the same"),
+    "StartsFromZeros": ("Step", 1, "the initial h is ignored: with zeros instead, the outputs are the same"),
     "MapsOnlyTheInitialState": ("Step", 1, "it equals the reference once the reference's initial h is tanh(h)"),
     "Chunks": ("MappedStep", 1, "it equals the reference in a single step once its h is tanh(h)"),
     "HalfTheOutput": ("Step", 1, "ys is 0.5 times what the reference returns"),

@@ -64,8 +64,9 @@ class Flow:
         found = set()
         for key, value in edits.items():
             node, *k = key if isinstance(key, tuple) else (key,)
-            parents = [*value[:1]] if isinstance(value, tuple) else []  # what gets something besides
-            if not (k and len(parents) and len(value) == 2):
+            besides = isinstance(value, tuple)
+            parents = [value[0]] if besides else []
+            if not (k and besides and len(value) == 2):  # else its own slope stays as it is
                 parents += [node.parents[k[0]]] if k else node.parents.values()
             found.update(*(self.reach[parent] for parent in parents))
         return found
@@ -324,7 +325,7 @@ class Flow:
             if (
                 node.text
                 and head is not node
-                and any(self._head(user) is not head for user in self.users.get(node, [self.order[0]]))
+                and any(not user.frames or self._head(user) is not head for user in self.users.get(node, [self.order[0]]))
             ):
                 found.setdefault(node.key, []).append((node, head))
         return list(found.values())

@@ -68,7 +68,7 @@ def _of_states(Cell, p):
             ignored.append(name)
     if ignored:
         are = "is" if len(ignored) == 1 else "are"
-        return [f"the initial {several(ignored)} {are} ignored: with zeros in the place of it, the outputs are the same"]
+        return [f"the initial {several(ignored)} {are} ignored: with zeros instead, the outputs are the same"]
     if told := _mapped(Cell, p, "", "initial "):
         return [told]
     zero = replace(p, state=(*p.further, *map(np.zeros_like, p.states)))

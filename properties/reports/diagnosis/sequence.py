@@ -34,9 +34,7 @@ def ignored(g):
         if all(same(whole[n], y) for n, y in g.ran(replace(g.p, state=states)).items() if n in g.outputs):
             off.append(name)
     return (
-        [
-            f"the initial {several(off)} {'is' if len(off) == 1 else 'are'} ignored: with zeros in the place of it, the outputs are the same"
-        ]
+        [f"the initial {several(off)} {'is' if len(off) == 1 else 'are'} ignored: with zeros instead, the outputs are the same"]
         if off
         else []
     )
