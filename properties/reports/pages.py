@@ -52,7 +52,7 @@ def write(case, directory, tried):
 
 def forget(results, directory, home):
     """Remove the pages of laws that hold again. results: of all laws of a run; raises OSError."""
+    places = {cell: Path(directory) / folder(cell, home) for cell in {r["cell"] for r in results}}
     for r in results:
-        for suffix in (".md", ".py", ".svg"):
-            if r["verdict"] == "held":
-                (Path(directory) / folder(r["cell"], home) / f"{r['law']}{suffix}").unlink(missing_ok=True)
+        for suffix in (".md", ".py", ".svg") if r["verdict"] == "held" and places[r["cell"]].is_dir() else ():
+            (places[r["cell"]] / f"{r['law']}{suffix}").unlink(missing_ok=True)
