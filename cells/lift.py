@@ -102,7 +102,7 @@ class Lifted:
         if spec.scalar:
             outputs = [_summed("apply", y) for y in outputs]
         outputs = tuple(self._sized(y, _numbers("apply", y), a) for y, a in zip_longest(outputs, spec.outputs[: len(outputs)]))
-        return tuple(_scaled(outputs, self._rows)) if self._mean_loss() else outputs
+        return tuple(_scaled(outputs, self.averaged)) if self._mean_loss() else outputs
 
     def _sized(self, value, array, spec):
         """The array of a value; of an empty list in the wanted shape, since NumPy cannot know its number of columns."""
@@ -165,11 +165,15 @@ class Lifted:
 
     def _averaged(self, gradients):
         if self._mean_loss():
-            return Gradients(*(_scaled(part, self._rows) for part in gradients))
+            return Gradients(*(_scaled(part, self.averaged) for part in gradients))
         return gradients._replace(weights=_scaled(gradients.weights, self._rows)) if self.spec.choices.get("mean") else gradients
 
+    @property
+    def averaged(self):
+        """The number of rows over which everything that it returns is a mean, 1 if it is none."""
+        return self._rows if self._mean_loss() else 1
+
     def _mean_loss(self):
-        """Whether everything that it returns is a mean over the rows."""
         return self.spec.scalar == "loss" and self.spec.choices.get("mean")
 
 

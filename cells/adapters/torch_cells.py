@@ -4,7 +4,7 @@ import copy
 import inspect
 import re
 import sys
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
 import numpy as np
 import torch
@@ -143,8 +143,14 @@ class Module:
         return Gradients(found[:n], found[n] if k == n + 1 else tuple(found[n:k]), tuple(found[k:]))
 
     def _widened(self, dtype):
-        """Where a copy in float64 of a module of lower precision runs: nothing is cast below float64."""
-        return Wide() if dtype in (np.float64, np.complex128) and self.dtypes[0] != np.float64 else nullcontext()
+        """Where a copy in float64 of a module of lower precision runs, and where complex numbers do."""
+        ways = ExitStack()
+        if dtype in (np.float64, np.complex128) and self.dtypes[0] != np.float64:
+            ways.enter_context(Wide())
+        if np.dtype(dtype).kind == "c":
+            ways.enter_context(torch.no_grad())  # the derivative of abs takes no complex result
+            ways.enter_context(Continued())
+        return ways
 
     def _rounding(self):
         """Where a module runs that is given noisy arrays, see properties/oracles/noisy.py."""
@@ -183,6 +189,69 @@ class Wide(TorchDispatchMode):
             whole = any(isinstance(a, torch.Tensor) and a.is_complex() for a in arguments)
             options["dtype"] = torch.complex128 if whole else torch.float64
         return operation(*arguments, **options)
+
+
+class Continued(TorchDispatchMode):
+    """Continues real functions to complex numbers near the real axis, as the Analytic of NumPy does: torch's own abs drops imaginary parts."""
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        """The operation, or its continuation where its first tensor is complex."""
+        name, options = operation.overloadpacket.__name__, dict(options or {})
+        if not any(isinstance(a, torch.Tensor) and a.is_complex() for a in arguments):
+            return operation(*arguments, **options)
+        if name == "_to_copy" and getattr(options.get("dtype"), "is_floating_point", False):
+            options["dtype"] = torch.complex128
+        rule = CONTINUED.get(name.removesuffix("_"))
+        found = rule(*arguments, **options) if rule else operation(*arguments, **options)
+        return arguments[0].copy_(found) if rule and name.endswith("_") else found
+
+
+def _sign(z):
+    return torch.sign(torch.real(z))
+
+
+def _chosen(larger):
+    """The larger or the smaller of two by their real parts; their mean at a tie."""
+
+    def choose(a, b):
+        b = torch.as_tensor(b, dtype=a.dtype) if not isinstance(b, torch.Tensor) else b
+        ahead = torch.real(a) - torch.real(b) if larger else torch.real(b) - torch.real(a)
+        return torch.where(ahead > 0, a, torch.where(ahead == 0, (a + b) / 2, b))
+
+    return choose
+
+
+def _clamp(z, low=None, high=None, *, min=None, max=None):
+    low, high = (b if a is None else a for a, b in ((low, min), (high, max)))
+    z = z if low is None else _chosen(True)(z, low)
+    return z if high is None else _chosen(False)(z, high)
+
+
+def _norm(z, ord=2, dim=None, keepdim=False, *, dtype=None):
+    """The root of the sum of squares, not of squared magnitudes. Raises TypeError for another norm."""
+    if ord != 2:
+        raise TypeError(f"the norm {ord} is not continued")
+    return torch.sqrt((z * z).sum(dim if dim is not None else tuple(range(z.ndim)), keepdim))
+
+
+def _compared(name):
+    compare = getattr(torch, name)
+    return lambda a, b: compare(*(torch.real(c) if isinstance(c, torch.Tensor) else c for c in (a, b)))
+
+
+CONTINUED = {
+    "abs": lambda z: z * _sign(z),
+    "sign": _sign,
+    "sgn": _sign,
+    "relu": lambda z: _chosen(True)(z, 0),
+    "maximum": _chosen(True),
+    "minimum": _chosen(False),
+    "clamp": _clamp,
+    "clamp_min": _chosen(True),
+    "clamp_max": _chosen(False),
+    "linalg_vector_norm": _norm,
+    **{name: _compared(name) for name in ("gt", "ge", "lt", "le")},
+}
 
 
 class Rounding(TorchDispatchMode):

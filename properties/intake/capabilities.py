@@ -130,7 +130,6 @@ NEEDS = {  # the first that is missing is the reason
     "single row": (lambda cell: cell.spec.takes("batch", 1), "declares batches without that of a single row"),
     "no row": (lambda cell: cell.spec.takes("batch", 0), "declares batches without that of no rows"),
     "single step": (lambda cell: cell.spec.takes("steps", 1), "declares steps without a single one"),
-    "any steps": (lambda cell: not cell.spec.sizes.get("steps"), "declares its numbers of steps"),
     "splits": (
         lambda cell: cell.spec.splits() is None or bool(cell.spec.splits()),
         "declares steps of which no two add up to a third",

@@ -112,9 +112,14 @@ def _farther(function, upstream, arrays, directions, oracles):
             found.append(oracle(function, upstream).value(arrays, known))
         except Exception:  # of a function that takes no complex numbers
             found.append(np.nan)
-    quotient = Chebyshev(function, upstream).quotient(arrays, known)
-    if abs(found[0] - found[1]) <= EXACT * abs(found[0]) or not np.isfinite([found[0], quotient]).all():
+    real = Chebyshev(function, upstream)
+    quotient = real.quotient(arrays, known)
+    if not np.isfinite([found[0], quotient]).all():
         return oracles  # where exp overflows, as in 1 / (1 + exp(-z)), real numbers are asked at that problem alone
+    if abs(found[0] - found[1]) <= EXACT * abs(found[0]):  # as they are in a framework, where both may drop imaginary parts
+        agree = abs(found[0] - quotient) <= TOLERANCE * abs(quotient)
+        both = agree or abs(real.value(arrays, known) - quotient) > TOLERANCE * abs(quotient)
+        return oracles if both else [Chebyshev if o is ComplexStep else o for o in oracles]
     other = AnalyticStep if abs(found[1] - quotient) <= TOLERANCE * abs(quotient) else Chebyshev
     right = abs(found[0] - quotient) <= TOLERANCE * abs(quotient)
     return oracles if right else [other if o is ComplexStep else o for o in oracles]

@@ -32,6 +32,7 @@ from cellcheck.properties.reports.diagnosis.conduct import (
 )
 from cellcheck.properties.reports.diagnosis.equations import equation_faults
 from cellcheck.properties.reports.diagnosis.gradients import (
+    NUMBER,
     at_a_limit,
     gradient_faults,
     misjudged,
@@ -42,7 +43,7 @@ from cellcheck.properties.reports.diagnosis.gradients import (
     with_more_steps,
 )
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, LONG, PLAIN, SIZES, Grown, doubled, figure, gap, grown
-from cellcheck.properties.reports.diagnosis.narrowed import narrowed
+from cellcheck.properties.reports.diagnosis.narrowed import narrowed, where_narrowed
 from cellcheck.properties.reports.diagnosis.numerics import numeric_faults
 from cellcheck.properties.reports.diagnosis.panels import panels
 from cellcheck.properties.reports.diagnosis.promises import ALONE, promise_faults
@@ -63,6 +64,7 @@ MOST = {"batch": 65, "features": 17, "state": 17}  # of a problem that is looked
 LONGEST = 40  # sequence that is looked at
 ORDINARY = 12  # problems that are tried
 REPEATED = replace(PLAIN, batch=2 * SIZES["features"])  # in which some tokens are alike
+SEEDS = 4  # of numbers of these sizes
 NEARLY = 1e-2  # by less, in float32 on the way, differences of a function may be off
 ALIKE = ("gradients", "linearity")  # groups that compare gradients alone
 AGAIN = ("purity", "sequences", "errors")  # groups with laws that call one cell several times
@@ -190,6 +192,9 @@ def sought(case, tried):
         alone = problem.steps == 1 and grown(case.Cell, PLAIN).cell.spec.sequence  # a step may be both the first and the last
         if not alone:
             return found.sentences
+        more = examined(case.Cell, replace(problem, seed=problem.seed + 1), of_gradients(case), case.group not in AGAIN).sentences
+        twice = {NUMBER.sub("", sentence) for sentence in more}  # a gradient of one step may be 0 by chance
+        found = found._replace(sentences=[sentence for sentence in found.sentences if NUMBER.sub("", sentence) in twice])
         known = grown(case.Cell, PLAIN).kind  # in a single step, tensors of other equations are alike by chance
         return [f"with a single step, {sentence}" for sentence in found.sentences if known or "belongs" not in sentence]
 
@@ -204,6 +209,11 @@ def sought(case, tried):
             yield replace(recipe, batch=1, features=1, state=2)
         if grown(case.Cell, PLAIN).cell.spec.sequence:
             yield replace(PLAIN, steps=1)
+
+    def elsewhere():
+        """Other numbers, if these show no wrong gradient: they may take another branch."""
+        if not misjudged(case.Cell, PLAIN)[0]:
+            yield from (replace(PLAIN, seed=PLAIN.seed + k) for k in range(1, SEEDS))
 
     with quiet(Tally(), draws=0):
         if case.group == "errors" or case.name in ALONE:
@@ -226,6 +236,7 @@ def sought(case, tried):
                 or tried(lambda: emptied(case))
                 or tried(lambda: undefined(case))
                 or tried(lambda: nearly(case))
+                or next(filter(None, map(look, elsewhere())), ())
                 or bordering()
                 or tried(lambda: ordinary(case))
                 or (tried(lambda: located(case)) if of_gradients(case) else ())
@@ -485,6 +496,9 @@ def ordinary(case):
     literal, subject = case.problem, Subject(case.law, case.Cell)
     if not isinstance(literal, Literal):
         return []
+    leaps = any(b.verdict == "violated" for p in (literal, literal.recipe) for b in resolved(case.Cell, p))
+    if told := leaps and where_narrowed(case.Cell, PLAIN):
+        return told
     largest = [max(np.ravel(a), key=abs, default=0.0) for a in parts(literal)[: len(literal.spec.arrays)]]
     k = max(range(len(largest)), key=lambda k: abs(largest[k]))
     name, most = literal.spec.array_names[k], largest[k]

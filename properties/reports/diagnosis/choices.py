@@ -1,7 +1,7 @@
 """Mistakes where an operation chooses between arrays: by a condition, a mask, or as a maximum does."""
 
 import numpy as np
-from cellcheck.properties.reports.diagnosis.places import argument, words
+from cellcheck.properties.reports.diagnosis.places import argument, place, words
 
 CHOOSING = {  # how many arrays it takes, and whether the first of the last two is chosen
     "maximum": (2, lambda a, b: np.greater_equal(a, b)),
@@ -48,6 +48,28 @@ def decided(flow):
             f"the gradient through {through} flows back to {arg} {decides}",
             {key: s for some in edits for key, s in some.items()},
         )
+
+
+def of_softmax(flow):
+    """The derivative of a softmax y, dy_i / dz_j = y_i (δ_ij - y_j), with its diagonal alone."""
+    found = {}
+    for node in flow.order:
+        head = _exponents(node)
+        if head is not None and node.text and head.value.shape == node.value.shape:
+            found.setdefault(node.key, []).append((node, head))
+    for pairs in found.values():
+        said = f"the derivative of the softmax {place(pairs[-1][0])} is taken as y (1 - y), with its output y: its diagonal alone"
+        yield said, {n: (head, n.value * (1 - n.value)) for n, head in pairs}
+
+
+def _exponents(node):
+    """What the node is the softmax of, None if it is none."""
+    if node.own == "softmax":
+        return node.parents.get(0)
+    up, down = (node.parents.get(k) for k in (0, 1)) if node.own == "divide" else (None, None)
+    while down is not None and down.own in ("sum", ".sum", "add.reduce", ".reshape", "part", "expand_dims"):
+        down = down.parents.get(0)
+    return up.parents.get(0) if up is not None and up is down and up.own == "exp" else None
 
 
 def unmasked(flow):

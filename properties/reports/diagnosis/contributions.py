@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 from cellcheck.properties.reports.diagnosis.flow import slope_at
 from cellcheck.properties.reports.diagnosis.grown import same
-from cellcheck.properties.reports.diagnosis.places import argument, place, shown, words
+from cellcheck.properties.reports.diagnosis.places import argument, piece, place, shown, words
 
+PRODUCTS = ("matmul", "dot", ".dot", "einsum")
 FLAT = 1e-6  # so small slopes say nothing of what was divided by them
 
 
@@ -87,12 +88,12 @@ def swapped(flow):
         if node.own == "multiply" and k == 0 and len(node.parents) == 2 and np.shape(node.arrays[0]) == np.shape(node.arrays[1]):
             said = f"the gradients of `{shown(argument(node, 0))}` and `{shown(argument(node, 1))}` in {words(edges)[1]} are exchanged"
             yield said, {(n, i): n.slope(1 - i) for n, _ in edges for i in n.parents if len(n.parents) == 2}
-        if node.own == "part":
+        if node.own == "part" or "split" in node.own:
             parts.setdefault((shown(argument(node, k)), len(edges), node.value.shape), []).append(edges)
     for (whole, *_), found in parts.items():
         for one, two in itertools.combinations(found, 2):
             if all(n.parents[i] is m.parents[j] and n.value.shape == m.value.shape for (n, i), (m, j) in zip(one, two)):
-                said = f"the gradients of {place(one[-1][0])} and {place(two[-1][0])} are exchanged in that of `{whole}`"
+                said = f"the gradients of {piece(one[-1][0])} and {piece(two[-1][0])} are exchanged in that of `{whole}`"
                 slopes = {(n, i): m.slope(j) for (n, i), (m, j) in zip(one, two)}
                 yield said, slopes | {(m, j): n.slope(i) for (n, i), (m, j) in zip(one, two)}
 
@@ -109,7 +110,7 @@ def delivered(one, two):
 def exchanged(one, two):
     """Two products, each with the matrix of the other."""
     (node, k), (other, j) = one[-1], two[-1]
-    if not (node.own == other.own == "matmul" and k == j and len(one) == len(two)):
+    if not (node.own == other.own and node.own in PRODUCTS and k == j and len(one) == len(two)):
         return
     if np.shape(node.arrays[1 - k]) == np.shape(other.arrays[1 - j]) and not same(node.arrays[1 - k], other.arrays[1 - j]):
         (arg, through), (_, beside) = words(one), words(two)
@@ -123,11 +124,11 @@ def lacking(flow):
     for pairs in flow.regions:
         inside = [_summed(head) for _, head in pairs]
         slopes = [np.ravel(slope_at(node, head, head.value)) for node, head in pairs]
-        if not all(np.all(np.abs(slope) > FLAT) for slope in slopes):
-            continue
+        if not all(np.all(np.abs(slope) > FLAT) for slope in slopes) or all(np.ptp(slope) < FLAT for slope in slopes):
+            continue  # where it is 0, it has left nothing; a constant is a factor, which has sentences of its own
         for edges in flow.edges:
-            node = edges[-1][0]
-            if node.own == "matmul" and len(edges) == len(pairs) and all(n in some for (n, _), some in zip(edges, inside)):
+            terms = len(edges) == len(pairs) and all(n in some for (n, _), some in zip(edges, inside))
+            if terms and not any(n.parents[k] in some for (n, k), some in zip(edges, inside)):
                 arg, through = words(edges)
                 said = f"the gradient of {arg} through {through} lacks the derivative of `{shown(pairs[-1][0].text)}`"
                 yield said, {(n, i): n.slope(i) / slope[:, None] for (n, i), slope in zip(edges, slopes)}
@@ -136,7 +137,7 @@ def lacking(flow):
         alone = all(
             len(u) == 1 and u[0].own == "multiply" and u[0].value.shape == n.value.shape for u, (n, _) in zip(users, edges)
         )
-        if edges[-1][0].own in ("matmul", "dot") and alone:
+        if edges[-1][0].own in PRODUCTS and alone:
             others = [
                 next((a for i, a in enumerate(u.arrays) if u.parents.get(i) is not n), n.value)
                 for (n, _), (u,) in zip(edges, users)

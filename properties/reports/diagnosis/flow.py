@@ -12,6 +12,7 @@ from cellcheck.properties.reports.diagnosis.places import argument, line, place,
 from cellcheck.properties.reports.diagnosis.tape import Tape, Untold, along
 
 MOST, ENTRIES = 500, 10**7  # operations of a tape that is looked at, and entries of all their slopes
+GIVEN = ", as it was given,"  # of an input, beside a new array of the same name
 BLOCK = 32  # mistakes whose gradients are computed together
 
 
@@ -32,10 +33,13 @@ class Flow:
             raise Untold(f"{len(self.order)} operations are too many")
         if (n := sum(node.value.size * p.value.size for node in self.order for p in node.parents.values())) > ENTRIES:
             raise Untold(f"slopes with {n} entries are too large")
-        largest = {(node, k): 0.0 for node in self.order for k in node.parents if node.own.strip(".") in ("max", "amax")}
-        # what is subtracted for numerical stability alone: its gradients cancel
-        if largest and all(same(a, self.straight[name]) for name, a in self.back(largest).items()):
-            self.constant = largest
+        largest = {}
+        for node in self.order:
+            if node.own.strip(".") in ("max", "amax", "maximum"):
+                largest.setdefault(node.key[0], {}).update({(node, k): 0.0 for k in node.parents})
+        for edits in largest.values():  # what is subtracted for numerical stability alone: its gradients cancel
+            if all(same(a, self.straight[name]) for name, a in self.back(edits).items()):
+                self.constant |= edits
 
     def tried(self, claims, truth):
         """All mistakes that may change every wrong gradient, each with what it predicts for the present upstream.
@@ -233,7 +237,7 @@ class Flow:
             frames, _, *rest = node.key
             calls = [(frames[:n], *rest) for n in range(len(frames))]  # of all calls of the functions around it
             for key in (node.key, (frames, *rest), *calls[1:]):  # the first step may lack the nearest weight
-                *_, values, times = found.setdefault(key, (node.text, line(node), [], []))
+                *_, values, times = found.setdefault(key, (node.text, line(node) or GIVEN, [], []))
                 values.append(node.value)
                 times.append(self.when[node])
         for edges in (*self.edges, *self.helped):
@@ -246,7 +250,7 @@ class Flow:
                     beside = [np.asarray(n.arrays[i]) for n, _ in edges]
                     found.setdefault((node.key, i, len(edges)), (argument(node, i), at, beside, times))
         for name, leaf in self.tape.leaves.items():  # whole inputs, too
-            found.setdefault(leaf.key, (name, "", [leaf.value], [0]))
+            found.setdefault(leaf.key, (name, GIVEN, [leaf.value], [0]))
         alike = {}
         for text, at, values, times in found.values():
             key = tuple((np.shape(v), v.tobytes()) for v in values)

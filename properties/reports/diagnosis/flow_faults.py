@@ -11,7 +11,7 @@ from cellcheck.properties.reports.diagnosis.flow import Flow
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, grown, same
 from cellcheck.properties.reports.diagnosis.mistakes import matched
 from cellcheck.properties.reports.diagnosis.operations import mistakes, rare
-from cellcheck.properties.reports.diagnosis.places import argument, place, shown, words
+from cellcheck.properties.reports.diagnosis.places import argument, piece, place, shown, words
 from cellcheck.properties.reports.diagnosis.tape import Untold
 from cellcheck.properties.writing.text import several
 
@@ -43,6 +43,8 @@ def flow_faults(g, claims, truth, last=False):
             return (
                 told
                 or displaced(flow, claims, truth)
+                or misread(flow, claims, truth)
+                or unchanged(flow, claims, truth)
                 or taken(flow, claims, truth)
                 or in_these_alone(flow, claims, truth)
                 or of_one_output(flow)
@@ -75,8 +77,7 @@ def misdirected(flow, claims, truth):
             lead = total.ndim - len(shape)
             if lead >= 0 and total.shape[lead:] == shape and close(total.sum(tuple(range(lead))), claims[name], near):
                 node = runs[-1][0]
-                part = f"part {int(node.own[5:] or 0)} of " if node.own.startswith("split") else ""
-                told.append(f"the gradient of {name} is that of {part}{place(node)}")
+                told.append(f"the gradient of {name} is that of {piece(node)}")
                 break
             edges = used[name][0] if len(used[name]) == 1 and len(used[name][0]) == len(runs) else []
             if not edges or any(n is m or n.value.shape != grad.shape for (n, _), (m, grad) in zip(edges, runs)):
@@ -115,6 +116,45 @@ def displaced(flow, claims, truth):
                     f"this predicts all gradients; the right numbers are {figure(max(gap(claims[n], truth[n]) for n in claims))} away"
                 ]
     return []
+
+
+def misread(flow, claims, truth):
+    """The upstream of an output of all steps, of which each step reads that of another one."""
+    g, kept = flow.g, flow.upstream
+    for j, name in enumerate(g.outputs if g.cell.spec.sequence else ()):
+        u, T = kept[j], len(g.p.x)
+        if g.cell.spec.batch_axis(name) != 1 or len(u) != T or T < 2:
+            continue
+        for said, other in {
+            "of the last step at every step": np.broadcast_to(u[-1:], u.shape),
+            "of the first step at every step": np.broadcast_to(u[:1], u.shape),
+            "in reverse order": u[::-1],
+            "of step t - 1 at step t": np.roll(u, 1, 0),
+            "of step t + 1 at step t": np.roll(u, -1, 0),
+            "of the sum over all steps at every step": np.broadcast_to(u.sum(0, keepdims=True), u.shape),
+        }.items():
+            flow.upstream = tuple(other if i == j else a for i, a in enumerate(kept))
+            told = flow.back({})
+            flow.upstream = kept
+            if all(same(claims[n], told[n], g.near) for n in claims):
+                off = figure(max(gap(claims[n], truth[n]) for n in claims))
+                said = f"the reverse pass reads the upstream of {name} {said}"
+                return [f"{said}: this predicts all gradients; the right numbers are {off} away"]
+    return []
+
+
+def unchanged(flow, claims, truth):
+    """The gradient of a state that is the upstream of an output, as it came in."""
+    wrong, g = [name for name in claims if not same(claims[name], truth[name], flow.g.near)], flow.g
+    told = [
+        f"the gradient of {name} is the upstream of {output}, as it came in"
+        for name in wrong
+        for output, u in zip(g.outputs, flow.upstream)
+        if u.size > 1 and np.shape(u) == np.shape(claims[name]) and same(claims[name], u, g.near)
+    ]
+    if len(told) != len(wrong):
+        return []
+    return [f"{several(told)}: {figure(max(gap(claims[n], truth[n]) for n in wrong))} from what is right"]
 
 
 def in_these_alone(flow, claims, truth):

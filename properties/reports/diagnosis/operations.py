@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 from cellcheck.cells.activations import d_sigmoid, d_tanh
-from cellcheck.properties.reports.diagnosis.choices import decided, unmasked
-from cellcheck.properties.reports.diagnosis.contributions import lacking, misapplied, premature, swapped, together
+from cellcheck.properties.reports.diagnosis.choices import decided, of_softmax, unmasked
+from cellcheck.properties.reports.diagnosis.contributions import PRODUCTS, lacking, misapplied, premature, swapped, together
 from cellcheck.properties.reports.diagnosis.flow import diagonal, slope_at
 from cellcheck.properties.reports.diagnosis.grown import figure, same
 from cellcheck.properties.reports.diagnosis.places import argument, called, inside, line, place, shown, words
@@ -15,6 +15,7 @@ from cellcheck.properties.writing.text import several
 
 def mistakes(flow):
     """(sentence, edits) of everything that is tried."""
+    passes = 0
     if flow.carried:
         passes = -min(node.run for node, _ in flow.carried)  # of the loop, in which the first may hand nothing on
         by_chunks = flow.g.cell.spec.sequence and passes < len(flow.g.p.x) - 1
@@ -61,7 +62,7 @@ def mistakes(flow):
     yield from uncarried(flow)
     yield from assigned(flow)
     yield from cuts(flow)
-    yield from left_out(flow)
+    yield from left_out(flow, passes)
     places = {}
     for pairs in flow.regions:
         yield from derivatives(flow, pairs)
@@ -75,6 +76,7 @@ def mistakes(flow):
             yield from derivatives(flow, list(itertools.chain(*found)), name)
     for pairs in flow.regions:
         yield from derivatives(flow, pairs, others=True)
+    yield from of_softmax(flow)
     yield from everywhere(flow)
     yield from factors(flow)
     yield from lacking(flow)
@@ -109,7 +111,8 @@ def halved(flow):
     found = {}
     for node in flow.order:
         for k, parent in node.parents.items():
-            if node.text and sum(parent is other for other in node.parents.values()) > 1:
+            twice = [j for j, other in node.parents.items() if parent is other]
+            if node.text and len(twice) > 1 and len({argument(node, j) for j in twice}) == 1:
                 found.setdefault((node.key, k), []).append((node, k))
     for edges in found.values():
         arg, through = words(edges)
@@ -198,7 +201,7 @@ def substitutions(flow, edges):
             (_without(node, k, j, right), [np.ones_like(a) for a in arrays]),
             *lessened(edges, j),
             *joined(flow, edges, j),
-            *(turned(arrays, right) if node.own in ("matmul", "dot", ".dot", "einsum") else ()),
+            *(turned(arrays, right) if node.own in PRODUCTS else ()),
         ]
         for said, values in tried:
             yield f"{where} {said}", {(n, i): n.slope(i, j, v) for (n, i), v in zip(edges, values)}
@@ -262,7 +265,7 @@ def terms(node):
                 other = [np.ones_like(b) if i == m else b for i, b in enumerate(term.arrays)]
                 rest[k] = np.broadcast_to(term.call(*other), np.shape(term.value))
                 yield argument(term, m), np.broadcast_to(node.call(*rest), np.shape(node.value))
-    elif node is not None and node.own in ("part", "split", ".reshape") and 0 in node.parents:
+    elif node is not None and (node.own in ("part", ".reshape") or node.own.startswith("split")) and 0 in node.parents:
         yield from ((text, node.call(value, *node.arrays[1:])) for text, value in terms(node.parents[0]))
 
 
@@ -378,8 +381,11 @@ def everywhere(flow):
                 key = tuple((a.shape, a.tobytes()) for a in arrays)
                 uses.setdefault(key, (arrays, argument(edges[-1][0], j), []))[2].append((edges, j))
     for arrays, text, found in uses.values():
-        for other, values in flow.like(arrays, text) if len(found) > 1 else ():
+        rest = tuple((a.shape, (1 - a).tobytes()) for a in arrays)  # as of a mask
+        *_, beside = uses.get(rest, ((),))
+        for other, values in flow.like(arrays, text) if len(found) + len(beside) > 1 else ():
             slopes = {(n, i): n.slope(i, j, v) for edges, j in found for (n, i), v in zip(edges, values)}
+            slopes |= {(n, i): n.slope(i, j, 1 - v) for edges, j in beside for (n, i), v in zip(edges, values)}
             yield f"all gradients use {other} where `{shown(text)}` belongs", slopes
 
 

@@ -1,6 +1,7 @@
 """Where an operation stands in the source of a cell, and what it and its arguments are called there."""
 
 import ast
+import re
 from contextlib import suppress
 
 from cellcheck.properties.reports.diagnosis.tape import expression
@@ -22,6 +23,12 @@ def place(node):
     return f"`{shown(node.text)}`{line(node)}"
 
 
+def piece(node):
+    """The same, for what a split returns with the number of the part."""
+    split = re.fullmatch(r"\w*split(\d*)", node.own)
+    return f"part {int(split[1] or 0)} of {place(node)}" if split else place(node)
+
+
 def inside(node):
     """The expression in the function where it is computed."""
     return expression(node.frames[0].code, node.frames[0].place) if node.frames else node.text
@@ -41,6 +48,8 @@ def argument(node, k):
     parts = []
     if isinstance(tree, ast.BinOp):
         parts = [tree.left, tree.right]
+        if isinstance(tree.op, ast.Pow) and len(node.arrays) == 1:  # a constant exponent may be no array
+            return ast.unparse(tree.left)
     elif isinstance(tree, ast.UnaryOp):
         parts = [tree.operand]
     elif isinstance(tree, (ast.Subscript, ast.Attribute)):

@@ -68,15 +68,18 @@ def overwritten(flow, edges):
             yield f"{said}, the gradient is that of the {which} one alone: it is assigned, not added up", kept
 
 
-def left_out(flow):
-    """Leaves out the first or the last step; the gradient of its states is lost, or passed on unchanged to the step before."""
-    runs, T = {}, len(flow.g.p.x) if flow.g.cell.spec.sequence else 0
+def left_out(flow, passes):
+    """Leaves out the first or the last step; the gradient of its states is lost, or passed on unchanged to the step before.
+
+    passes: how often a loop hands on a state, if there is one.
+    """
+    runs, T = {}, len(flow.g.p.x) if flow.g.cell.spec.sequence else passes + 1
     for node in flow.order:
         runs.setdefault(node.key, []).append(node)
     looped = [nodes for nodes in runs.values() if len(nodes) == T > 1 and nodes[0].frames]
     before = {n.parents[k].key: runs[n.key][0].parents.get(k) for n, k in flow.carried}  # the initial state
     for which, at in (("last", -1), ("first", 0)) if looped else ():
-        said = f"the {which} step is left out of the reverse pass"
+        said = f"the {which} {flow.run(T)} is left out of the reverse pass"
         yield said, (lost := {nodes[at]: 0.0 for nodes in looped})
         states = [(nodes[at], nodes[-2] if at else before[nodes[0].key]) for nodes in looped if nodes[0].key in before]
         passed = [(n, b) for n, b in states if b is not None and b is not n and np.shape(b.value) == np.shape(n.value)]

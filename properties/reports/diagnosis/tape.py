@@ -119,7 +119,8 @@ class Tape:
                 self._torch(),
                 uncompiled(),
             ):
-                found = map(self.find, rebound(cell, traced[: g.n]).apply(*traced[g.n :]))
+                run = rebound(cell, traced[: g.n])
+                found = [self.find(y) or self._averaged(y, run.averaged) for y in run.apply(*traced[g.n :])]
         self.outputs = dict(zip(g.outputs, found))
         if None in self.outputs.values():
             raise Untold("its outputs are not computed by NumPy, torch or jax in real numbers alone")
@@ -196,6 +197,13 @@ class Tape:
                 call = lambda *a, join=join, axis=axis: join(a, axis)  # noqa: E731
                 return self.add(Node(np.array(array), "", call, [n.value for n in nodes], dict(enumerate(nodes))))
         return found or own or self._formed(array)
+
+    def _averaged(self, array, rows):
+        """The node of a loss that is the mean over so many rows, and that has been multiplied by their number; None of others."""
+        for node in reversed(self.nodes if rows > 1 else ()):
+            if np.array_equal(node.value * rows, array):
+                return self.add(Node(np.array(array), "", lambda a: a * rows, [node.value], {0: node}))
+        return None
 
     def _formed(self, array):
         """The node of an array that is made of a known one out of sight, as in np.tanh(np.array(hs)); None if it is not."""
