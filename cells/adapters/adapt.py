@@ -132,7 +132,7 @@ class Plan:
         if lost := [name for name in self.states if name not in self.forward.taken + self.forward.given]:
             told = f"states names {', '.join(lost)}, but forward {self.forward.text!r} neither takes nor returns it"
             raise ValueError(f"{told}; add it there, or leave it out of states")
-        self.outputs, self.blind = self._outputs()
+        self.outputs, self.blind = self._outputs(options.pop("outputs", None))
         self.takes_upstream = bool(self.reverse) and (not self.scalar or f"d{self.scalar}" in self.backward.taken)
         self.declared = declarations(options, adapt)
 
@@ -160,10 +160,10 @@ class Plan:
         found = [name for name in ("c", "h") if name in self.forward.taken]
         return found
 
-    def _outputs(self):
+    def _outputs(self, declared):
         """The outputs that the guest returns, and those of them that its backward takes no upstream for.
 
-        h' may be the last of ys.
+        h' may be the last of ys. declared: names of those that count, None for all.
         """
         if self.scalar:
             return (self.scalar,), ()
@@ -174,7 +174,10 @@ class Plan:
         taken = {name[1:] for name in self.backward.taken} if self.reverse else here
         if "ys" in taken:
             taken |= last
-        outputs = tuple(name for name in given if name in here)
+        counted = here if declared is None else {*([declared] if isinstance(declared, str) else declared)}
+        if lost := counted - here:
+            raise ValueError(f"outputs names {', '.join(sorted(lost))}, but forward {self.forward.text!r} does not return it")
+        outputs = tuple(name for name in given if name in here & counted)
         if not outputs:
             raise ValueError(
                 f"signature {self.forward.text!r}: wanted one of {', '.join((*given, *SCALARS))} among what is returned; "

@@ -22,7 +22,13 @@ SMOOTH = 1.4  # between the power 2 of a step, by which second differences of sm
 EXACT = 1e-9  # complex step and analytic step agree to rounding, where they agree
 FARTHER = [  # large numbers, at which a cell may take another branch
     Problem(steps=3, seed=seed, scale=scale, regime=regime)
-    for seed, scale, regime in ((2, 5.0, "plain"), (3, 30.0, "plain"), (4, 3.0, "long memory"), (5, 5.0, "large inputs"))
+    for seed, scale, regime in (
+        (2, 5.0, "plain"),
+        (3, 30.0, "plain"),
+        (4, 3.0, "long memory"),
+        (5, 5.0, "large inputs"),
+        (6, 3.0, "large states"),
+    )
 ]
 WIDER = Problem(2, 4, 5, steps=3, seed=1, scale=0.5)
 GREETINGS = [Problem(b, f, s, steps=3, seed=1, scale=0.5) for b, f, s in ((2, 3, 2), (1, 3, 2), (2, 1, 1), (1, 1, 1))]

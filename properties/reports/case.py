@@ -74,11 +74,12 @@ class Case:
         return found + [("lengths", self.lengths)] * (self.lengths is not None)
 
     def blames(self):
-        """One line for each wrong block, worst first: where, got, expected, bound."""
+        """One line for each wrong entry, worst first: where, got, expected, bound. Blocks of several gates may share an entry."""
         if not isinstance(self.error, Violation):
             at = place(self.error, self.home)
             return [f"raised {named(self.error, 60)}" + f" at {at}" * bool(at)]
-        return [f"{self.where(b)}{f', {b.note}' * b.note.startswith('at ')}: {compared(b)}" for b in self.error.blocks]
+        lines = [f"{self.where(b)}{f', {b.note}' * b.note.startswith('at ')}: {compared(b)}" for b in self.error.blocks]
+        return list({line.partition(", bound")[0]: line for line in reversed(lines)}.values())[::-1]
 
     def where(self, block):
         """Array, gate, index and, in a sequence, step of the worst entry."""

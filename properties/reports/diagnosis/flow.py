@@ -11,7 +11,7 @@ from cellcheck.properties.reports.diagnosis.mistakes import Mistake
 from cellcheck.properties.reports.diagnosis.places import argument, line, place, shown
 from cellcheck.properties.reports.diagnosis.tape import Tape, Untold, along
 
-MOST, ENTRIES = 500, 10**7  # operations of a tape that is looked at, and entries of all their slopes
+MOST, ENTRIES = 2000, 10**7  # operations of a tape that is looked at, and entries of all their slopes
 GIVEN = ", as it was given,"  # of an input, beside a new array of the same name
 BLOCK = 32  # mistakes whose gradients are computed together
 

@@ -637,8 +637,9 @@ def sizes_of(g):
 
 
 def follows(g, size, value):
-    """Whether a gradient is off by the factor value(n) with one more of this size, too; True if the cell takes no more."""
-    larger = grown(g.Cell, replace(g.p.recipe, **{size: sizes_of(g)[size] + 1}))
+    """Whether a gradient is off by the factor value(n) with one more of this size, too; True if the cell takes no other."""
+    declared = [n for n in lift(g.Cell).sizes.get(size, ()) if n > 1 and n != sizes_of(g)[size]]
+    larger = grown(g.Cell, replace(g.p.recipe, **{size: max(declared, default=sizes_of(g)[size] + 1)}))
     n = sizes_of(larger)[size]
     factors = [ratio(g, claim, larger.truth()[name]) for name, claim in larger.claims().items()]
     return n == sizes_of(g)[size] or any(k and abs(k - value(n)) <= 1e-9 * abs(k) for k in factors)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
+from cellcheck.cells import lift
 from cellcheck.cells.lift import Lifted
 from cellcheck.properties.intake.conventions import STATES
 from cellcheck.properties.oracles.chebyshev import Chebyshev
@@ -12,7 +13,7 @@ from cellcheck.properties.oracles.function import Function, rebound
 from cellcheck.properties.oracles.handshake import handshake, in_float64
 from cellcheck.properties.reports.recording import Behind, RecordedGuest
 from cellcheck.properties.verdicts.run import outcome
-from cellcheck.strategies import Problem
+from cellcheck.strategies import Literal, Problem
 
 SIZES = {"batch": 3, "features": 4, "state": 5, "steps": 4}  # at (1, 1, 1) transposed, scaled and swapped are all the same
 PLAIN = replace(Problem(seed=6, scale=1.0), **SIZES)  # type: ignore[arg-type]
@@ -38,12 +39,26 @@ def same(a, b, tolerance=CLOSE):
     return close(a, b, tolerance) or (np.shape(a) == np.shape(b) and not np.any(a) and not np.any(b))
 
 
+def ample(Cell, problem):
+    """The recipe at sizes that the cell takes: near what they were, rather larger, and unlike each other where that can be."""
+    chosen = {}
+    for name, some in sorted(lift(Cell).sizes.items(), key=lambda size: len(size[1])):  # those with the least choice first
+        wanted, some = getattr(problem, name), sorted(n for n in some if n > 1)
+        if wanted > 1 and some:
+            near = sorted(some, key=lambda n: n - wanted if wanted <= n <= 2 * wanted else 2 * wanted + abs(n - wanted))
+            chosen[name] = next((n for n in near if n not in chosen.values()), near[0])
+    free = {"features": problem.features, "state": problem.state, "batch": problem.batch}
+    for name in free.keys() - lift(Cell).sizes.keys():
+        chosen[name] = next(n for n in (free[name], 2, 6, 7, 8) if n not in chosen.values()) if free[name] > 1 else free[name]
+    return replace(problem, **chosen) if lift(Cell).sizes else problem
+
+
 class Grown:
     """A cell on one literal problem: what it claims, and the true derivatives of what it computes."""
 
     def __init__(self, Cell, problem=PLAIN):
         """Cell: the factory; problem: a recipe or a literal problem, of full size."""
-        self.Cell, self.p = Cell, problem.literal(Cell)
+        self.Cell, self.p = Cell, problem.literal(Cell) if isinstance(problem, Literal) else ample(Cell, problem).literal(Cell)
         self.cell, _, _ = self.p.build(Cell)
         if self.cell.spec.chained:  # only the gradients of the last output are derivatives, see `Chained`
             self.p = replace(self.p, given=[(*(0 * u for u in us[:-1]), us[-1]) for us in self.p.given])

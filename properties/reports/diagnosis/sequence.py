@@ -185,6 +185,9 @@ def continued(g):
         late := [t for t, pair in enumerate(zip(whole["ys"][1:], rest["ys"]), 1) if not same(*pair, g.tolerance)]
     ):
         said += f", and first differs in ys of step {late[0]}"
+    forward = getattr(getattr(g.cell.guest, "plan", None), "forward", None)
+    if forward and "ys" in whole and len(names) == 1 and names[0].rstrip("'") not in forward.given:  # taken from ys
+        said += "; if a call keeps more, such as a c that starts at 0, and returns ys alone, declare outputs=('ys',)"
     meant = (
         "only if the number of the step shall matter, declare choices = {'time': True}; then no law tests how steps go together"
     )

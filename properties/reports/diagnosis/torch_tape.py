@@ -14,7 +14,7 @@ ARITHMETIC = {  # of two numbers or tensors, as NumPy calls it and as torch comp
     "divide": (torch.div, ("div", "div_", "__truediv__", "__rtruediv__", "__rdiv__", "__itruediv__")),
 }
 OPERATIONS = {theirs: (ours, function) for ours, (function, names) in ARITHMETIC.items() for theirs in names}
-DETACHED = ("detach", "detach_", "requires_grad_")
+DETACHED = ("detach", "detach_", "requires_grad_", "__deepcopy__")  # whose second argument remembers copies
 MADE = re.compile("empty|zeros|ones|full|new_|rand")  # what is not computed of other numbers
 NAMES = {  # of NumPy, by which known mistakes are looked for
     "__matmul__": "matmul",
