@@ -94,7 +94,10 @@ def test_a_naive_softmax_breaks_one_promise():
     assert broken(right, n=25) == broken(naive, n=25) == set()
     assert holds(right, "a_large_loss_is_finite") and not holds(naive, "a_large_loss_is_finite")
     assert large_loss(grown(right, PLAIN)) == []
-    assert large_loss(grown(naive, PLAIN))[0].startswith("with weights 1000 times as large, loss and the gradient of ")
+    assert re.match(
+        r"with weights 1000(000)? times as large, loss (is|and the gradient of .* are) not finite",
+        *large_loss(grown(naive, PLAIN)),
+    )
 
 
 TOLD = {

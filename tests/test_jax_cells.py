@@ -11,6 +11,8 @@ from cellcheck.properties.reports.diagnosis import examined  # noqa: E402
 from cellcheck.properties.reports.diagnosis.flow_faults import untold  # noqa: E402
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown  # noqa: E402
 
+from tests.test_field_cases import broken  # noqa: E402
+
 
 def weights(F, S):
     """A matrix for each of two gates, and a bias."""
@@ -112,3 +114,56 @@ def test_a_function_of_whole_numbers_is_not_followed():
         )
     )
     assert "integer" in untold(grown(Cell, PLAIN))
+
+
+def ragged(lost):
+    """h' = tanh(x W + h) where a row has not ended; what flows back through its padding may be lost."""
+
+    @jax.custom_vjp
+    def run(W, x, mask, h):
+        return forward(W, x, mask, h)[0]
+
+    def forward(W, x, mask, h):
+        def step(h, one):
+            new = jnp.tanh(one[0] @ W + h)
+            return one[1] * new + (1 - one[1]) * h, new
+
+        last, new = jax.lax.scan(step, h, (x, mask))
+        return (last, new * mask), (W, x, mask, new)
+
+    def backward(kept, d):
+        W, *rest = kept
+
+        def step(carry, one):
+            (dh, dW), (x, mask, new, dy) = carry, one
+            dz = mask * (dh + dy) * (1 - new**2)
+            return (dz + (0 if lost else 1 - mask) * dh, dW + x.T @ dz), dz @ W.T
+
+        (dh, dW), dx = jax.lax.scan(step, (d[0], jnp.zeros_like(W)), (*rest, d[1]), reverse=True)
+        return dW, dx, jnp.zeros_like(rest[1]), dh
+
+    run.defvjp(forward, backward)
+
+    def call(W, x, h, lengths):
+        return run(W, x, (jnp.arange(len(x))[:, None] < lengths)[..., None] + 0.0 * x[..., :1], h)
+
+    return lift(jax_function(lambda F, S: np.zeros((F, S)), call, sequence=True))
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_rows_that_end_early_are_judged_at_declared_steps(lost):
+    """Their lengths are some of the numbers of steps for which jax compiles."""
+    law = "each_ragged_row_equals_its_solo_run"
+    assert broken(ragged(lost), [law], n=20) == ({law} if lost else set())
+
+
+@pytest.mark.parametrize("bound", [1.0, 20.0])
+def test_an_abs_that_drops_imaginary_parts_leaves_no_complex_step(bound):
+    """A denominator max(|h z|, bound) that is treated as a constant is seen by real numbers."""
+
+    def call(W, x, h):
+        z = x @ W + h
+        return (z / jax.lax.stop_gradient(jnp.maximum(jnp.abs(h * z), bound)),)
+
+    Cell = lift(jax_function(lambda F, S: np.zeros((F, S)), call))
+    assert broken(Cell, ["state_gradients"], n=40) == {"state_gradients"}

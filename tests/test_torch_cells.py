@@ -11,10 +11,13 @@ torch = pytest.importorskip("torch", reason="a framework, and optional")
 
 from cellcheck.cells import lift  # noqa: E402
 from cellcheck.cells.adapters import torch_module  # noqa: E402
+from cellcheck.cells.adapters.torch_cells import Continued  # noqa: E402
 from cellcheck.properties.intake.catalogue import laws  # noqa: E402
 from cellcheck.properties.intake.loading import GuestError  # noqa: E402
 from cellcheck.properties.intake.preflight import cleared  # noqa: E402
 from cellcheck.properties.mutants import killed  # noqa: E402
+from cellcheck.properties.oracles.complex_step import ComplexStep  # noqa: E402
+from cellcheck.properties.oracles.handshake import handshake  # noqa: E402
 from cellcheck.properties.reports.diagnosis import examined  # noqa: E402
 from cellcheck.properties.reports.diagnosis.flow_faults import untold  # noqa: E402
 from cellcheck.properties.reports.diagnosis.grown import PLAIN, grown  # noqa: E402
@@ -287,3 +290,97 @@ def test_what_cancels_within_a_module_is_no_fault(wrong):
         with suppress(UnsatisfiedAssumption):
             found.append(killed(law, Cell, [problem]) is not None)
     assert found and any(found) == bool(wrong)
+
+
+class Softsign(torch.nn.Module):
+    """z / max(|h z|, 1): of complex numbers, torch's own abs drops imaginary parts as detach does."""
+
+    def __init__(self, features, state, detached=False):
+        super().__init__()
+        self.linear, self.detached = torch.nn.Linear(features + state, state), detached
+
+    def forward(self, x, h):
+        z = self.linear(torch.cat([x, h], 1))
+        size = torch.clamp((h * z).sum(-1, keepdim=True).abs(), min=1.0)
+        return z / (size.detach() if self.detached else size)
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_complex_steps_go_on_through_abs_and_clamp(detached):
+    """So a denominator without a gradient is seen, and complex steps are right."""
+    Cell = lift(torch_module(lambda F, S: Softsign(F, S, detached), call=lambda m, x, h: (m(x, h),)))
+    assert set(handshake(Cell).oracles) == {ComplexStep}
+    assert broken(Cell, ["state_gradients"], n=40) == ({"state_gradients"} if detached else set())
+
+
+def test_real_functions_are_continued_near_the_real_axis():
+    """Each has the derivative that it has there; a norm of another order is refused."""
+    x = torch.tensor([[-2.0, 0.5, 3.0]], dtype=torch.float64)
+    functions = [
+        torch.abs,
+        torch.relu,
+        lambda z: z.clamp(-1, 1),
+        lambda z: z.clamp_min(0.0),
+        lambda z: z.clamp_max(1.0),
+        lambda z: torch.maximum(z, 2 * z),
+        lambda z: torch.minimum(z, z * z),
+        lambda z: torch.where(z > 1, z * z, z),
+        lambda z: z.norm(dim=-1, keepdim=True) * z,
+        lambda z: z.double() * torch.sign(z),
+        lambda z: z.clone().abs_(),
+    ]
+    for function in functions:
+        right = torch.func.jvp(function, (x,), (torch.ones_like(x),))[1]
+        with torch.no_grad(), Continued():
+            found = function(x + 1e-100j).imag / 1e-100
+        assert torch.allclose(found, right, rtol=1e-12)
+    with torch.no_grad(), Continued(), pytest.raises(TypeError, match="norm 1 is not continued"):
+        torch.linalg.vector_norm(x + 1e-100j, 1)
+
+
+class LogSpace(torch.nn.Module):
+    """A minGRU as a cumulative sum of logarithms, whose backward pass takes the logarithm of the upstream."""
+
+    def __init__(self, features, state):
+        super().__init__()
+        self.linear = torch.nn.Linear(features, 2 * state, bias=False)
+
+    def forward(self, x, h):
+        new, gate = self.linear(x).chunk(2, -1)
+        logs = torch.cat([h.log()[None], torch.nn.functional.softplus(new).log() - torch.nn.functional.softplus(-gate)])
+        sums = torch.nn.functional.pad(-torch.nn.functional.softplus(gate), (0, 0, 0, 0, 1, 0)).cumsum(0)
+        ys = (sums + (logs - sums).logcumsumexp(0)).exp()[1:]
+        return ys[-1], ys
+
+
+def test_rounding_that_a_logarithm_of_the_upstream_enlarges_is_no_fault():
+    """a u is rounded in another way than u there, and large pre-activations enlarge that."""
+    options = {"states": ("h",), "sequence": True, "domains": {"h": "positive"}, "fewest_steps": 1, "complex": False}
+    Cell = lift(torch_module(LogSpace, call=lambda m, x, h: m(x, h), **options))
+    for problem in (
+        replace(Problem(2, 3, 2, steps=3, scale=scale), seed=seed) for scale in (3.0, 30.0, 1e4, 1e6) for seed in range(8)
+    ):
+        with suppress(UnsatisfiedAssumption):
+            laws()["vjp_scales"].check(Cell=Cell, problem=problem)
+
+
+def test_a_copy_of_a_tensor_is_followed():
+    """Though it remembers what it has copied."""
+
+    class Kept:
+        """An object with tensors that share memory with its weights."""
+
+        def __init__(self, features, state):
+            self.own = [torch.zeros(features, state, dtype=torch.float64), torch.zeros(1, state, dtype=torch.float64)]
+            self.weights = [w.numpy() for w in self.own]
+
+        def forward(self, x, h):
+            self.given = [w.clone().requires_grad_() for w in self.own]
+            self.sum = torch.tanh(torch.tensor(np.array(x)) @ self.given[0] + self.given[1] + torch.tensor(np.array(h))).sum()
+            return self.sum.item()
+
+        def backward(self, d):
+            return [-g.numpy() for g in torch.autograd.grad(self.sum * d, self.given)]
+
+    assert untold(grown(lift(Kept), PLAIN)) == ""
+    assert examined(lift(Kept), PLAIN).faults == ()

@@ -174,7 +174,7 @@ class Plan:
         taken = {name[1:] for name in self.backward.taken} if self.reverse else here
         if "ys" in taken:
             taken |= last
-        counted = here if declared is None else {*([declared] if isinstance(declared, str) else declared)}
+        counted = here if declared is None else {*(declared.split() if isinstance(declared, str) else declared)}
         if lost := counted - here:
             raise ValueError(f"outputs names {', '.join(sorted(lost))}, but forward {self.forward.text!r} does not return it")
         outputs = tuple(name for name in given if name in here & counted)

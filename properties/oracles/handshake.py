@@ -123,9 +123,12 @@ def _farther(function, upstream, arrays, directions, oracles):
     if not np.isfinite([found[0], quotient]).all():
         return oracles  # where exp overflows, as in 1 / (1 + exp(-z)), real numbers are asked at that problem alone
     if abs(found[0] - found[1]) <= EXACT * abs(found[0]):  # as they are in a framework, where both may drop imaginary parts
-        agree = abs(found[0] - quotient) <= TOLERANCE * abs(quotient)
-        both = agree or abs(real.value(arrays, known) - quotient) > TOLERANCE * abs(quotient)
-        return oracles if both else [Chebyshev if o is ComplexStep else o for o in oracles]
+        if abs(found[0] - quotient) <= TOLERANCE * abs(quotient):
+            return oracles
+        value = real.value(arrays, known)
+        sure = value and abs(value - quotient) <= TOLERANCE * abs(value)  # not where all is too flat for real numbers
+        wrong = sure and abs(value - found[0]) > real.error() + TOLERANCE * abs(value)
+        return [Chebyshev if o is ComplexStep else o for o in oracles] if wrong else oracles
     other = AnalyticStep if abs(found[1] - quotient) <= TOLERANCE * abs(quotient) else Chebyshev
     right = abs(found[0] - quotient) <= TOLERANCE * abs(quotient)
     return oracles if right else [other if o is ComplexStep else o for o in oracles]

@@ -6,7 +6,7 @@ from cellcheck.cells.adapters import adapt
 MISTAKES = {
     "last step": "of ys only the upstream of the last step is used",
     "cut off": "x gets no gradient before step 2 of 10",
-    "gates": "the gradient of W has the gradients of its gates 0 to 3 in the order 0, 2, 1 and 3",
+    "gates": "are exchanged in that of `X @ W + b`",
 }
 
 

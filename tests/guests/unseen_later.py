@@ -292,7 +292,7 @@ MISTAKES = {
     antisymmetric: {"turned": "no gradient flows back to `W` through `W.T`"},
     oscillator: {"through z": "no gradient flows back to `z` through `e * z`"},
     fast: {"k": "no gradient flows back to `z` through `1 - z`"},
-    mixture: {"diagonal": "the gradient of `x @ A + h @ B` is wrong, and what follows from it right"},
+    mixture: {"diagonal": "the derivative of the softmax `e / e.sum(1, keepdims=True)` is taken as y (1 - y)"},
     light: {"mask": "the derivative of `np.maximum(x @ p['C'] + h @ p['D'], 0)` is missing"},
     quasi: {"last x": "no gradient flows back to `last` through `last @ B`"},
     delta: {"b": "no gradient flows back to `w` through `b * w`"},

@@ -47,7 +47,6 @@ def flow_faults(g, claims, truth, last=False):
             return (
                 told
                 or displaced(flow, claims, truth)
-                or misread(flow, claims, truth)
                 or unchanged(flow, claims, truth)
                 or taken(flow, claims, truth)
                 or in_these_alone(flow, claims, truth)
@@ -119,31 +118,6 @@ def displaced(flow, claims, truth):
                     f"the upstream of {name} enters the reverse pass at step {step}, not at the last: "
                     f"this predicts all gradients; the right numbers are {figure(max(gap(claims[n], truth[n]) for n in claims))} away"
                 ]
-    return []
-
-
-def misread(flow, claims, truth):
-    """The upstream of an output of all steps, of which each step reads that of another one."""
-    g, kept = flow.g, flow.upstream
-    for j, name in enumerate(g.outputs if g.cell.spec.sequence else ()):
-        u, T = kept[j], len(g.p.x)
-        if g.cell.spec.batch_axis(name) != 1 or len(u) != T or T < 2:
-            continue
-        for said, other in {
-            "of the last step at every step": np.broadcast_to(u[-1:], u.shape),
-            "of the first step at every step": np.broadcast_to(u[:1], u.shape),
-            "in reverse order": u[::-1],
-            "of step t - 1 at step t": np.roll(u, 1, 0),
-            "of step t + 1 at step t": np.roll(u, -1, 0),
-            "of the sum over all steps at every step": np.broadcast_to(u.sum(0, keepdims=True), u.shape),
-        }.items():
-            flow.upstream = tuple(other if i == j else a for i, a in enumerate(kept))
-            told = flow.back({})
-            flow.upstream = kept
-            if all(same(claims[n], told[n], g.near) for n in claims):
-                off = figure(max(gap(claims[n], truth[n]) for n in claims))
-                said = f"the reverse pass reads the upstream of {name} {said}"
-                return [f"{said}: this predicts all gradients; the right numbers are {off} away"]
     return []
 
 

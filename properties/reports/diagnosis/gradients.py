@@ -405,6 +405,9 @@ def upstreams(g):
         steps = np.arange(len(full[-1])).reshape(-1, *[1] * (full[-1].ndim - 1))
         for t, which in ((steps.size - 1, "last"), (0, "first")):
             yield f"of ys only the upstream of the {which} step is used", (*full[:-1], (steps == t) * full[-1])
+            yield f"the upstream of ys at the {which} step is used at every step", (*full[:-1], full[-1][t] + 0 * full[-1])
+        if full[-1].shape[-1] == 2 * g.p.recipe.state:
+            yield "the two halves of the upstream of ys are exchanged", (*full[:-1], np.roll(full[-1], g.p.recipe.state, -1))
         shifted = {"turned around in time": full[-1][::-1]}
         shifted |= {f"taken one step too {way}": np.roll(full[-1], k, 0) for k, way in ((1, "late"), (-1, "early"))}
         for way, u in shifted.items():

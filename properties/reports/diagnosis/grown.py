@@ -41,8 +41,8 @@ def same(a, b, tolerance=CLOSE):
 
 def ample(Cell, problem):
     """The recipe at sizes that the cell takes: near what they were, rather larger, and unlike each other where that can be."""
-    chosen = {}
-    for name, some in sorted(lift(Cell).sizes.items(), key=lambda size: len(size[1])):  # those with the least choice first
+    chosen, declared = {}, {name: some for name, some in lift(Cell).sizes.items() if not any(isinstance(n, str) for n in some)}
+    for name, some in sorted(declared.items(), key=lambda size: len(size[1])):  # those with the least choice first
         wanted, some = getattr(problem, name), sorted(n for n in some if n > 1)
         if wanted > 1 and some:
             near = sorted(some, key=lambda n: n - wanted if wanted <= n <= 2 * wanted else 2 * wanted + abs(n - wanted))
@@ -50,7 +50,7 @@ def ample(Cell, problem):
     free = {"features": problem.features, "state": problem.state, "batch": problem.batch}
     for name in free.keys() - lift(Cell).sizes.keys():
         chosen[name] = next(n for n in (free[name], 2, 6, 7, 8) if n not in chosen.values()) if free[name] > 1 else free[name]
-    return replace(problem, **chosen) if lift(Cell).sizes else problem
+    return replace(problem, **chosen) if declared else problem
 
 
 class Grown:

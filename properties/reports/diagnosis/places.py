@@ -58,6 +58,8 @@ def argument(node, k):
         given = [tree.func.value, *tree.args] if node.own.startswith(".") else tree.args
         parts = [part for arg in given for part in (arg.elts if isinstance(arg, (ast.List, ast.Tuple)) else [arg])]
         parts = [part for part in parts if not _switch(part)]
+        if len(parts) + 1 == len(node.arrays) and isinstance(tree.func, ast.Attribute):  # a method of a tensor
+            parts = [tree.func.value, *parts]
     if len(parts) == len(node.arrays):
         return ast.unparse(parts[k])
     if len(parts) == 1 and node.own in ("stack", "concatenate", "vstack", "hstack"):  # of a list
