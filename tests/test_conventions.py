@@ -356,6 +356,26 @@ DEPARTING = {
 }
 
 
+def test_a_kind_that_was_found_is_not_held_against_a_layer_that_skips_padding():
+    """As one does that keeps h where all of a row is 0."""
+
+    def forward(x, h, W, U, b):
+        kept, new = (x == 0).all(1)[:, None], np.tanh(x @ W + h @ U + b)
+        return np.where(kept, h, new), (kept, new)
+
+    def backward(dh, x, h, W, U, given):
+        kept, new = given
+        dz = np.where(kept, 0, dh * (1 - new * new))
+        return dz @ W.T, np.where(kept, dh, 0) + dz @ U.T, x.T @ dz, h.T @ dz, dz.sum(0)
+
+    def make(F, S):
+        return {"W": np.zeros((F, S)), "U": np.zeros((S, S)), "b": np.zeros(S)}
+
+    found = cleared("a.py:B", adapt(make, ("x h W U b -> h given", forward), ("dh x h W U given -> dx dh dW dU db", backward)))
+    assert found.Cell.spec().kind is None
+    assert "but keeps its states where x is 0, as masking does; if it should not, declare kind" in found.notes[0]
+
+
 @pytest.mark.parametrize("guest", DEPARTING)
 def test_a_kind_that_was_found_is_not_held_against_a_cell_that_departs_from_it(guest):
     """Who declares no kind may clip what he likes: the law of equations is not verified, which is said."""

@@ -522,6 +522,15 @@ def departure(Cell, found):
     return 0.0 if jumps else max((_difference(found.unclipped(), *run) for run in apart), default=0.0)
 
 
+def skips(Cell):
+    """Whether the cell keeps its states, bit by bit, where x is 0, as a layer does that takes such steps for padding."""
+    run = _run(Cell, PROBES[0])
+    with contextlib.suppress(Exception):  # of an x that it does not take
+        outputs = run.cell.apply(0 * run.x, *(s.copy() for s in run.state))
+        return all(np.any(s) and np.array_equal(s, y) for s, y in zip(run.state, outputs))
+    return False
+
+
 def _suddenly(found, run):
     """Whether a run that departs from a Convention starts to do so by a jump, as x and the states grow from 0."""
 

@@ -873,6 +873,9 @@ def _convention(Cell):
     if not cell.spec.kind and (gap := conventions.departure(Cell, found)):
         told = f"it computes {found.unclipped()}, but differs by up to {gap:.1g} where numbers are large, as if some were clipped"
         return {}, [f"convention not verified: {told}; if it should not, declare kind and weight_blocks"]
+    if not cell.spec.kind and conventions.skips(Cell):
+        told = f"it computes {found}, but keeps its states where x is 0, as masking does"
+        return {}, [f"convention not verified: {told}; if it should not, declare kind and weight_blocks"]
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
 
