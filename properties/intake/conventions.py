@@ -527,7 +527,7 @@ def skips(Cell):
     run = _run(Cell, PROBES[0])
     with contextlib.suppress(Exception):  # of an x that it does not take
         outputs = run.cell.apply(0 * run.x, *(s.copy() for s in run.state))
-        return all(np.any(s) and np.array_equal(s, y) for s, y in zip(run.state, outputs))
+        return bool(run.state) and all(np.any(s) and np.array_equal(s, y) for s, y in zip(run.state, outputs))
     return False
 
 
