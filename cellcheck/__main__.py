@@ -64,11 +64,9 @@ def main(arguments=None):
 
 
 def run():
-    """The program: `main`, then the end of the process. Python's own end would take apart, in 40 ms, what nobody needs any more."""
-    status = main()
-    from cellcheck.forks import measured  # not before `main` has set what Hypothesis reads
-
-    if threading.active_count() == 1 and not measured():
+    """The program: `main`, then the end of the process at once. Python's own end would first take apart all that was imported."""
+    status, forks = main(), sys.modules.get("cellcheck.forks")  # which --help does without
+    if forks and threading.active_count() == 1 and not forks.measured():
         with suppress(Exception):  # which Python's own end tells
             atexit._run_exitfuncs()
             sys.stdout.flush()

@@ -174,6 +174,7 @@ class Lifted:
         return self._rows if self._mean_loss() else 1
 
     def _mean_loss(self):
+        """Whether everything that it returns is a mean over the rows."""
         return self.spec.scalar == "loss" and self.spec.choices.get("mean")
 
 

@@ -43,7 +43,7 @@ def _arithmetic(spec, x):
 # a is 1024 or 2^-100, and 1024 alone in float32. In float16 it is 1/4, and the two sides agree within the bound.
 @given(problem=problems())
 def test_vjp_scales(Cell, problem):
-    """vjp(a u) = a vjp(u) for a power of two a, to 1024 units of the largest entry, where nothing underflows."""
+    """vjp(a u) = a vjp(u) for a power of two a, to 1024 units of the largest entry or the bound of a run, where nothing underflows."""
     problem = problem.literal(Cell)
     limits = np.finfo(_arithmetic(problem.spec, problem.x))
     narrow = limits.maxexp <= 16  # of the few numbers of float16, some underflow on the way, and another sum is rounded

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="a framework, and optional")
 
 from cellcheck.cells import lift  # noqa: E402
 from cellcheck.cells.adapters import torch_module  # noqa: E402
-from cellcheck.cells.adapters.torch_cells import Continued  # noqa: E402
+from cellcheck.cells.adapters.torch_modes import Continued  # noqa: E402
 from cellcheck.properties.intake.catalogue import laws  # noqa: E402
 from cellcheck.properties.intake.loading import GuestError  # noqa: E402
 from cellcheck.properties.intake.preflight import cleared  # noqa: E402

@@ -231,3 +231,20 @@ def test_an_entry_is_told_once():
 
     lines = case_of(lift(Negated), "weight_gradients", PLAIN.literal(lift(Negated))).blames()
     assert len(lines) == len({line.partition(", bound")[0] for line in lines}) > 0
+
+
+def test_a_mean_is_told_of_a_size_that_equals_another():
+    """Features that are as many as units are no number by which a larger size could be chosen."""
+
+    def backward(dh, W, kept):
+        x, y = kept
+        dz = dh * (1 - y * y)
+        return dz @ W.T, dz, x.T @ dz / x.shape[1]
+
+    def forward(x, h, W):
+        y = np.tanh(x @ W + h)
+        return y, (x, y)
+
+    signatures = ("x h W -> h kept", forward), ("dh W kept -> dx dh dW", backward)
+    Cell = adapt(lambda F, S: {"W": np.zeros((F, S))}, *signatures, sizes={"features": ("state",)})
+    assert "instead of the sum (factor 0.2)" in told(Cell, "weight_gradients")[0]

@@ -28,9 +28,8 @@ def flow_faults(g, claims, truth, last=False):
     try:
         flow = Flow(g)
         flow.others = mistakes(flow)
-        known = [
-            name for name in claims if same(flow.straight[name], truth[name], g.tolerance)
-        ]  # the others reach what is not followed
+        # the others reach what is not followed
+        known = [name for name in claims if same(flow.straight[name], truth[name], g.tolerance)]
         if not all(name in known or same(claims[name], truth[name], g.near) for name in claims):
             return []
         claims = {name: claims[name] for name in known}

@@ -172,10 +172,10 @@ def _parts(g, name, claim, true):
     for axis, length in enumerate(off.shape):
         at = np.flatnonzero(np.moveaxis(off, axis, 0).reshape(length, -1).any(1))
         gates, rest = divmod(length, g.p.recipe.state)
-        rest_of_it = np.delete(np.moveaxis(true, axis, 0), at, 0)
-        if not 0 < len(at) < length or not np.any(
-            rest_of_it
-        ):  # what is 0 elsewhere, as of tokens that do not occur, tells nothing
+        others = np.delete(
+            np.moveaxis(true, axis, 0), at, 0
+        )  # right where 0 is right, as of tokens that do not occur, tells nothing
+        if not 0 < len(at) < length or not np.any(others):
             continue
         tail = len(at) == length - at[0] > 1
         where = f"from {at[0]} on" if tail else several(map(str, at))
@@ -641,7 +641,8 @@ def sizes_of(g):
 
 def follows(g, size, value):
     """Whether a gradient is off by the factor value(n) with one more of this size, too; True if the cell takes no other."""
-    declared = [n for n in lift(g.Cell).sizes.get(size, ()) if n > 1 and n != sizes_of(g)[size]]
+    some = lift(g.Cell).sizes.get(size, ())  # or the name of the size that it equals
+    declared = [n for n in some if not isinstance(n, str) and n > 1 and n != sizes_of(g)[size]]
     larger = grown(g.Cell, replace(g.p.recipe, **{size: max(declared, default=sizes_of(g)[size] + 1)}))
     n = sizes_of(larger)[size]
     factors = [ratio(g, claim, larger.truth()[name]) for name, claim in larger.claims().items()]

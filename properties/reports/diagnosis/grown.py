@@ -48,7 +48,7 @@ def ample(Cell, problem):
             near = sorted(some, key=lambda n: n - wanted if wanted <= n <= 2 * wanted else 2 * wanted + abs(n - wanted))
             chosen[name] = next((n for n in near if n not in chosen.values()), near[0])
     free = {"features": problem.features, "state": problem.state, "batch": problem.batch}
-    for name in free.keys() - lift(Cell).sizes.keys():
+    for name in [name for name in free if name not in lift(Cell).sizes]:
         chosen[name] = next(n for n in (free[name], 2, 6, 7, 8) if n not in chosen.values()) if free[name] > 1 else free[name]
     return replace(problem, **chosen) if declared else problem
 
