@@ -7,6 +7,7 @@ import numpy as np
 from cellcheck.properties.oracles.complex_step import length, moved, parts_of
 
 HALVINGS = 12
+LEAPS = 2.0**-18  # of the function: smaller last coefficients that two halvings leave as they are come of leaps, as of float32
 # Times the step of a difference quotient: how narrow a feature of the function may be, or how wide a step.
 NEAR = (1.0, 1e-2, 1e-4, 1e-6, 1e-8, 10.0, 100.0)
 CLOSE = 1e-9  # of a derivative: as closely as what is certified must agree
@@ -50,6 +51,7 @@ class Chebyshev:
     def __init__(self, function, upstream, unit=2.0**-53):
         """function: a Function; upstream: one array per output; unit: roundoff of the cell's own arithmetic."""
         self.function, self.upstream, self.unit, self._error = function, upstream, unit, 0.0
+        self.halvings = HALVINGS
 
     def value(self, arrays, direction):
         """The derivative at `arrays` along `direction`, a dict from the index of an array to its part of v: see `parts_of`."""
@@ -58,17 +60,20 @@ class Chebyshev:
             return np.nan
         n, (t, to_coefficients, weights) = self.points, nodes(self.points)
         noise, radius = self._noise(arrays, center), self.reach * self._radius(arrays, direction, center)
-        for _ in range(HALVINGS):
+        levels: list[float] = []
+        for _ in range(self.halvings):
             samples = np.array([self._at(arrays, direction, radius * t_k) for t_k in t])
             coefficients = np.abs(to_coefficients @ samples)
             noise = max(noise, self.unit * np.abs(samples).max())  # where the center is 0, nothing else tells
-            if coefficients[-self.last :].max() <= RESOLVED * noise:
-                noise = max(
-                    noise, coefficients[-self.last :].max() * (n / 2) ** 0.5
-                )  # the noise of the samples that gives such coefficients
+            levels.append(float(coefficients[-self.last :].max()))
+            if levels[-1] <= RESOLVED * noise:
+                noise = max(noise, levels[-1] * (n / 2) ** 0.5)  # the noise of the samples that gives such coefficients
                 truncation = 4 * (np.arange(n) * coefficients)[-2:].sum()
                 self._error = float(truncation + self._amplified(weights) * noise) / radius
                 return float(weights @ (samples - samples[0])) / radius  # of constant samples exactly 0
+            if len(levels) > 2 and levels[-3] / 4 < levels[-1] < LEAPS * np.abs(samples).max():
+                self.halvings = 1  # in other directions, too
+                break
             radius /= 2
         return np.nan
 

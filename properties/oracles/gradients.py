@@ -251,7 +251,8 @@ class Judge:
         if block.error > block.bound / 2:
             block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, few)
             if block.bound / 2 < block.error <= HOPELESS * block.bound:
-                block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, many)
+                enough = (2 * block.error - floor) / bound.FACTOR
+                block.bound = floor + bound.FACTOR * self._sensitivity(oracle, value, direction, many, enough)
         if block.error > block.bound and self.chained:
             block.bound += bound.FACTOR * self.unit * self._of_steps(direction)
         if block.error > block.bound and (self.coarse or (self.spec.kind is None and self.spec.deterministic)):
@@ -367,15 +368,22 @@ class Judge:
         start = sum(np.abs(scale * v).sum() for *_, v, scale in parts_of(direction))
         return float(size * (start + Chebyshev(self.function, self.upstream, self.noise).moves(self.arrays, direction)))
 
-    def _sensitivity(self, oracle, value, direction, draws):
-        """S: the largest change of the derivative when every input changes by `terms` ulps; infinite if it becomes NaN or infinite."""
+    def _sensitivity(self, oracle, value, direction, draws, enough=np.inf):
+        """S: the largest change of the derivative when every input changes by `terms` ulps; infinite if it becomes NaN or infinite.
+
+        enough: so large an S settles the verdict, and a slow oracle is asked no more.
+        """
         rng, step = np.random.default_rng(draws), self.unit * self.terms
         moves = [0.0]
         for _ in range(draws):
             moved = [np.asarray(a * np.where(rng.integers(0, 2, a.shape, bool), 1 + step, 1 - step)) for a in self.arrays]
             moved = self.spec.folded(moved) if self.spec.bounded else moved
             moves.append(abs(oracle.value(moved, direction) - value))
-        return max(moves) if np.isfinite(moves).all() else np.inf
+            if not np.isfinite(moves[-1]):
+                return np.inf
+            if isinstance(oracle, Chebyshev) and moves[-1] >= enough:
+                break
+        return max(moves)
 
     def _continued(self, oracle, block, direction):
         """The analytic step if complex step is wrong here, in a branch that the handshake has not seen; else None.
