@@ -384,3 +384,32 @@ def test_a_copy_of_a_tensor_is_followed():
 
     assert untold(grown(lift(Kept), PLAIN)) == ""
     assert examined(lift(Kept), PLAIN).faults == ()
+
+
+def test_a_transform_that_was_interrupted_does_not_stay():
+    """As where a call takes too long, in the middle of a derivative: no other module could be made in that process."""
+    from torch._C import _functorch
+    from torch.autograd import forward_ad
+
+    Cell = lift(torch_module(torch.nn.GRUCell))
+    _functorch._jvp_increment_nesting()
+    forward_ad.enter_dual_level()
+    assert np.shape(Cell(2, 3).apply(np.ones((1, 2)), np.ones((1, 3)))[0]) == (1, 3)
+
+
+def test_a_cut_is_told_where_it_is_written():
+    """Not as one of the operation before, which predicts the same."""
+
+    class Cut(torch.nn.Module):
+        """h' = h + tanh(x W) softmax(x W / 2), with the scores x W / 2 detached."""
+
+        def __init__(self, F, S):
+            super().__init__()
+            self.W = torch.nn.Parameter(torch.zeros(F, S))
+
+        def forward(self, x, h):
+            scores = (x @ self.W) / 2
+            return (h + torch.tanh(x @ self.W) * torch.softmax(scores.detach(), dim=1),)
+
+    found = examined(lift(torch_module(Cut, call=lambda m, x, h: m(x, h))), PLAIN).sentences[0]
+    assert found.startswith("no gradient flows back to `scores` through `scores.detach()`")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from cellcheck.cells.adapters import Gradients
 from cellcheck.cells.adapters.ragged import steps_of, takes_lengths
-from cellcheck.cells.adapters.torch_modes import Continued, Rounding, Wide
+from cellcheck.cells.adapters.torch_modes import Continued, Rounding, Wide, outside_transforms
 from cellcheck.cells.copying import deepcopied
 from cellcheck.cells.lift import declarations, of_sizes
 
@@ -40,6 +40,7 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
     blind = []  # names of the outputs without an upstream, once they are known
 
     def adapted(features, state):
+        outside_transforms()
         with _plainly():
             with torch.random.fork_rng(devices=[]):  # so that buffers which are drawn are those of every other cell
                 torch.manual_seed(0) if device else torch.default_generator.manual_seed(

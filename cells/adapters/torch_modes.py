@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 import torch
+from torch._C import _functorch
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 
 ROUNDED = re.compile(  # operations whose results are no exact numbers; so are those of all that end in _backward
@@ -11,6 +13,14 @@ ROUNDED = re.compile(  # operations whose results are no exact numbers; so are t
     r"|addcmul|addcdiv|cumsum|cumprod|mm|bmm|mv|dot|addmm|addmv|baddbmm|logcumsumexp|logsumexp|_softmax|_log_softmax|log_sigmoid_forward"
     r"|native_layer_norm|var|var_mean|linalg_vector_norm)_?|.*_backward"
 )
+
+
+def outside_transforms():
+    """End what is left of a transform of torch.func that was interrupted, as where a call takes too long: no module could be made."""
+    if _functorch.peek_interpreter_stack() is not None:
+        _functorch.pop_dynamic_layer_stack_and_undo_to_depth(0)
+    while forward_ad._current_level >= 0:
+        forward_ad.exit_dual_level()
 
 
 class Wide(TorchDispatchMode):
