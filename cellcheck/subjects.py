@@ -18,15 +18,17 @@ class Subject:
     """A cell under test.
 
     label: what it is called in this run; Cell: its factory (features, state) -> cell; notes: lines of the pre-flight; only: the sizes
-    at which alone it does not raise; shipped: whether it comes with Cellcheck, and so must keep all promises; hung: whether a law has
-    exceeded its limit on it; deadly: whether it has ended two workers of this run; damaged: whether it raises at every problem since a
-    law in this process; broken: how many laws it has broken in this process, each of which leaves less patience for the next.
+    at which alone it does not raise; blind: outputs that its vjp takes no upstream for; shipped: whether it comes with Cellcheck, and so
+    must keep all promises; hung: whether a law has exceeded its limit on it; deadly: whether it has ended two workers of this run;
+    damaged: whether it raises at every problem since a law in this process; broken: how many laws it has broken in this process, each
+    of which leaves less patience for the next.
     """
 
     label: str
     Cell: object
     notes: tuple = ()
     only: str = ""
+    blind: tuple = ()
     shipped: bool = False
     hung: bool = False
     deadly: bool = False
@@ -165,7 +167,7 @@ def _guest(text, Guest, limit=SECONDS):
         )
     found = cleared(text, Guest, limit)
     found.Cell.__name__ = text.rpartition(":")[2]
-    return Subject(text, found.Cell, tuple(found.notes), only=found.only)
+    return Subject(text, found.Cell, tuple(found.notes), only=found.only, blind=found.Cell.spec().blind)
 
 
 def _place(text, directory):

@@ -257,6 +257,11 @@ class CellSpec:
         return tuple(s.name for s in self.states if not s.differentiable)
 
     @cached_property
+    def blind(self):
+        """Names of the outputs that vjp takes no upstream for, although no declaration says so."""
+        return tuple(y.name for y in self.outputs if not y.differentiable and y.name.strip("'") not in self.detached)
+
+    @cached_property
     def chained(self):
         """Whether only the gradients of the last output are derivatives: vjp treats some states, but not all, as constants."""
         return 0 < len(self.detached) < len(self.states)

@@ -71,6 +71,8 @@ def sentence(results):
         free += "".join(f"; {note}" + f" of {', '.join(some)}" * few for note, some in notes.items() if note)
     if whole == "held" and (only := {r["only"] for r in results if r.get("only")}) and len(names) == 1:
         free += f"; at other sizes than {min(only)} it raises"
+    if whole == "held" and (blind := list(dict.fromkeys(name for r in results for name in r.get("blind", ())))):
+        free += f"; no gradient from {several(blind)} was verified"
     if whole == "held" and len(names) == 1 and (idle := _idle(results)):
         free += (
             f"; the gradient{'s' * (len(idle) > 1)} of {', '.join(idle)} {'were' if len(idle) > 1 else 'was'} 0 in every example"

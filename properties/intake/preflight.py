@@ -270,10 +270,10 @@ def _check_weights(guest):
     if not weights and not hasattr(guest, "vjp") and getattr(guest, "gradients", None) != ():
         raise Refusal("weights is empty; wanted the list of its arrays, or, of an operator without weights, apply and vjp")
     for k, w in enumerate(weights):
-        if not isinstance(w, np.ndarray) or isinstance(w, np.matrix):
+        if not isinstance(w, np.ndarray) or isinstance(w, (np.matrix, np.ma.MaskedArray)):
             kind = type(w).__qualname__ if type(w).__module__ == "builtins" else f"{type(w).__module__}.{type(w).__qualname__}"
             device = "; keep NumPy arrays there, and copy them in each call" * hasattr(w, "shape")
-            device = ", as np.asarray makes of it" if isinstance(w, np.matrix) else device
+            device = ", as np.asarray makes of it" if isinstance(w, (np.matrix, np.ma.MaskedArray)) else device
             raise Refusal(f"weights[{k}] is a {kind}; wanted a numpy array{device}")
         if w.dtype.kind != "f":
             parts = "; keep the real and the imaginary parts as two arrays" * (w.dtype.kind == "c")
@@ -658,8 +658,7 @@ def _blind(spec):
         others = f"any output but {last}; those of {last} are, over some steps"
         new = "their new values" if len(spec.detached) > 1 else "its new value"
         lines.append(f"not verified: gradients of {names}, and of {others if spec.chained else new}")
-    blind = [y.name for y in spec.outputs if not y.differentiable and y.name.strip("'") not in spec.detached]
-    if blind:
+    if blind := spec.blind:
         states = tuple(name.strip("'") for name in blind if name.strip("'") in spec.state_names)
         what = f"{several(states)} as {'a constant' if len(states) == 1 else 'constants'}" if states else ""
         hint = f"; if vjp treats {what}, declare no_gradient = {states!r}" if states else ""
