@@ -5,10 +5,12 @@ from html import escape
 from math import inf
 from pathlib import Path
 
+from hypothesis import currently_in_test_context
+
 from cellcheck.cells import lift
 from cellcheck.forks import measured
 from cellcheck.judging import Broken, comparable, power, trials
-from cellcheck.options import Options
+from cellcheck.options import OptionError, Options
 from cellcheck.properties.certificate import ended, table, without
 from cellcheck.properties.intake import expected
 from cellcheck.properties.mutants.apart import ENDED, HUNG, cores, results
@@ -19,7 +21,7 @@ from cellcheck.subjects import held, subject
 LONG = 10  # times the limit of an example, in which a law must end that runs in a process of its own
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What the laws say of a cell.
 
@@ -60,6 +62,12 @@ class Result:
         """The reports of broken laws, the table and the verdict."""
         return "\n\n".join([*self._reports(), *[str(self.power)] * bool(self.power), self._table()])
 
+    def __repr__(self):
+        """The verdict in a line, which is what pytest shows of a failed `assert check(Cell)`."""
+        names = ", ".join(law for law, verdict in self.verdicts.items() if verdict == "broken")
+        broken = f": {names}. Print it for the reports" * bool(names)
+        return f"<{table.sentence(self.results)}{broken}>"
+
     def _repr_html_(self):
         """The same for a notebook, with the reports folded."""
         reports = "".join(
@@ -98,6 +106,8 @@ def check(
 
     Raises GuestError if the cell does not honour the contract or there is no such law, OptionError for other wrong arguments.
     """
+    if currently_in_test_context():
+        raise OptionError("check draws examples itself, and cannot run inside a test with @given; call it in a test of its own")
     how = {"reference": reference, "convention": convention, "mutants": 60 if mutants is True else mutants or None}
     options = Options(profile, limit, strict, expected_failures, reports, **how)
     home, tried = Path.cwd(), subject(Cell, Path.cwd())

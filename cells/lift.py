@@ -2,7 +2,9 @@
 
 import dis
 import inspect
+import os
 import signal
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import zip_longest
@@ -115,6 +117,8 @@ class Lifted:
     def _gradients(self, part, specs):
         """The gradients in a list or tuple as arrays; None stays."""
         called = "vjp" if self.spec.full else "backward"
+        if isinstance(part, Mapping) or hasattr(part, "__next__"):
+            raise Unwanted(f"{called} returned a {type(part).__name__}; wanted a list of arrays, one for each of {_names(specs)}")
         if not isinstance(part, (list, tuple)):
             return _array(called, part)
         made = [self._sized(g, _array(called, g), a) for g, a in zip_longest(part, specs[: len(part)])]
@@ -236,15 +240,25 @@ def _plain(Guest):
 
 
 def _called(call, *arguments, **options):
-    """What a function of a guest returns. Raises RuntimeError where it raises what would end the run; not where Ctrl-C ends it."""
+    """What a function of a guest returns. Raises RuntimeError where it raises what would end the run; not where Ctrl-C ends it.
+
+    A process that the guest forks must not go on with our code, where it would fork again in each call.
+    """
+    process = os.getpid()
     try:
         return call(*arguments, **options)
-    except SystemExit as ending:
-        raise RuntimeError(f"the cell raised SystemExit: {ending}") from ending
     except KeyboardInterrupt as ending:
         if by_hand(ending):
             raise
         raise RuntimeError("the cell raised KeyboardInterrupt") from ending
+    except BaseException as ending:
+        home = type(ending).__module__.partition(".")[0]
+        if home == "cellcheck" or (isinstance(ending, Exception) and home != "hypothesis"):
+            raise
+        raise RuntimeError(f"the cell raised {type(ending).__name__}: {ending}") from ending  # as of sys.exit, or of assume
+    finally:
+        if os.getpid() != process:
+            os._exit(1)
 
 
 def by_hand(interrupt):
@@ -256,6 +270,10 @@ def by_hand(interrupt):
     return code.co_code[at.tb_lasti] != dis.opmap["RAISE_VARARGS"] or getattr(handler, "__code__", None) is code
 
 
+def _names(specs):
+    return ", ".join(spec.name for spec in specs)
+
+
 class Unwanted(TypeError):
     """A guest returned what the contract does not allow, and raised nothing itself."""
 
@@ -265,6 +283,8 @@ Unwanted.__name__ = "TypeError"  # as reports of laws call it
 
 def _numbers(called, value):
     """The value as an array. Raises Unwanted where it is not one of numbers."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise Unwanted(f"{called} returned a masked array; wanted plain arrays of numbers, of which every entry counts")
     try:
         array = np.asarray(value)
     except ValueError:

@@ -247,7 +247,8 @@ class Problem:
 
     def _upstream(self, rng, outputs, spec):
         seen = [y.differentiable for y in spec.outputs]
-        size = _within(REGIMES[self.regime], outputs[0].dtype).upstream
+        given = outputs[0].dtype if outputs[0].dtype.kind not in "biu" else np.dtype(float)  # a law tells of whole numbers
+        size = _within(REGIMES[self.regime], given).upstream
         differentiable = [k for k in range(len(outputs)) if k >= len(seen) or seen[k]]
         chosen = {"last": differentiable[-1:], "first": differentiable[:1], "second": differentiable[:2][-1:]}.get(
             self.upstream, differentiable

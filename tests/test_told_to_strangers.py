@@ -624,7 +624,7 @@ def square(x, h, W):
         ),
         (
             type("Dict", (Gist,), {"backward": lambda self, d: {"W": self.W}}),
-            "backward returned a dict; wanted arrays of numbers",
+            "backward returned a dict; wanted a list of arrays, one for each of W, U",
         ),
     ],
 )

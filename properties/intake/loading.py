@@ -38,7 +38,8 @@ def load(text, directory):
             raise
         raise GuestError(f"--cell {text}: importing {place} raised {complaint(error, directory)}") from None
     if not hasattr(module, name):
-        own = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_") and _home(v) == module.__name__]
+        named = {n: _home(v) for n, v in vars(module).items() if callable(v) and not n.startswith("_")}
+        own = [n for n, home in named.items() if home == module.__name__] or [*named]
         shown = (
             sorted(own, key=lambda n: -SequenceMatcher(None, n.lower(), name.lower()).ratio())[:SHOWN]
             if len(own) > SHOWN
