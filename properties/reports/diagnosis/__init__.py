@@ -39,6 +39,7 @@ from cellcheck.properties.reports.diagnosis.gradients import (
     onwards,
     where_a_size_is_one,
     whereabouts,
+    with_large_arguments,
     with_large_numbers,
     with_more_steps,
 )
@@ -153,7 +154,7 @@ def sought(case, tried):
     rounding = not Failure(case.error).visible
 
     def bordering():
-        looks = where_a_size_is_one, at_a_limit, partial(with_large_numbers, most=largest(case))
+        looks = where_a_size_is_one, at_a_limit, partial(with_large_numbers, most=largest(case)), with_large_arguments
         asked = looks if case.group in ALIKE else ()
         told = next(filter(None, (tried(lambda look=look: look(case.Cell)) for look in asked)), ())
         long = (PLAIN, *(problem for size, problem in enlarged(case) if size == "steps"))

@@ -9,7 +9,7 @@ import numpy as np
 from cellcheck.properties.reports.diagnosis.grown import LOST, same
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake
 from cellcheck.properties.reports.diagnosis.places import argument, line, place, shown
-from cellcheck.properties.reports.diagnosis.tape import Tape, Untold, along
+from cellcheck.properties.reports.diagnosis.tape import Untold, along, followed
 
 MOST, ENTRIES = 2000, 10**7  # operations of a tape that is looked at, and entries of all their slopes
 GIVEN = ", as it was given,"  # of an input, beside a new array of the same name
@@ -21,7 +21,7 @@ class Flow:
 
     def __init__(self, g):
         """g: a Grown of a cell that is written in NumPy; Untold if it is not."""
-        self.g, self.tape, self.constant, self.upstream = g, Tape(g), {}, g.upstream
+        self.g, self.tape, self.constant, self.upstream = g, followed(g), {}, g.upstream
         self.known_for, self.grads = None, []  # an upstream, and the right gradients for it
         self.known, self.others = [], iter(())  # (sentence, edits) of what has been tried, and the rest
         needed = set(map(id, self.tape.outputs.values()))
@@ -325,11 +325,11 @@ class Flow:
         """[(node, head)]: activations, each a function of `head` entry by entry, by position in the source."""
         found = {}
         for node in self.order:
-            head = self._head(node)
+            head = self.head(node)
             if (
                 node.text
                 and head is not node
-                and any(not user.frames or self._head(user) is not head for user in self.users.get(node, [self.order[0]]))
+                and any(not user.frames or self.head(user) is not head for user in self.users.get(node, [self.order[0]]))
             ):
                 found.setdefault(node.key, []).append((node, head))
         return list(found.values())
@@ -360,18 +360,18 @@ class Flow:
         found, known = {}, {node for pairs in self.regions for node, _ in pairs}
         for nodes in self.calls:
             given = {p for node in nodes for p in node.parents.values() if p not in nodes}
-            if nodes[-1].inner and nodes[-1] not in known and len(given) == 1 and self._head(nodes[-1]) is self._head(*given):
+            if nodes[-1].inner and nodes[-1] not in known and len(given) == 1 and self.head(nodes[-1]) is self.head(*given):
                 found.setdefault((nodes[-1].key, ""), []).append((nodes[-1], *given))
         for node in self.order:
             inside = node not in known and len(node.parents) == 1 and diagonal(node, *node.parents)
-            for head in dict.fromkeys((self._head(node), *node.parents.values())) if inside else ():
+            for head in dict.fromkeys((self.head(node), *node.parents.values())) if inside else ():
                 found.setdefault((node.key, head.key), []).append((node, head))
         return list(found.values())
 
-    def _head(self, node):
+    def head(self, node):
         """The array of which the node is a function entry by entry; the node itself if there is not just one."""
         if not hasattr(node, "head"):
-            heads = {id(head): head for head in map(self._head, node.parents.values())}
+            heads = {id(head): head for head in map(self.head, node.parents.values())}
             entrywise = len(heads) == 1 and all(diagonal(node, k) for k in node.parents)
             node.head = next(iter(heads.values())) if entrywise else node
         return node.head

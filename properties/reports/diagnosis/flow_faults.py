@@ -13,6 +13,7 @@ from cellcheck.properties.reports.diagnosis.mistakes import matched
 from cellcheck.properties.reports.diagnosis.operations import mistakes, rare
 from cellcheck.properties.reports.diagnosis.places import argument, piece, place, shown, words
 from cellcheck.properties.reports.diagnosis.tape import Untold
+from cellcheck.properties.shrinking.shrinking import VISIBLE
 from cellcheck.properties.writing.text import several
 
 STEPS, NUDGE = 8, 2.0**-20  # of a search for a factor
@@ -199,6 +200,8 @@ def named(flow, factor):
 def solved(flow, claims, truth):
     """Where the right gradients turn wrong: numbers that are solved for, at one place that is run once."""
     for node, factors, off in solutions(flow, claims):
+        if np.max(np.abs(factors - 1)) < VISIBLE:
+            return []
         return [
             f"the gradient of {place(node)} is wrong, and what follows from it right: with entries that are "
             f"{_times(factors.min())} to {_times(factors.max())} times the right ones, this predicts all gradients to within {figure(off)}"

@@ -9,7 +9,7 @@ import numpy as np
 from cellcheck.cells import lift
 from cellcheck.properties.reports.diagnosis.conduct import mingled
 from cellcheck.properties.reports.diagnosis.flow_faults import flow_faults, untold
-from cellcheck.properties.reports.diagnosis.grown import CLOSE, LOST, PLAIN, close, figure, gap, grown, same, the
+from cellcheck.properties.reports.diagnosis.grown import CLOSE, LOST, PLAIN, Grown, close, figure, gap, grown, same, the
 from cellcheck.properties.reports.diagnosis.mistakes import Mistake, matched
 from cellcheck.properties.reports.diagnosis.outer import product_faults
 from cellcheck.properties.reports.diagnosis.through_time import cut_off, reached, through_time
@@ -22,6 +22,7 @@ FEW = 3  # values of a step function
 EQUAL = 6  # of two sizes: no other size is that
 LONGEST = 16  # axis of a fixed length with which a size is confused
 LARGER = 1e2, 1e4, 1e6, 1e9  # upstreams
+TIMES = (10.0, 100.0)  # as large, x or a state
 SCALES = (None, 0.01, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0)  # of pre-activations
 
 
@@ -48,6 +49,7 @@ def gradient_faults(g, tried):
             or cut_off(claims, truth)
             or reached(g, vague=False)
             or ([] if meant(g, claims, truth, wrong) else tried(lambda: flow_faults(g, claims, truth, last=True)))
+            or of_one_step(g, tried)
             or reached(g)
             or tried(lambda: product_faults(g))
             or severed(g, 2)
@@ -72,6 +74,14 @@ def gradient_faults(g, tried):
     if told and right:
         told[0] += f" ({several(wrong)} {'is' if len(wrong) == 1 else 'are'} wrong, {several(right)} right)"
     return told, False
+
+
+def of_one_step(g, tried):
+    """What is said of a single step if that alone is wrong, with other numbers, too."""
+    seeds = (g.p.recipe.seed, g.p.recipe.seed + 1) if g.p.steps > 1 and g.cell.spec.takes("steps", 1) else ()
+    found = [gradient_faults(grown(g.Cell, replace(g.p.recipe, steps=1, seed=seed)), tried)[0] for seed in seeds]
+    again = [NUMBER.sub("", sentence) for sentence in (found[-1] if found else ())]
+    return [f"with a single step, {s}" for s in found[0] if NUMBER.sub("", s) in again and "belongs" not in s] if found else []
 
 
 def meant(g, claims, truth, wrong):
@@ -120,6 +130,23 @@ def with_large_numbers(Cell, most):
                 many = f"; {lost} of {size} entries should be 0" * bool(lost)
                 said = f"gradients are right with pre-activations of about {small:g}, and wrong with those of about {scale:g} ({several(wrong)}{many})"
                 return [f"{said}: something is clipped, saturates or switches there"]
+    return []
+
+
+def with_large_arguments(Cell):
+    """A sentence about gradients that are wrong only where x or one of the states is large; [] if there are none."""
+    plain = grown(Cell, PLAIN)
+    given = () if plain.single or misjudged(Cell, PLAIN)[0] else (plain.p.x, *plain.p.state)
+    for k, name in enumerate(plain.names[plain.n :][: len(given)]):
+        for times in TIMES:
+            x, *state = (np.asarray(times * a) if j == k else a for j, a in enumerate(given))
+            g = Grown(Cell, replace(plain.p, x=x, state=tuple(state)).folded())
+            claims, truth = g.claims(), g.truth()
+            if wrong := differing(g, claims, truth):
+                lost = sum(int(np.sum((claims[n] == 0) & (truth[n] != 0))) for n in wrong)
+                many = f"; {lost} of {sum(truth[n].size for n in wrong)} entries are 0 and should not be" * bool(lost)
+                said = f"gradients are right with ordinary numbers, and wrong where {name} is {times:g} times as large"
+                return [f"{said} ({several(wrong)}{many}): something is clipped, saturates or switches there"]
     return []
 
 
@@ -406,6 +433,7 @@ def upstreams(g):
         for t, which in ((steps.size - 1, "last"), (0, "first")):
             yield f"of ys only the upstream of the {which} step is used", (*full[:-1], (steps == t) * full[-1])
             yield f"the upstream of ys at the {which} step is used at every step", (*full[:-1], full[-1][t] + 0 * full[-1])
+            yield f"the upstream of ys at the {which} step is left out", (*full[:-1], (steps != t) * full[-1])
         if full[-1].shape[-1] == 2 * g.p.recipe.state:
             yield "the two halves of the upstream of ys are exchanged", (*full[:-1], np.roll(full[-1], g.p.recipe.state, -1))
         shifted = {"turned around in time": full[-1][::-1]}
@@ -446,7 +474,10 @@ def unread(g, claims, truth, wrong):
             gates, rest = divmod(length, g.p.recipe.state)
             for k in range(gates if gates > 1 and not rest else 0):
                 own, right = (np.split(side[name], gates, axis)[k] for side in (claims, truth))
-                if np.any(own) and not np.any(right):
+                if not np.any(own) or np.any(right):
+                    continue
+                other = grown(g.Cell, replace(PLAIN, seed=PLAIN.seed + 1)).truth()[name]
+                if not np.any(np.split(other, gates, axis)[k]):  # nor is it saturated by a large number
                     found.setdefault((k, gates), []).append(name)
     if len(found) != 1:
         return []
@@ -562,6 +593,13 @@ def of_one(g, name, claim, truth):
             if sorted(order, key=str) == list(range(gates)) != order:
                 said = f"has the gradients of its gates 0 to {gates - 1} in the order {several(map(str, order))}"
                 yield said, np.concatenate([right[k] for k in order], axis)
+        own, right = (np.moveaxis(a, axis, 0) for a in (claim, true))
+        order = [next((k for k, part in enumerate(right) if close(part, slice_)), None) for slice_ in own]
+        if length > 1 and None not in order and order != list(range(length)):
+            yield (
+                f"has along axis {axis}, in places 0 to {length - 1}, what belongs in {several(map(str, order))}",
+                np.moveaxis(right[order], 0, axis),
+            )
 
 
 def _blocks_transposed(g, true):

@@ -6,7 +6,7 @@ import numpy as np
 from cellcheck.cells.activations import d_sigmoid, d_tanh
 from cellcheck.properties.reports.diagnosis.choices import decided, of_softmax, unmasked
 from cellcheck.properties.reports.diagnosis.contributions import PRODUCTS, lacking, misapplied, premature, swapped, together
-from cellcheck.properties.reports.diagnosis.flow import diagonal, slope_at
+from cellcheck.properties.reports.diagnosis.flow import diagonal, redone, slope_at
 from cellcheck.properties.reports.diagnosis.grown import figure, same
 from cellcheck.properties.reports.diagnosis.places import argument, called, inside, line, place, shown, words
 from cellcheck.properties.reports.diagnosis.steps import assigned, left_out, overwritten, stale, uncarried
@@ -23,8 +23,10 @@ def mistakes(flow):
         yield f"the gradient does not flow from {where}", dict.fromkeys(flow.carried, 0.0)
         yield from stale(flow, passes)
     yield from halved(flow)
-    inner = [edges for edges in flow.edges if edges[-1][0].inner]
-    for edges in (*(edges for edges in flow.edges if edges not in inner), None, *inner, *flow.helped):
+    # what is cut off on purpose comes first: the same follows from a cut at its neighbours
+    ordered = sorted(flow.edges, key=lambda edges: edges[-1][0].own not in ("detach", "detach_", "stop_gradient"))
+    inner = [edges for edges in ordered if edges[-1][0].inner]
+    for edges in (*(edges for edges in ordered if edges not in inner), None, *inner, *flow.helped):
         if edges is None:
             yield from whole(flow)
             continue
@@ -78,6 +80,7 @@ def mistakes(flow):
         yield from derivatives(flow, pairs, others=True)
     yield from of_softmax(flow)
     yield from everywhere(flow)
+    yield from recomputed(flow)
     yield from factors(flow)
     yield from lacking(flow)
     yield from together(flow)
@@ -175,36 +178,25 @@ def _of_the_last(slope):
 
 
 def substitutions(flow, edges):
-    """One tensor in the place of another."""
+    """One tensor in the place of another; in a function of the cell, in all its calls or, call by call, in each of them."""
     node, k = edges[-1]
     arg, through = words(edges)
-    where, activation = f"the gradient of {arg} in {through}", any(node is n for pairs in flow.regions for n, _ in pairs)
+    where, calls = f"the gradient of {arg} in {through}", {}
+    for edge in edges:
+        calls.setdefault(edge[0].key[0][1:], []).append(edge)
     if (node.own == "where" or (node.own in ("maximum", "minimum") and len(node.parents) == 2)) and diagonal(node, k):
         said = "is not masked" if node.own == "where" else f"flows where the other is the {node.own}, too"
         yield f"{where} {said}", {(n, i): np.eye(n.value.size) for n, i in edges}
     for j in range(len(node.arrays)):
-        if j == k and activation:
-            continue  # its derivative, which is tried apart
-        kinds = "fb" if node.own == "multiply" else "f"  # a mask may be a factor
-        if not all(len(n.arrays) > j and np.asarray(n.arrays[j]).dtype.kind in kinds for n, _ in edges):
-            continue
-        arrays, right = [np.asarray(n.arrays[j], float) for n, _ in edges], shown(argument(node, j))
-        if same(node.slope(k), node.slope(k, j, 1 + arrays[-1] ** 2)):
-            continue  # it does not depend on this array
-        tried = [
-            (f"uses {text} where `{right}` belongs", values)
-            for text, values in flow.like(arrays, argument(node, j), flow.times(edges))
-        ]
-        if all(np.all((a > 0) & (a < 1)) for a in arrays):
-            tried.append((f"uses `1 - {right}` where `{right}` belongs", [1 - a for a in arrays]))
-        tried += [
-            (_without(node, k, j, right), [np.ones_like(a) for a in arrays]),
-            *lessened(edges, j),
-            *joined(flow, edges, j),
-            *(turned(arrays, right) if node.own in PRODUCTS else ()),
-        ]
-        for said, values in tried:
+        whole = list(replaced(flow, edges, j))
+        for said, values in whole:
             yield f"{where} {said}", {(n, i): n.slope(i, j, v) for (n, i), v in zip(edges, values)}
+        each = [dict(replaced(flow, some, j)) for some in calls.values()] if len(calls) > 1 else [{}]
+        known = dict(whole)
+        for said in each[0]:
+            if said not in known and all(said in some for some in each):
+                both = [pair for some, own in zip(calls.values(), each) for pair in zip(some, own[said])]
+                yield f"{where} {said}", {(n, i): n.slope(i, j, v) for (n, i), v in both}
     if node.own == "divide" and k == 1:
         said = f"{where} is divided by `{shown(argument(node, 1))}` once, not by its square"
         yield said, {(n, i): n.slope(i) * np.ravel(n.arrays[1]) for n, i in edges}
@@ -212,6 +204,28 @@ def substitutions(flow, edges):
         for which, at in (("first", 0), ("last", -1)):
             said = f"{where} is that of the {which} of {node.value.shape[axis]} along axis {axis} alone, not summed over all"
             yield said, {(n, i): _kept(n, i, axis, at) for n, i in edges}
+
+
+def replaced(flow, edges, j):
+    """(words, values) of what may stand in the place of the array at position j, in a slope that depends on it."""
+    node, k = edges[-1]
+    if j == k and any(node is n for pairs in flow.regions for n, _ in pairs):
+        return  # its derivative, which is tried apart
+    kinds = "fb" if node.own == "multiply" else "f"  # a mask may be a factor
+    if not all(len(n.arrays) > j and np.asarray(n.arrays[j]).dtype.kind in kinds for n, _ in edges):
+        return
+    arrays, right = [np.asarray(n.arrays[j], float) for n, _ in edges], shown(argument(node, j))
+    if same(node.slope(k), node.slope(k, j, 1 + arrays[-1] ** 2)):
+        return  # it does not depend on this array
+    for text, values in flow.like(arrays, argument(node, j), flow.times(edges)):
+        yield f"uses {text} where `{right}` belongs", values
+    if all(np.all((a > 0) & (a < 1)) for a in arrays):
+        yield f"uses `1 - {right}` where `{right}` belongs", [1 - a for a in arrays]
+    yield _without(node, k, j, right), [np.ones_like(a) for a in arrays]
+    yield from lessened(edges, j)
+    yield from joined(flow, edges, j)
+    if node.own in PRODUCTS:
+        yield from turned(arrays, right)
 
 
 def _without(node, k, j, name):
@@ -362,6 +376,39 @@ def derivatives(flow, pairs, name=None, others=False):
             tried.append((f"is taken as 1 where {other} > 0, else 0", [1.0 * (v > 0) for v in values]))
     for said, slopes in tried:
         yield f"{name} {said}", {n: (h, slope) for (n, h), slope in zip(pairs, slopes)}
+
+
+def recomputed(flow):
+    """An activation that the backward pass computes again, without one of the terms of its argument."""
+    found = {}
+    for pairs in flow.regions:
+        found.setdefault(tuple(head for _, head in pairs), []).append(pairs)
+    for heads, regions in found.items():
+        node, _ = regions[0][-1]
+        for text, values in altered(flow, heads):
+            at, edits = dict(zip(heads, values)), {}
+            for n, head in itertools.chain(*regions):
+                edits[n], new = (head, slope_at(n, head, at[head])), redone(n, head, at[head])
+                for user in flow.users.get(n, ()):
+                    own = [k for k, parent in user.parents.items() if parent is n]
+                    if flow.head(user) is not head and len(own) == 1:
+                        edits |= {(user, k): user.slope(k, own[0], new) for k in user.parents if k != own[0]}
+            yield f"the backward pass computes {place(node)} again, {text}", edits
+
+
+def altered(flow, heads):
+    """(words, values): arguments of activations without one of their terms, without a constant that is added to them, or with it twice."""
+    found = {}
+    for head in heads:
+        for text, value in terms(head):
+            found.setdefault(f"without `{shown(text)}`", []).append(value)
+        for user in flow.users.get(head, ()):
+            if user.own == "add" and len(user.parents) == 1 and np.shape(user.value) == np.shape(head.value):
+                (k,) = user.parents
+                added, text = user.value - head.value, shown(argument(user, 1 - k))
+                found.setdefault(f"without `{text}`", []).append(head.value - added)
+                found.setdefault(f"with `{text}` twice", []).append(head.value + added)
+    yield from ((text, values) for text, values in found.items() if len(values) == len(heads))
 
 
 def multiple(slopes, right):

@@ -246,6 +246,12 @@ class Tape:
         return type(result)(wrapped) if many else wrapped[0]
 
 
+@lru_cache(maxsize=2)
+def followed(g):
+    """The Tape of a Grown, kept with the slopes of its operations, which several looks ask for."""
+    return Tape(g)
+
+
 @contextmanager
 def uncompiled():
     """Run the Python functions of which numba has made compiled ones."""
