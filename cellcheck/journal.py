@@ -30,13 +30,13 @@ class Journal:
         """folder: where to keep it. Where it does not exist, as on another host, only the alarm remains."""
         self.folder, self.pid, self.what, self.rings = folder, os.getpid(), "", 0.0
         try:
-            self.trace = open(folder / f"{name}.trace", "wb")  # noqa: SIM115, it stays open
+            self.trace = os.open(folder / f"{name}.trace", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it stays open
             with open(folder / name, "w+b") as file:
                 file.write(bytes(SIZE))
                 file.flush()
                 self.memory = mmap.mmap(file.fileno(), SIZE)
         except OSError:
-            self.trace, self.memory = open(os.devnull, "wb"), bytearray(SIZE)  # noqa: SIM115
+            self.trace, self.memory = os.open(os.devnull, os.O_WRONLY), bytearray(SIZE)
         self.begin("starting")
 
     def begin(self, what, seconds=None):

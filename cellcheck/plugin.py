@@ -125,7 +125,10 @@ def pytest_collection_modifyitems(session, config, items):
 
 def pytest_generate_tests(metafunc):
     """Every law on every cell."""
-    mark = metafunc.definition.get_closest_marker("laws_of")
+    mark, *others = [*metafunc.definition.iter_markers("laws_of"), None]
+    if any(others):
+        told = "laws_of is given twice, and would verify the cells of one alone; name all cells in one, as laws_of(MyRNN, MyLSTM)"
+        raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {told}")
     if mark or isinstance(metafunc.definition.parent, Laws):
         awake(metafunc.config).parametrize(metafunc, mark)
 

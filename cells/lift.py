@@ -307,6 +307,8 @@ def _summed(called, value):
 def _array(called, gradient):
     """A gradient as an array; None stays, and so does an array of a class of its own."""
     array = None if gradient is None else _numbers(called, gradient)
+    if array is not None and array.dtype.kind == "b":
+        raise Unwanted(f"{called} returned booleans; wanted arrays of numbers")
     return gradient if isinstance(gradient, np.ndarray) else array
 
 

@@ -227,6 +227,24 @@ def test_arguments_that_are_no_cells_are_refused_in_a_line():
     with pytest.raises(GuestError, match="backward returned a dict; wanted a list of arrays, one for each of weights"):
         check(Named, profile="quick")
 
+    class Mask(Masked):
+        """Its gradients are true or false."""
+
+        def backward(self, d):
+            return [self.x.T @ (d * (1 - self.y**2)) > 0]
+
+    with pytest.raises(GuestError, match="backward returned booleans; wanted arrays of numbers"):
+        check(Mask, profile="quick")
+
+    class Long(Masked):
+        """Its weights have more digits than the oracles."""
+
+        def __init__(self, F, S):
+            self.weights = [np.zeros((F, S), np.longdouble)]
+
+    with pytest.raises(GuestError, match=r"weights\[0\] has dtype .*, more than the oracles compute in; wanted float64 or less"):
+        check(Long, profile="quick")
+
     @settings(max_examples=1)
     @given(st.integers())
     def within(_):

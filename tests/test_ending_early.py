@@ -287,6 +287,6 @@ def test_without_its_folder_a_journal_says_nothing(tmp_path):
     """As on another host."""
     journal = Journal(tmp_path / "elsewhere", "gw0")
     journal.begin("running a law")
-    journal.trace.close()
+    os.close(journal.trace)
     words = Words(tmp_path / "elsewhere", "gw0")
     assert (words.what, words.inputs, words.rang, words.frames) == ("", "", False, [])

@@ -209,6 +209,7 @@ MISTAKES = {
     "laws: there is no law weight_gradient; the closest is weight_gradients": "@laws_of(MyGRU, laws='weight_gradient')",
     "mynet.cells:MyGUR: mynet.cells has no MyGUR; it has MyGRU, Wrong": "@laws_of('mynet.cells:MyGUR')",
     "object has no attribute weights": "@laws_of(lambda features, state: object())",
+    "laws_of is given twice, and would verify the cells of one alone; name all cells in one": "@laws_of(MyGRU)\n@laws_of(MyGRU)",
 }
 
 
@@ -225,6 +226,12 @@ def test_a_method_of_unittest_is_refused_in_one_line(project):
     run = project(*PYTEST, "tests/test_made.py")
     assert run.returncode == 1 and "1 passed, 1 error" in run.stdout
     assert "laws_of decorates a function of (law), not a method of a unittest.TestCase; write a function" in run.stdout
+
+
+def test_warnings_may_be_errors(project):
+    """No file of ours stays open: Python would warn of it at the end."""
+    run = project("-W", "error", "-m", "cellcheck", "mynet.cells:MyGRU", "--profile", "quick", "-k", "weight_gradients")
+    assert run.returncode == 0 and "HELD: 1 law of MyGRU" in run.stdout
 
 
 def test_a_certificate_that_cannot_be_written_fails_the_run(project):

@@ -278,6 +278,8 @@ def _check_weights(guest):
         if w.dtype.kind != "f":
             parts = "; keep the real and the imaginary parts as two arrays" * (w.dtype.kind == "c")
             raise Refusal(f"weights[{k}] has dtype {w.dtype}; wanted floats, since weights are written in place{parts}")
+        if w.dtype.itemsize > 8:
+            raise Refusal(f"weights[{k}] has dtype {w.dtype}, more than the oracles compute in; wanted float64 or less")
         if not w.flags.writeable:
             raise Refusal(f"weights[{k}] is read-only; wanted an array that can be written in place")
         if any(w is other for other in weights[:k]):
