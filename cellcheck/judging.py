@@ -71,7 +71,7 @@ class Trial:
         finally:
             self.journal.begin(f"after the law {self}")  # and no alarm any more
         result = self.run.result(self.subject.label, self.law.group, self.law.name, verdict, reason)
-        told = {"steps": steps, "only": self.subject.only, "blind": self.subject.blind}
+        told = {"steps": steps, "only": self.subject.only, "blind": list(self.subject.blind)}
         told["finding"] = self.run.case and finding(self.run.case)
         self.result = {**result, **told}
         return self.result

@@ -125,12 +125,12 @@ def pytest_collection_modifyitems(session, config, items):
 
 def pytest_generate_tests(metafunc):
     """Every law on every cell."""
-    mark, *others = [*metafunc.definition.iter_markers("laws_of"), None]
-    if any(others):
+    marks = list(metafunc.definition.iter_markers("laws_of"))
+    if len(marks) > 1:
         told = "laws_of is given twice, and would verify the cells of one alone; name all cells in one, as laws_of(MyRNN, MyLSTM)"
         raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {told}")
-    if mark or isinstance(metafunc.definition.parent, Laws):
-        awake(metafunc.config).parametrize(metafunc, mark)
+    if marks or isinstance(metafunc.definition.parent, Laws):
+        awake(metafunc.config).parametrize(metafunc, *marks)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -85,7 +85,7 @@ class Session:
         head = f"cellcheck: {', '.join(cell.label for cell in self.cells)}; {self.options.examples} examples a law; {strict}"
         return folded([head, *(f"{cell.label}: {note}" for cell in self.guests for note in cell.notes)])
 
-    def parametrize(self, metafunc, mark):
+    def parametrize(self, metafunc, mark=None):
         """Give a law every cell; or, for a function that `laws_of` marks, give it every law of its cells."""
         if mark:
             tried = self._marked(metafunc.definition.nodeid, metafunc.module, *mark.args, **mark.kwargs)
