@@ -287,3 +287,19 @@ def test_a_process_that_a_cell_forks_ends_there():
         cell.apply(np.zeros((3, 4)), np.zeros((3, 5)))
     assert os.getpid() == own
     assert os.waitstatus_to_exitcode(os.waitpid(forked[0], 0)[1]) == 1
+
+
+def test_the_last_line_names_outputs_from_which_no_gradient_was_verified():
+    """As of a state whose upstream the backward pass does not take."""
+
+    def forward(x, c, h, W):
+        new = np.tanh(x @ W + h)
+        return c + new, new, new
+
+    def backward(dh, x, W, y):
+        dz = dh * (1 - y * y)
+        return dz @ W.T, dz, x.T @ dz
+
+    how = ("x c h W -> c h y", forward), ("dh x W y -> dx dh dW", backward)
+    found = check(adapt(lambda F, S: {"W": np.zeros((F, S))}, *how), profile="quick", laws=["gradients"])
+    assert repr(found).endswith("; no gradient from c' was verified>")
