@@ -121,7 +121,7 @@ def layers(whole=False):
 
 def test_the_gradient_of_one_layer_in_the_place_of_all():
     """db[:] = where db[k] = belongs."""
-    assert said(layers(True)).startswith("the gradient of b has along axis 0, in places 0 to 2, what belongs in 0, 0 and 0")
+    assert said(layers(True)).startswith("the gradient of b has at 0 to 2 along axis 0 what belongs at 0, 0 and 0")
 
 
 def test_an_upstream_of_ys_that_is_left_out_at_the_first_step():

@@ -7,7 +7,7 @@ import numpy as np
 from cellcheck.properties.oracles.complex_step import length, moved, parts_of
 
 HALVINGS = 12
-LEAPS = 2.0**-18  # of the function: smaller last coefficients that two halvings leave as they are come of leaps, as of float32
+LEAPS = 2.0**-18  # of the function: so small leaps, as of float32, may end the search for a radius
 # Times the step of a difference quotient: how narrow a feature of the function may be, or how wide a step.
 NEAR = (1.0, 1e-2, 1e-4, 1e-6, 1e-8, 10.0, 100.0)
 CLOSE = 1e-9  # of a derivative: as closely as what is certified must agree
@@ -38,8 +38,9 @@ class Chebyshev:
 
     The radius r is one within which no unit of a recurrent cell moves far, so that a steep but saturated one cannot hide between
     the nodes; it is halved until the last coefficients vanish in the noise of f, which is measured by moving p by ulps. Where
-    they never do, f is not resolved and the value is NaN. Own error: 4 times the last two terms (truncation) plus 8 sum|w| times
-    the noise (Trefethen, Approximation Theory and Practice, ch. 8).
+    they never do, f is not resolved and the value is NaN. Two halvings leave a quarter of them at a kink, and less where f is smooth,
+    but all of them where f leaps by units of a lower precision: then no radius will do, along any direction. Own error: 4 times the
+    last two terms (truncation) plus 8 sum|w| times the noise (Trefethen, Approximation Theory and Practice, ch. 8).
     """
 
     name = "Chebyshev"
@@ -71,7 +72,7 @@ class Chebyshev:
                 truncation = 4 * (np.arange(n) * coefficients)[-2:].sum()
                 self._error = float(truncation + self._amplified(weights) * noise) / radius
                 return float(weights @ (samples - samples[0])) / radius  # of constant samples exactly 0
-            if len(levels) > 2 and levels[-3] / 4 < levels[-1] < LEAPS * np.abs(samples).max():
+            if len(levels) > 2 and levels[-3] / 2 < levels[-1] < LEAPS * np.abs(samples).max():
                 self.halvings = 1  # in other directions, too
                 break
             radius /= 2

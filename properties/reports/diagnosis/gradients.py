@@ -597,7 +597,7 @@ def of_one(g, name, claim, truth):
         order = [next((k for k, part in enumerate(right) if close(part, slice_)), None) for slice_ in own]
         if length > 1 and None not in order and order != list(range(length)):
             yield (
-                f"has along axis {axis}, in places 0 to {length - 1}, what belongs in {several(map(str, order))}",
+                f"has at 0 to {length - 1} along axis {axis} what belongs at {several(map(str, order))}",
                 np.moveaxis(right[order], 0, axis),
             )
 
