@@ -65,7 +65,7 @@ def main(arguments=None):
 
 def run():
     """The program: `main`, then the end of the process at once. Python's own end would first take apart all that was imported."""
-    status, forks = main(), sys.modules.get("cellcheck.forks")  # which --help does without
+    status, forks = main(), sys.modules.get("cellcheck.forks")  # which is imported where laws run
     if forks and threading.active_count() == 1 and not forks.measured():
         with suppress(Exception):  # which Python's own end tells
             atexit._run_exitfuncs()

@@ -1,5 +1,6 @@
 """Verify a cell in the current process: for scripts and notebooks."""
 
+import threading
 from dataclasses import dataclass
 from html import escape
 from math import inf
@@ -9,15 +10,17 @@ from hypothesis import currently_in_test_context
 
 from cellcheck.cells import lift
 from cellcheck.forks import measured
-from cellcheck.judging import Broken, comparable, power, trials
+from cellcheck.judging import Broken, comparable, listed, power, trials
 from cellcheck.options import OptionError, Options
 from cellcheck.properties.certificate import ended, table, without
 from cellcheck.properties.intake import expected
+from cellcheck.properties.intake.loading import GuestError
 from cellcheck.properties.mutants.apart import ENDED, HUNG, cores, results
 from cellcheck.properties.mutants.own import Power
 from cellcheck.properties.writing.text import folded
 from cellcheck.subjects import held, subject
 
+ALONE = threading.RLock()  # while a cell runs, sys.stdout is replaced, and that of all threads
 LONG = 10  # times the limit of an example, in which a law must end that runs in a process of its own
 
 
@@ -109,16 +112,21 @@ def check(
     if currently_in_test_context():
         raise OptionError("check draws examples itself, and cannot run inside a test with @given; call it in a test of its own")
     how = {"reference": reference, "convention": convention, "mutants": 60 if mutants is True else mutants or None}
-    options = Options(profile, limit, strict, expected_failures, reports, **how)
-    home, tried = Path.cwd(), subject(Cell, Path.cwd())
-    if translate:
-        tried.Cell = lift(tried.Cell, translate=translate)
-    held(tried, options, home)
-    known = expected.read(expected_failures, [tried.label], home)
-    laws = [laws] if isinstance(laws, str) else laws and list(laws)
-    comparable(tried, laws)
-    found = list(_judged(trials(tried, options, home, known, laws)))
-    return Result(found, tried.notes, options.mutants and power(tried, found, options.mutants, strict))
+    options, laws, home = Options(profile, limit, strict, expected_failures, reports, **how), listed(laws), Path.cwd()
+    with ALONE:
+        tried = subject(Cell, home)
+        if translate:
+            tried.Cell = lift(tried.Cell, translate=translate)
+        try:
+            held(tried, options, home)
+        except GuestError as error:
+            raise GuestError(str(error).removeprefix("--")) from None
+        known = expected.read(expected_failures, [tried.label], home)
+        comparable(tried, laws)
+        found = list(_judged(trials(tried, options, home, known, laws)))
+        in_main = threading.current_thread() is threading.main_thread()
+        notes = (*tried.notes, *["not in the main thread: no limit on the time of an example"] * (not in_main))
+        return Result(found, notes, options.mutants and power(tried, found, options.mutants, strict))
 
 
 def _judged(tried):

@@ -75,7 +75,7 @@ class Journal:
         faulthandler.dump_traceback_later(seconds, exit=True, file=self.trace)
 
     def _write(self, inputs):
-        text = f"{self.what}\n{inputs}".encode()[: SIZE - 1] + b"\0"
+        text = f"{self.what}\n{inputs}".encode(errors="replace")[: SIZE - 1] + b"\0"
         self.memory[: len(text)] = text
 
     def _elsewhere(self):

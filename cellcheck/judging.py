@@ -9,7 +9,7 @@ import pytest
 from cellcheck import profiles
 from cellcheck.cells import lift
 from cellcheck.journal import Silence
-from cellcheck.options import Options
+from cellcheck.options import OptionError, Options
 from cellcheck.properties.certificate import table
 from cellcheck.properties.intake import expected
 from cellcheck.properties.intake.capabilities import missing
@@ -25,6 +25,14 @@ from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.running import ENDINGS, Run, observed
 from cellcheck.strategies import TOGETHER, regimes
 from cellcheck.subjects import Subject
+
+
+def listed(names):
+    """The names of laws or groups as a list, None for all. names: a name, or some. Raises OptionError for anything else."""
+    given = [names] if isinstance(names, str) else names
+    if given is not None and not (isinstance(given, (list, tuple, set)) and given and all(isinstance(n, str) for n in given)):
+        raise OptionError(f"laws {names!r}: give names of laws or of groups, such as 'gradients', or leave it out for all")
+    return given and list(given)
 
 
 class Broken(AssertionError):
@@ -66,8 +74,9 @@ class Trial:
         """Run the law, and return its result: cell, group, law, verdict, reason, numbers, and what the overview needs of a failure."""
         self.run = Run()
         try:
-            verdict, reason = self._verdict()
-            steps = self._longest()
+            with restored():  # the cell is also made between its runs, as for its description
+                verdict, reason = self._verdict()
+                steps = self._longest()
         finally:
             self.journal.begin(f"after the law {self}")  # and no alarm any more
         result = self.run.result(self.subject.label, self.law.group, self.law.name, verdict, reason)

@@ -53,6 +53,8 @@ class Options:
         """Check the values; a limit may be text."""
         if self.profile not in PROFILES:
             raise OptionError(f"profile {self.profile}: there is no such profile; choose from {', '.join(PROFILES)}")
+        if not isinstance(self.strict, bool):
+            raise OptionError(f"strict {self.strict!r}: give True or False")
         object.__setattr__(self, "limit", _seconds("limit", self.limit))
         if self.mutants is not None:
             object.__setattr__(self, "mutants", _seconds("mutants", self.mutants))

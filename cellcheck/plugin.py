@@ -129,6 +129,11 @@ def pytest_generate_tests(metafunc):
     if len(marks) > 1:
         told = "laws_of is given twice, and would verify the cells of one alone; name all cells in one, as laws_of(MyRNN, MyLSTM)"
         raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {told}")
+    if marks and (inspect.iscoroutinefunction(metafunc.function) or hasattr(metafunc.function, "hypothesis")):
+        told = (
+            "laws_of decorates a plain function of (law), not a coroutine, nor one with @given: the laws draw their own examples"
+        )
+        raise pytest.Collector.CollectError(f"{metafunc.definition.nodeid}: {told}")
     if marks or isinstance(metafunc.definition.parent, Laws):
         awake(metafunc.config).parametrize(metafunc, *marks)
 

@@ -10,7 +10,7 @@ import pytest
 from cellcheck.database import DatabaseError
 from cellcheck.hosts import Hosts
 from cellcheck.journal import journal
-from cellcheck.judging import comparable, power, trial_of, trials
+from cellcheck.judging import comparable, listed, power, trial_of, trials
 from cellcheck.options import OptionError, Options
 from cellcheck.plugin import Laws
 from cellcheck.profiles import profile
@@ -66,6 +66,8 @@ class Session:
             self.expected = expected.read(self.options.expected_failures, labels, self.home)
         except (DatabaseError, GuestError) as error:
             raise pytest.UsageError(str(error)) from None
+        except KeyboardInterrupt:
+            pytest.exit("interrupted before any law ran", returncode=pytest.ExitCode.INTERRUPTED)
         self.hosts = Hosts(config, self.collector, self._excused)
         config.pluginmanager.register(self.hosts)
 
@@ -99,14 +101,16 @@ class Session:
         """The trials of a function of this module that `laws_of` marks."""
         try:
             how = replace(self.options, **options)
+            if again := next((Cell for k, Cell in enumerate(cells) if Cell in cells[:k]), None):
+                raise OptionError(f"laws_of is given {getattr(again, '__name__', again)} twice; name each cell once")
             cells = [self._subject(Cell, how, module) for Cell in cells]
             known = expected.read(options.get("expected_failures"), [cell.label for cell in cells], self.home)
-            laws = [laws] if isinstance(laws, str) else laws and list(laws)
+            laws = listed(laws)
             for cell in cells:
                 comparable(cell, laws)
             return [t for cell in cells for t in trials(cell, how, self.home, known, laws)]
         except (GuestError, OptionError) as error:
-            raise pytest.Collector.CollectError(f"{nodeid}: {error}") from None
+            raise pytest.Collector.CollectError(f"{nodeid}: {str(error).removeprefix('--')}") from None
 
     def _subject(self, Cell, how, module):
         """The Subject of a decorated cell and its reference, once for each; cells that are called alike are numbered.

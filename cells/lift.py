@@ -4,7 +4,7 @@ import dis
 import inspect
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import zip_longest
@@ -117,7 +117,7 @@ class Lifted:
     def _gradients(self, part, specs):
         """The gradients in a list or tuple as arrays; None stays."""
         called = "vjp" if self.spec.full else "backward"
-        if isinstance(part, Mapping) or hasattr(part, "__next__"):
+        if isinstance(part, Iterable) and not isinstance(part, (list, tuple, np.ndarray)) and not hasattr(part, "__array__"):
             raise Unwanted(f"{called} returned a {type(part).__name__}; wanted a list of arrays, one for each of {_names(specs)}")
         if not isinstance(part, (list, tuple)):
             return _array(called, part)
@@ -247,27 +247,28 @@ def _called(call, *arguments, **options):
     process = os.getpid()
     try:
         return call(*arguments, **options)
-    except KeyboardInterrupt as ending:
-        if by_hand(ending):
-            raise
-        raise RuntimeError("the cell raised KeyboardInterrupt") from ending
     except BaseException as ending:
-        home = type(ending).__module__.partition(".")[0]
-        if home == "cellcheck" or (isinstance(ending, Exception) and home != "hypothesis"):
+        name, home = type(ending).__name__, type(ending).__module__.partition(".")[0]
+        if home == "cellcheck" or (isinstance(ending, Exception) and home != "hypothesis") or by_signal(ending):
             raise
-        raise RuntimeError(f"the cell raised {type(ending).__name__}: {ending}") from ending  # as of sys.exit, or of assume
+        message = "" if isinstance(ending, KeyboardInterrupt) else f": {ending}"
+        raise RuntimeError(f"the cell raised {name}{message}") from ending  # as of sys.exit, or of assume
     finally:
         if os.getpid() != process:
             os._exit(1)
 
 
-def by_hand(interrupt):
-    """Whether a signal, such as that of Ctrl-C, led to a KeyboardInterrupt, and no `raise` of the code that ran."""
-    at = interrupt.__traceback__
-    while at.tb_next:
-        at = at.tb_next
-    code, handler = at.tb_frame.f_code, signal.getsignal(signal.SIGINT)
-    return code.co_code[at.tb_lasti] != dis.opmap["RAISE_VARARGS"] or getattr(handler, "__code__", None) is code
+def by_signal(ending):
+    """Whether a signal led to what was raised, as Ctrl-C or the time limit of a test does, and no `raise` of the code that ran."""
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
+    at, passed = ending.__traceback__, set()
+    while at:
+        last, at = at, at.tb_next
+        passed.add(last.tb_frame.f_code)
+    code = last.tb_frame.f_code.co_code
+    return bool(passed & handlers) or (
+        isinstance(ending, KeyboardInterrupt) and code[last.tb_lasti] != dis.opmap["RAISE_VARARGS"]
+    )
 
 
 def _names(specs):
@@ -283,19 +284,27 @@ Unwanted.__name__ = "TypeError"  # as reports of laws call it
 
 def _numbers(called, value):
     """The value as an array. Raises Unwanted where it is not one of numbers."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise Unwanted(f"{called} returned a masked array; wanted plain arrays of numbers, of which every entry counts")
     try:
-        array = np.asarray(value)
+        array = np.asarray(unmasked(f"{called} returned", value))
     except ValueError:
         if not isinstance(value, (list, tuple)):
             raise
-        raise Unwanted(f"{called} returned nested lists of unequal lengths; wanted arrays of numbers") from None
+        what = f"a {type(value).__name__} of {len(value)}, of unequal shapes"
+        raise Unwanted(f"{called} returned {what}; wanted arrays of numbers") from None
     if array.dtype.kind not in "biufc":
         one = value.item() if isinstance(value, np.ndarray) and array.ndim == 0 else value
         what = one if one is None else f"a {type(one).__name__}" if array.ndim == 0 else f"dtype {array.dtype}"
         raise Unwanted(f"{called} returned {what}; wanted arrays of numbers")
     return array
+
+
+def unmasked(what, value):
+    """The value. Raises Unwanted for a masked array, whose mask would be lost. what: the begin of the message, as "vjp returned"."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise Unwanted(
+            f"{what} a masked array; wanted plain arrays of numbers, of which every entry counts, as .filled(0) makes them"
+        )
+    return value
 
 
 def _summed(called, value):

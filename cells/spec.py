@@ -287,9 +287,13 @@ class CellSpec:
 
     def splits(self):
         """The numbers of steps at which a sequence of declared steps may be cut: (whole, first part); None if any may."""
-        steps = self.sizes.get("steps")
-        parts = [k for k in steps or () if k >= self.fewest_steps]
-        return [(n, k) for n in parts for k in parts if n - k in parts] if steps else None
+        parts = self.declared_steps
+        return [(n, k) for n in parts for k in parts if n - k in parts] if self.sizes.get("steps") else None
+
+    @property
+    def declared_steps(self):
+        """The declared numbers of steps, but for those that are fewer than it takes; none if any number may be given."""
+        return [k for k in self.sizes.get("steps", ()) if k >= self.fewest_steps]
 
     def batch_axis(self, name):
         """The axis of the rows in the array of this name, as an input, a state, an output or its gradient; None if it has none.

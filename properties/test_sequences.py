@@ -112,16 +112,16 @@ def test_no_steps_leave_the_state(Cell, problem):
     )
 
 
-@pytest.mark.needs("sequence", "lengths", "single row", "same steps", "own row")
+@pytest.mark.needs("sequence", "lengths", "several lengths", "single row", "same steps", "own row")
 @given(problem=problems())
 def test_each_ragged_row_equals_its_solo_run(Cell, problem):
     """apply(X, S, lengths=l)[k] = apply(X[:l[k], k], S[k]) and its vjp, for each row k; dW is the sum over rows."""
 
     def together(p):
-        return _of_the_living(Cell, p)
+        return _of_the_living(Cell, p, _solo_lengths(p))
 
     def alone(p):
-        runs = [both(Cell, p.rows([k]).span(slice(n))) for k, n in enumerate(_lengths(p))]
+        runs = [both(Cell, p.rows([k]).span(slice(n))) for k, n in enumerate(_solo_lengths(p))]
         long = [name for name in runs[0] if p.spec.batch_axis(name) == 1]
         return joined(p.spec, [{**run, **{name: _padded(run[name], p.steps) for name in long}} for run in runs])
 
@@ -132,7 +132,7 @@ def test_each_ragged_row_equals_its_solo_run(Cell, problem):
 @given(problem=problems())
 def test_padding_is_of_no_consequence(Cell, problem):
     """apply(X, S, lengths=l) and its vjp do not depend on X[t, k] for t >= l[k]."""
-    p = _unasked(problem.literal(Cell))
+    p = problem.literal(Cell)
     require(_padding_changes_nothing(Cell, p, lambda a: 1 - 2 * a))
 
 
@@ -141,7 +141,7 @@ def test_padding_is_of_no_consequence(Cell, problem):
 @given(problem=problems())
 def test_padding_of_any_size_is_of_no_consequence(Cell, problem):
     """apply(X, S, lengths=l) and its vjp are the same where X[t, k] for t >= l[k] is the largest float."""
-    p = _unasked(problem.literal(Cell))
+    p = problem.literal(Cell)
     require(_padding_changes_nothing(Cell, p, lambda a: np.finfo(a.dtype).max))
 
 
@@ -152,8 +152,8 @@ def test_outputs_of_padding_are_zero(Cell, problem):
     """apply(X, S, lengths=l): ys[t, k] = 0 for t >= l[k], and no upstream that is given for it has an effect."""
     p = problem.literal(Cell)
     lengths = _lengths(p)
-    asked, unasked = both(Cell, p, lengths=lengths), both(Cell, _unasked(p), lengths=lengths)
-    require(unchanged(Cell, p, asked, _without_padding(p, unasked), lengths=lengths))
+    asked, unasked = both(Cell, p, lengths=lengths), both(Cell, _unasked(p, lengths), lengths=lengths)
+    require(unchanged(Cell, p, asked, _without_padding(p, unasked, lengths), lengths=lengths))
 
 
 def _agree(Cell, problem, whole, parts, size):
@@ -177,38 +177,43 @@ def _rounded(spec, a, s):
 
 
 def _lengths(p):
-    """The lengths of the rows of a literal problem, none shorter than the cell takes, and all as it declares its steps."""
-    lengths, steps = np.maximum(p.lengths(p.steps, p.batch), p.spec.fewest_steps), p.spec.sizes.get("steps")
-    if not steps:
-        return lengths
-    return np.array([max((k for k in steps if p.spec.fewest_steps <= k <= n), default=p.steps) for n in lengths], int)
+    """The lengths of the rows of a literal problem, none shorter than the cell takes."""
+    return np.maximum(p.lengths(p.steps, p.batch), p.spec.fewest_steps)
 
 
-def _alive(p, a, padding=0):
+def _solo_lengths(p):
+    """The same for rows that are also run alone: each is one of the numbers of steps that the cell declares, if it declares any."""
+    takes = p.spec.declared_steps
+    return np.array([max((k for k in takes if k <= n), default=p.steps) if takes else n for n in _lengths(p)], int)
+
+
+def _alive(p, a, lengths, padding=0):
     """An input or ys of the problem with this in the place of what lies beyond the end of its row."""
-    before = np.arange(p.steps)[:, None] < _lengths(p)
+    before = np.arange(p.steps)[:, None] < lengths
     return np.where(before.reshape(before.shape + (1,) * (a.ndim - 2)), a, padding)
 
 
-def _unasked(p):
+def _unasked(p, lengths):
     """The problem without upstreams of padding."""
-    return replace(p, given=[tuple(_without_padding(p, dict(zip(p.spec.output_names, us))).values()) for us in p.given])
+    named = [dict(zip(p.spec.output_names, us)) for us in p.given]
+    return replace(p, given=[tuple(_without_padding(p, us, lengths).values()) for us in named])
 
 
 def _asked(Cell, p):
     """The problem; without upstreams of padding, unless ys is masked there: 0 at these numbers and at others, and so its derivative."""
+    lengths = _solo_lengths(p)
 
     def masked(q):
-        found = p.build(Cell)[0].apply(q.x.copy(), *map(np.copy, q.state), lengths=_lengths(p))
+        found = p.build(Cell)[0].apply(q.x.copy(), *map(np.copy, q.state), lengths=lengths)
         ys = np.asarray(dict(zip(p.spec.output_names, found)).get("ys", np.zeros((p.steps, p.batch, 0))))
-        return np.array_equal(ys, _alive(p, ys))
+        return np.array_equal(ys, _alive(p, ys, lengths))
 
-    return p if masked(p) and masked(p.other()) else _unasked(p)
+    return p if masked(p) and masked(p.other()) else _unasked(p, lengths)
 
 
-def _without_padding(p, named):
+def _without_padding(p, named, lengths):
     """Outputs or upstreams by name, ys with zeros beyond the end of each row."""
-    return {name: _alive(p, a) if name == "ys" else a for name, a in named.items()}
+    return {name: _alive(p, a, lengths) if name == "ys" else a for name, a in named.items()}
 
 
 def _padded(a, steps):
@@ -217,15 +222,17 @@ def _padded(a, steps):
 
 
 def _padding_changes_nothing(Cell, p, padding):
-    """The blocks of a run with padding(a) at the end of each input a against a run of the problem itself."""
-    inputs = [_alive(p, a, padding(a)) for a in (p.x, *p.further)]
+    """The blocks of a run with padding(a) at the end of each input a against a run of the problem itself, upstreams of padding left out."""
+    lengths = _lengths(p)
+    p = _unasked(p, lengths)
+    inputs = [_alive(p, a, lengths, padding(a)) for a in (p.x, *p.further)]
     other = replace(p, x=inputs[0], state=(*inputs[1:], *p.states)).folded()
-    return unchanged(Cell, p, _of_the_living(Cell, other), _of_the_living(Cell, p), lengths=_lengths(p))
+    return unchanged(Cell, p, *(_of_the_living(Cell, q, lengths) for q in (other, p)), lengths=lengths)
 
 
-def _of_the_living(Cell, p):
-    """The run of the problem with its lengths, the ys of padding left out."""
-    return _without_padding(p, both(Cell, p, lengths=_lengths(p)))
+def _of_the_living(Cell, p, lengths):
+    """The run of the problem with these lengths, the ys of padding left out."""
+    return _without_padding(p, both(Cell, p, lengths=lengths), lengths)
 
 
 def _run(cell, p, state):

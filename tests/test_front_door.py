@@ -136,7 +136,7 @@ def test_a_named_cell_is_verified_beside_the_projects_own_tests(project, workers
     """Their fixture Cell is theirs, and so is their profile; ours has the examples of ours."""
     run = project(*PYTEST, "--cell", "mynet.cells:MyGRU", "-k", "mine or state_gradients or scales", *workers)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "HELD: 2 laws of MyGRU on 40 examples\n" in run.stdout
+    assert "HELD: 2 laws of MyGRU on 40 examples" in run.stdout
     assert "4 passed" in run.stdout
     assert "mynet.cells:MyGRU: computes the GRU equations" in run.stdout
 
@@ -146,7 +146,7 @@ def test_a_decorated_test_is_one_test_for_each_law_and_cell(project, workers):
     """Held, hazard, not verified and expected, as with the command; the certificate and the table have them all."""
     run = project(*PYTEST, "-rA", "--cell-certificate", "all.json", *workers)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "HELD: 3 laws of 3 cells on 1" in run.stdout and "; 2 hazards, 1 expected, 2 not verified\n" in run.stdout
+    assert "HELD: 3 laws of 3 cells on 1" in run.stdout and "; 2 hazards, 1 expected, 2 not verified;" in run.stdout
     for verdict, test in {
         "PASSED": "tests/test_laws.py::test_cells[input_gradients of mynet.cells:MyGRU]",
         "XFAIL": "tests/test_laws.py::test_cells[inputs_are_the_callers of tests/test_laws.py:Own]",
@@ -209,6 +209,10 @@ MISTAKES = {
     "laws: there is no law weight_gradient; the closest is weight_gradients": "@laws_of(MyGRU, laws='weight_gradient')",
     "mynet.cells:MyGUR: mynet.cells has no MyGUR; it has MyGRU, Wrong": "@laws_of('mynet.cells:MyGUR')",
     "object has no attribute weights": "@laws_of(lambda features, state: object())",
+    "laws_of is given MyGRU twice; name each cell once": "@laws_of(MyGRU, MyGRU)",
+    "laws 3: give names of laws or of groups, such as 'gradients'": "@laws_of(MyGRU, laws=3)",
+    "laws_of decorates a plain function of (law), not a coroutine, nor one with @given": "@laws_of(MyGRU)\n@__import__('hypothesis').given()",
+    "reference nowhere.py:GRU: there is no file": "@laws_of(MyGRU, reference='nowhere.py:GRU')",
     "laws_of is given twice, and would verify the cells of one alone; name all cells in one": "@laws_of(MyGRU)\n@laws_of(MyGRU)",
 }
 

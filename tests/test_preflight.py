@@ -118,6 +118,30 @@ BAD = {
         "guest.py:Guest",
         edit(ADDED, "        self.weights = [self.W]", "\n    @property\n    def weights(self):\n        return [self.V]"),
     ),
+    "calling it at small sizes raised ZeroDivisionError: division by zero, at ": (
+        "guest.py:Guest",
+        edit(ADDED, "        self.weights = [self.W]", "\n    @property\n    def weights(self):\n        return 1 / 0"),
+    ),
+    "constructing it with (features, state) = (1, 1) raised KeyboardInterrupt, at ": (
+        "guest.py:Guest",
+        edit(ADDED, "        self.W =", "        raise KeyboardInterrupt\n        self.W ="),
+    ),
+    "importing it raised ValueError: no Gest here, at ": (
+        "guest.py:Gest",
+        GIST + "\ndef __getattr__(name):\n    raise ValueError(f'no {name} here')\n",
+    ),
+    "weights[0] is a numpy.ma.MaskedArray; wanted a numpy array, as .filled(0) makes of it": (
+        "guest.py:Guest",
+        edit(GIST, "[self.W, self.b]", "[np.ma.masked_array(self.W)]"),
+    ),
+    "weight_blocks is 3; give a list with a dict for each weight": (
+        "guest.py:Guest",
+        FULL + "    kind, weight_blocks = 'RNN', 3",
+    ),
+    "forward returned a tuple of 2, of unequal shapes; wanted arrays of numbers": (
+        "guest.py:Guest",
+        edit(GIST, "return self.y.sum()", "return self.y.sum(), self.X"),
+    ),
     "weights is empty; wanted the list of its arrays": ("guest.py:Guest", edit(GIST, "[self.W, self.b]", "[]")),
     "weights[1] is read-only; wanted an array that can be written in place": (
         "guest.py:Guest",

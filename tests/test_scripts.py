@@ -88,6 +88,19 @@ def test_script_reproduces_and_knows_when_the_cell_is_fixed(name, tmp_path, code
     assert code_of(file) == 0
 
 
+def test_a_script_imports_a_file_that_no_statement_imports(tmp_path, code_of):
+    """Its name has a dot."""
+    (tmp_path / "mine.v2.py").write_text("def Guest(features, state):\n    return 7\n", encoding="utf-8")
+    lines = [
+        "import sys",
+        "from pathlib import Path",
+        *origin("mine.v2.py:Guest", None, tmp_path, tmp_path),
+        "sys.exit(Guest(1, 1))",
+    ]
+    (tmp_path / "script.py").write_text("\n".join(lines), encoding="utf-8")
+    assert code_of(tmp_path / "script.py") == 7
+
+
 class Truncates(Unroll(RNN)):
     """Takes 1.5 steps for one."""
 

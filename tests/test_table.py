@@ -112,11 +112,34 @@ ENDS = {
 }
 
 
+GRADIENTS = ["weight_gradients", "input_gradients", "state_gradients"]
+OF_C = {"blind": ["c'"]}
+LEFT = {  # what of gradients is left out, by cell: (the laws that ran, what their results say besides)
+    "; no law of gradients was run": [([], {})],
+    "; the laws of the gradients of x and the states were not run": [(GRADIENTS[:1], {})],
+    "; the law of the gradients of the states was not run for B": [(GRADIENTS, {}), (GRADIENTS[:2], {})],
+    "; no gradient from c' was verified for A": [(GRADIENTS, OF_C), (GRADIENTS, {})],
+    "; no gradient from c' was verified": [(GRADIENTS, OF_C), (GRADIENTS, OF_C)],
+    " examples": [(GRADIENTS, {})],
+}
+
+
+@pytest.mark.parametrize("end", LEFT)
+def test_the_last_line_says_which_gradients_were_left_out(end):
+    """As with -k, or of a state that is a constant; of several cells, which."""
+    rows = [
+        {**NOTHING, "cell": cell, "group": "gradients", "law": law, "verdict": "held", "examples": 9, **more}
+        for cell, (ran, more) in zip("AB", LEFT[end])
+        for law in ("linearity", *ran)
+    ]
+    assert table.sentence(rows).endswith(end)
+
+
 @pytest.mark.parametrize("sentence", ENDS)
 def test_the_last_line_is_the_verdict(sentence):
     """In one sentence; it begins with the status of the run."""
     rows = list(results("A", **ENDS[sentence]))
-    assert table.lines(rows)[-1] == sentence
+    assert table.sentence(rows).removesuffix("; the law of the gradients of the states was not run") == sentence
     assert sentence.startswith(table.status(rows).upper())
 
 

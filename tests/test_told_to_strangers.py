@@ -16,7 +16,6 @@ from cellcheck.cells import GRU, LSTM, RNN, lift
 from cellcheck.cells.adapters import adapt
 from cellcheck.cells.adapters.ragged import takes_lengths
 from cellcheck.cells.copying import deepcopied
-from cellcheck.cells.lift import by_hand
 from cellcheck.properties.intake import conventions, preflight
 from cellcheck.properties.intake.catalogue import laws
 from cellcheck.properties.intake.loading import GuestError, load
@@ -516,7 +515,7 @@ def test_an_interrupt_by_hand_goes_on(tmp_path):
             load("a.py:Base", tmp_path)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert by_hand(by_signal.value) and "RAISE_VARARGS" in dis.opmap
+    assert by_signal(by_signal.value) and "RAISE_VARARGS" in dis.opmap
 
     class Interrupts(Gist):
         def forward(self, x, h):

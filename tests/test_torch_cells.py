@@ -328,12 +328,20 @@ def test_real_functions_are_continued_near_the_real_axis():
         lambda z: z.norm(dim=-1, keepdim=True) * z,
         lambda z: z.double() * torch.sign(z),
         lambda z: z.clone().abs_(),
+        lambda z: torch.dist(z, 2 * z.flip(-1)) * z,
+        lambda z: z.var() * z,
+        lambda z: z.var(-1, correction=0, keepdim=True) * z,
+        lambda z: z.std(-1, keepdim=True) * z,
+        lambda z: torch.var_mean(z, -1, keepdim=True)[0] * torch.var_mean(z, -1, keepdim=True)[1] * z,
+        lambda z: z * z.conj(),
     ]
     for function in functions:
         right = torch.func.jvp(function, (x,), (torch.ones_like(x),))[1]
         with torch.no_grad(), Continued():
             found = function(x + 1e-100j).imag / 1e-100
         assert torch.allclose(found, right, rtol=1e-12)
+    with torch.no_grad(), Continued():
+        assert torch.isnan(torch.maximum(x + 1e-100j, torch.full_like(x, torch.nan))).all()
     with torch.no_grad(), Continued(), pytest.raises(TypeError, match="norm 1 is not continued"):
         torch.linalg.vector_norm(x + 1e-100j, 1)
 

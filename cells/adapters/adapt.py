@@ -3,6 +3,7 @@
 import copy
 from contextlib import suppress
 from functools import cached_property
+from itertools import zip_longest
 from numbers import Real
 
 import numpy as np
@@ -11,7 +12,7 @@ from cellcheck.cells.adapters.ragged import steps_of
 from cellcheck.cells.adapters.signature import Signature, attribute, entries, leaves, nested, set_attribute
 from cellcheck.cells.contract import Cell, Gradients
 from cellcheck.cells.copying import deepcopied
-from cellcheck.cells.lift import HIDDEN, OF_SIZES, declarations, near
+from cellcheck.cells.lift import HIDDEN, OF_SIZES, declarations, near, unmasked
 from cellcheck.cells.spec import SIZES, Domain
 
 SCALARS = ("sum", "loss")
@@ -50,8 +51,8 @@ def adapt(
     call returns.
     rate: the learning rate of a guest that updates its weights itself, if it cannot be chosen; if it can, name `rate` in the
     signature: it is then so large that the old weight is lost beside the change, and the change is the gradient to the last bit.
-    options: encode, x -> what the guest takes for it; targets, x -> what it takes for `targets`; dtype, of all that it is
-    given; and any declaration of the contract (kind, weight_blocks, choices, batch, complex, sizes, domains, no_gradient, ...).
+    options: encode, x -> what the guest takes for it; targets, x -> what it takes for `targets`; outputs, the names of what
+    counts of all that forward returns; dtype, of all that it is given; and any declaration of the contract (kind, weight_blocks, choices, batch, complex, sizes, domains, no_gradient, ...).
     """
     plan = Plan(make, forward, backward, weights, (states, inputs, output), axes, rate, options)
 
@@ -62,7 +63,7 @@ def adapt(
     return adapted
 
 
-def _check(axes, rate, options):
+def _check(axes, rate, named, options):
     """Raise TypeError for an argument of a kind that cannot be used."""
     if not isinstance(axes, str):
         raise TypeError(f"axes is {axes!r}; give a text, such as 'batch features'")
@@ -71,6 +72,13 @@ def _check(axes, rate, options):
             raise TypeError(f"{name} is {function!r}; give a function of x")
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, Real) or not rate):
         raise TypeError(f"rate is {rate!r}; give the learning rate, a number other than 0")
+    named |= {name: options[name] for name in ("outputs", "no_gradient") if name in options}
+    for name, names in named.items():
+        if names is not None and not (isinstance(names, (str, dict, list, tuple)) and all(isinstance(n, str) for n in names)):
+            raise TypeError(f"{name} is {names!r}; give names, such as {name}='c h'")
+    for name, such in (("sizes", "'heads': 2"), ("domains", "'x': (0, 1)")):
+        if not isinstance(options.get(name, {}), dict):
+            raise TypeError(f"{name} is {options[name]!r}; give a dict, such as {{{such}}}")
 
 
 class Plan:
@@ -81,7 +89,8 @@ class Plan:
             raise TypeError(
                 f"make is a {type(make).__name__}; give a function (features, state) that returns the weights or the object"
             )
-        _check(axes, rate, options)
+        states, inputs, output = named
+        _check(axes, rate, {"weights": weights, "states": states, "inputs": inputs, "output": output}, options)
         for name, pair in (("forward", forward), ("backward", backward or ("->", None))):
             if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[0], str)):
                 given = f"{name} is a {type(pair).__name__}"
@@ -92,7 +101,7 @@ class Plan:
         self.encode, self.targets = options.pop("encode", None), options.pop("targets", None)
         self.dtype = options.pop("dtype", None)
         states, inputs, output = (name.split() if isinstance(name, str) else name for name in named)
-        self.states = tuple(self._states() if states is None else states)
+        self.states = tuple([name for name in HIDDEN if name in self.forward.taken] if states is None else states)
         if isinstance(options.get("no_gradient"), str):
             options["no_gradient"] = tuple(options["no_gradient"].split())
         if len(output or ()) > 1:
@@ -116,6 +125,11 @@ class Plan:
                     raise ValueError(f"{told}, but axes is {axes!r}, without {axis}; give axes= as the guest has them")
         sizes = options.pop("sizes", {})
         self.lengths = {name: size for name, size in sizes.items() if name not in SIZES}
+        known = {*self.axes.names, *(name for axes in self.own.values() for name in axes.names)}
+        if lost := sorted(set(self.lengths) - known):
+            raise ValueError(
+                f"sizes names {', '.join(lost)}, which is no axis of {', '.join(sorted(known))}{near(lost[0], (*known, *SIZES))}"
+            )
         if set(sizes) - set(self.lengths):
             options["sizes"] = {name: size for name, size in sizes.items() if name in SIZES}
         self.scalar = next((name for name in SCALARS if name in self.forward.given), None)
@@ -127,12 +141,21 @@ class Plan:
         known = {"x", *self.forward.taken, *(self.inputs[:1] if self.encode else ())}
         if lost := [name for name in self.inputs if name not in known]:
             raise ValueError(f"inputs names {', '.join(lost)}, but forward {self.forward.text!r} does not take it")
-        if self.output and not self.scalar and self.output not in self.forward.given and self.output != "ys":
+        if (
+            self.output
+            and not self.scalar
+            and self.output not in self.forward.given
+            and not (self.output == "ys" and self.axes.sequence)
+        ):
             raise ValueError(f"output is {self.output!r}, but forward {self.forward.text!r} does not return it")
         if lost := [name for name in self.states if name not in self.forward.taken + self.forward.given]:
             told = f"states names {', '.join(lost)}, but forward {self.forward.text!r} neither takes nor returns it"
             raise ValueError(f"{told}; add it there, or leave it out of states")
         self.outputs, self.blind = self._outputs(options.pop("outputs", None))
+        if self.targets and "targets" not in (*self.forward.taken, *self.backward.taken):
+            raise ValueError(
+                f"targets is given, but neither signature takes targets; name it there, as in {'x h targets W -> loss'!r}"
+            )
         self.takes_upstream = bool(self.reverse) and (not self.scalar or f"d{self.scalar}" in self.backward.taken)
         self.declared = declarations(options, adapt)
 
@@ -156,15 +179,18 @@ class Plan:
             options["no_gradient"] = tuple("ys" if blind == name else blind for blind in options["no_gradient"])
         return {"ys": text}
 
-    def _states(self):
-        found = [name for name in ("c", "h") if name in self.forward.taken]
-        return found
-
     def _outputs(self, declared):
         """The outputs that the guest returns, and those of them that its backward takes no upstream for.
 
         h' may be the last of ys. declared: names of those that count, None for all.
         """
+        if declared is not None and (self.scalar or not declared):
+            why = (
+                f"its {self.scalar} is all that it returns; leave outputs out"
+                if self.scalar
+                else "wanted some of what it returns"
+            )
+            raise ValueError(f"outputs is {declared!r}, but of forward {self.forward.text!r} {why}")
         if self.scalar:
             return (self.scalar,), ()
         ys = self.axes.sequence and not self.output and not self.finals_alone
@@ -374,7 +400,7 @@ class Adapted:
             if all_at_once
             else [given.get(f"d{name}") for name in names]
         )
-        weights = [None if g is None else factor * np.asarray(g) for g in weights]
+        weights = [None if g is None else factor * np.asarray(unmasked(f"d{n} is", g)) for n, g in zip_longest(names, weights)]
 
         def ours(name):
             d = f"d{name}"
@@ -389,7 +415,7 @@ class Adapted:
 
     def _output(self, name, x, state, given):
         if self.plan.scalar:
-            return np.asarray(given[name])
+            return np.asarray(unmasked(f"{name} is", given[name]))
         if name in given:
             return self.plan.axes_of(name).to_ours(name, given[name])
         ys = self._output("ys", x, state, given)

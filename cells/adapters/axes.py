@@ -1,6 +1,7 @@
 """The order of a guest's axes: "batch features", "features batch", "features", "steps batch features", "batch heads d d", ..."""
 
 import numpy as np
+from cellcheck.cells.lift import unmasked
 
 FIRST = ("steps", "batch")  # of our axes; the others follow in the guest's order
 
@@ -51,7 +52,7 @@ class Axes:
         if isinstance(given, dict):
             raise ValueError(f"{name} is a dict; name what it holds in the signature, as {name}=KEY")
         try:
-            array = np.asarray(given)
+            array = np.asarray(unmasked(f"{name} is", given))
         except ValueError:  # of unequal lengths
             array = None
             if not isinstance(given, tuple):

@@ -16,7 +16,10 @@ ROUNDED = re.compile(  # operations whose results are no exact numbers; so are t
 
 
 def outside_transforms():
-    """End what is left of a transform of torch.func that was interrupted, as where a call takes too long: no module could be made."""
+    """End what is left of a transform of torch.func that was interrupted, as where a call takes too long: no module could be made.
+
+    torch has no public names for this.
+    """
     if _functorch.peek_interpreter_stack() is not None:
         _functorch.pop_dynamic_layer_stack_and_undo_to_depth(0)
     while forward_ad._current_level >= 0:
@@ -55,13 +58,13 @@ def _sign(z):
 
 
 def _chosen(larger):
-    """The larger or the smaller of two by their real parts; their mean at a tie."""
+    """The larger or the smaller of two by their real parts; their mean at a tie, and NaN where one of them is."""
 
     def choose(a, b):
         """One of two numbers or tensors, entry by entry."""
         b = torch.as_tensor(b, dtype=a.dtype) if not isinstance(b, torch.Tensor) else b
         ahead = torch.real(a) - torch.real(b) if larger else torch.real(b) - torch.real(a)
-        return torch.where(ahead > 0, a, torch.where(ahead == 0, (a + b) / 2, b))
+        return torch.where(ahead > 0, a, torch.where(ahead < 0, b, (a + b) / 2))
 
     return choose
 
@@ -77,6 +80,18 @@ def _norm(z, ord=2, dim=None, keepdim=False, *, dtype=None):
     if ord != 2:
         raise TypeError(f"the norm {ord} is not continued")
     return torch.sqrt((z * z).sum(dim if dim is not None else tuple(range(z.ndim)), keepdim))
+
+
+def _var_mean(z, dim=None, *, correction=1, keepdim=False):
+    """The sum of squares about the mean, over their number less the correction; and the mean."""
+    dims = dim or tuple(range(z.ndim))
+    mean, many = z.mean(dims, True), torch.ones_like(z).sum(dims, keepdim)
+    correction = 1 if correction is None else correction
+    return ((z - mean) ** 2).sum(dims, keepdim) / (many - correction), z.mean(dims, keepdim)
+
+
+def _var(*arguments, **options):
+    return _var_mean(*arguments, **options)[0]
 
 
 def _compared(name):
@@ -95,6 +110,11 @@ CONTINUED = {
     "clamp_min": _chosen(True),
     "clamp_max": _chosen(False),
     "linalg_vector_norm": _norm,
+    "dist": lambda a, b, p=2: _norm(a - b, p),
+    "var": _var,
+    "std": lambda *arguments, **options: torch.sqrt(_var(*arguments, **options)),
+    "var_mean": _var_mean,
+    "_conj": torch.ops.aten.alias,
     **{name: _compared(name) for name in ("gt", "ge", "lt", "le")},
 }
 

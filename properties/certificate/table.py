@@ -66,13 +66,11 @@ def sentence(results):
     if whole == "held":
         notes = {}
         for cell, name in names.items():
-            notes.setdefault(_unverified(of_cell[cell]), []).append(name)
-        few = len(names) > 1 and len(notes) > 1
-        free += "".join(f"; {note}" + f" of {', '.join(some)}" * few for note, some in notes.items() if note)
+            for note in _unverified(of_cell[cell]):
+                notes.setdefault(note, []).append(name)
+        free += "".join(f"; {note}" + f" for {', '.join(some)}" * (len(some) < len(names)) for note, some in notes.items())
     if whole == "held" and (only := {r["only"] for r in results if r.get("only")}) and len(names) == 1:
         free += f"; at other sizes than {min(only)} it raises"
-    if whole == "held" and (blind := list(dict.fromkeys(name for r in results for name in r.get("blind", ())))):
-        free += f"; no gradient from {several(blind)} was verified"
     if whole == "held" and len(names) == 1 and (idle := _idle(results)):
         free += (
             f"; the gradient{'s' * (len(idle) > 1)} of {', '.join(idle)} {'were' if len(idle) > 1 else 'was'} 0 in every example"
@@ -81,13 +79,23 @@ def sentence(results):
 
 
 def _unverified(results):
-    """That no gradient was verified, or which were not although the cell offers them; else nothing."""
+    """Notes: that no gradient was verified, or which were not although the cell offers them, and from which outputs."""
     parts = {r["law"]: r for r in results if r["law"] in PARTS}
     absent = {law: r["reason"] for law, r in parts.items() if r["verdict"] == "not verified"}
+    if not parts:
+        return ["no law of gradients was run"]  # as with -k
     if len(absent) == len(PARTS):
-        return "no gradient was verified"
+        return ["no gradient was verified"]
+    left = [NAMES[part] for law, part in PARTS.items() if law not in parts]
     lost = [NAMES[PARTS[law]] for law, reason in absent.items() if reason != NEEDS[OFFERED[law]][1]]
-    return f"the gradients of {' and '.join(lost)} were not verified" if lost else ""
+    blind = list(dict.fromkeys(name for r in results for name in r.get("blind", ())))
+    plural = "s" * (len(left) > 1)
+    said = [
+        (left, f"the law{plural} of the gradients of {{}} {'were' if plural else 'was'} not run"),
+        (lost, "the gradients of {} were not verified"),
+        (blind, "no gradient from {} was verified"),
+    ]
+    return [text.format(several(some)) for some, text in said if some]
 
 
 def _idle(results):

@@ -155,6 +155,10 @@ NEEDS = {  # the first that is missing is the reason
     "plain": (lambda cell: not cell.spec.variant, "its equations are a variant of its kind"),
     "bias": (_biased, "declares no bias of its gates"),
     "lengths": (lambda cell: cell.spec.lengths, "takes no lengths"),
+    "several lengths": (
+        lambda cell: not cell.spec.sizes.get("steps") or len(cell.spec.declared_steps) > 1,
+        "declares one number of steps, so no shorter row runs alone",
+    ),
     "ys": (lambda cell: "ys" in cell.spec.output_names, "returns no output for each step"),
     "omitted": (_starts_from_zeros, "needs all states to be passed"),
     "float32": (lambda cell: {np.float32, np.float64} <= set(cell.spec.dtypes), "not both float32 and float64"),

@@ -526,8 +526,8 @@ def skips(Cell):
     """Whether the cell keeps its states, bit by bit, where x is 0, as a layer does that takes such steps for padding."""
     run = _run(Cell, PROBES[0])
     with contextlib.suppress(Exception):  # of an x that it does not take
-        outputs = run.cell.apply(0 * run.x, *(s.copy() for s in run.state))
-        return bool(run.state) and all(np.any(s) and np.array_equal(s, y) for s, y in zip(run.state, outputs))
+        outputs = run.cell.apply(0 * run.x, *(s.copy() for s in run.state)) if run else []
+        return bool(outputs and run.state) and all(np.any(s) and np.array_equal(s, y) for s, y in zip(run.state, outputs))
     return False
 
 

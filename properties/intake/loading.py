@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from cellcheck.cells.lift import by_hand
+from cellcheck.cells.lift import by_signal
 from cellcheck.properties.intake.raised import complaint
 
 HOME = Path(__file__).resolve().parents[2]  # where `cellcheck` is found: a checkout, or the package itself
@@ -34,7 +34,7 @@ def load(text, directory):
         at = f"{error.filename}, line {error.lineno}" if error.filename else place
         raise GuestError(f"--cell {text}: {at}: {error.msg}") from None
     except (Exception, SystemExit, KeyboardInterrupt) as error:
-        if isinstance(error, KeyboardInterrupt) and by_hand(error):
+        if not isinstance(error, Exception) and by_signal(error):
             raise
         raise GuestError(f"--cell {text}: importing {place} raised {complaint(error, directory)}") from None
     if not hasattr(module, name):

@@ -20,13 +20,13 @@ from time import perf_counter
 import numpy as np
 from cellcheck.cells import lift
 from cellcheck.cells.contract import Cell
-from cellcheck.cells.lift import DECLARED, Unwanted, is_shape, near
+from cellcheck.cells.lift import DECLARED, Unwanted, by_signal, is_shape, near
 from cellcheck.cells.spec import SIZES as SPEC_SIZES
 from cellcheck.cells.spec import fit
 from cellcheck.properties.intake import conventions
 from cellcheck.properties.intake.capabilities import MODERN, missing
 from cellcheck.properties.intake.loading import GuestError
-from cellcheck.properties.intake.raised import complaint, place
+from cellcheck.properties.intake.raised import complaint, internal, place
 from cellcheck.properties.intake.surroundings import Replaced, restored
 from cellcheck.properties.verdicts.limits import Hang, limited
 from cellcheck.properties.verdicts.run import both, claimed, outcome
@@ -110,10 +110,12 @@ def allowed(text, doing, limit):
         raise GuestError(f"--cell {text}: {replaced}; keep NumPy as it is, since the laws compute with it") from None
     except Refusal as refusal:
         raise GuestError(f"--cell {text}: {refusal}") from None
-    except (Exception, KeyboardInterrupt):
+    except GuestError:
         raise
-    except BaseException as error:  # such as pytest's skip at import
-        raise GuestError(f"--cell {text}: {doing} raised {complaint(error, Path.cwd())}") from None
+    except BaseException as error:  # such as pytest's skip at import, or an error of ours
+        if not isinstance(error, Exception) and by_signal(error):
+            raise
+        raise GuestError(f"--cell {text}: {internal(error) or f'{doing} raised {complaint(error, Path.cwd())}'}") from None
 
 
 class Refusal(Exception):
@@ -182,8 +184,8 @@ def _shapes(Guest):
     """The different lists of shapes that its weights have at SIZES."""
     found = set()
     for pair in SIZES:
-        with contextlib.suppress(Exception):
-            found.add(tuple(np.shape(w) for w in Guest(*pair).weights))
+        with contextlib.suppress(Refusal):
+            found.add(_tried("reading weights", lambda pair=pair: tuple(map(np.shape, Guest(*pair).weights))))
     return found
 
 
@@ -270,11 +272,12 @@ def _check_weights(guest):
     if not weights and not hasattr(guest, "vjp") and getattr(guest, "gradients", None) != ():
         raise Refusal("weights is empty; wanted the list of its arrays, or, of an operator without weights, apply and vjp")
     for k, w in enumerate(weights):
-        if not isinstance(w, np.ndarray) or isinstance(w, (np.matrix, np.ma.MaskedArray)):
+        made = {np.matrix: ", as np.asarray makes of it", np.ma.MaskedArray: ", as .filled(0) makes of it"}
+        advice = next((text for kind, text in made.items() if isinstance(w, kind)), None)
+        if not isinstance(w, np.ndarray) or advice:
             kind = type(w).__qualname__ if type(w).__module__ == "builtins" else f"{type(w).__module__}.{type(w).__qualname__}"
-            device = "; keep NumPy arrays there, and copy them in each call" * hasattr(w, "shape")
-            device = ", as np.asarray makes of it" if isinstance(w, (np.matrix, np.ma.MaskedArray)) else device
-            raise Refusal(f"weights[{k}] is a {kind}; wanted a numpy array{device}")
+            advice = advice or "; keep NumPy arrays there, and copy them in each call" * hasattr(w, "shape")
+            raise Refusal(f"weights[{k}] is a {kind}; wanted a numpy array{advice}")
         if w.dtype.kind != "f":
             parts = "; keep the real and the imaginary parts as two arrays" * (w.dtype.kind == "c")
             raise Refusal(f"weights[{k}] has dtype {w.dtype}; wanted floats, since weights are written in place{parts}")
@@ -386,7 +389,9 @@ def _check_new_declarations(cell):
 
 def _check_blocks(cell, features, state):
     blocks = cell.spec.weight_blocks
-    if not isinstance(blocks, (list, tuple)) or len(blocks) != len(cell.weights):
+    if not isinstance(blocks, (list, tuple)) or not all(isinstance(where, dict) for where in blocks):
+        raise Refusal(f"weight_blocks is {blocks!r:.60}; give a list with a dict for each weight")
+    if len(blocks) != len(cell.weights):
         raise Refusal(f"weight_blocks has {len(blocks)} entries for {len(cell.weights)} weights; wanted a dict for each")
     gates = conventions.GATES.get(cell.spec.kind) or {gate for known in conventions.GATES.values() for gate in known}
     for k, (weight, where) in enumerate(zip(cell.weights, blocks)):
@@ -539,14 +544,20 @@ def _moves(Cell, k):
         try:
             cell, x, s = problem.build(Cell)
             outputs = [np.array(y) for y in cell.apply(x, *s)]
-            w = cell.weights[k]
-            w += problem.directions(cell.weights)[k]
-            moved = not all(map(_alike, outputs, cell.apply(x, *s)))
-            if moved and all(np.isfinite(y).all() for y in outputs):
-                return True
+            w, v, least = cell.weights[k], problem.directions(cell.weights)[k], min(map(_most, (x, *s)))
+            for much in {1.0, 1 / min(1.0, least or 1.0)}:  # tiny inputs need large weights
+                w += much * v
+                moved = not all(map(_alike, outputs, cell.apply(x, *s)))
+                if moved and all(np.isfinite(y).all() for y in outputs):
+                    return True
         except (Exception, SystemExit):
             continue
     return False
+
+
+def _most(a):
+    """The largest magnitude, 0 of nothing."""
+    return float(np.max(np.abs(a), initial=0.0))
 
 
 def _acts(Cell, name):
@@ -871,11 +882,12 @@ def _convention(Cell):
     if found.rivals:
         fits = " and ".join(map(str, (found, *found.rivals)))
         return {}, [f"convention not verified: {fits} agree on everything that it takes"]
+    told = ""
     if not cell.spec.kind and (gap := conventions.departure(Cell, found)):
         told = f"it computes {found.unclipped()}, but differs by up to {gap:.1g} where numbers are large, as if some were clipped"
-        return {}, [f"convention not verified: {told}; if it should not, declare kind and weight_blocks"]
-    if not cell.spec.kind and conventions.skips(Cell):
+    elif not cell.spec.kind and conventions.skips(Cell):
         told = f"it computes {found}, but keeps its states where x is 0, as masking does"
+    if told:
         return {}, [f"convention not verified: {told}; if it should not, declare kind and weight_blocks"]
     return found.declared(), [", ".join(filter(None, [f"computes {found}", found.frameworks()]))]
 
@@ -912,7 +924,9 @@ def _tried(doing, call, lacks=lambda error: ""):
         raise
     except Unwanted as error:
         raise Raised(str(error)) from None
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        if not isinstance(error, Exception) and by_signal(error):
+            raise
         raise Raised(f"{doing} raised {complaint(error, Path.cwd())}{lacks(error)}") from None
 
 

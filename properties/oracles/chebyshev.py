@@ -7,7 +7,9 @@ import numpy as np
 from cellcheck.properties.oracles.complex_step import length, moved, parts_of
 
 HALVINGS = 12
-LEAPS = 2.0**-18  # of the function: so small leaps, as of float32, may end the search for a radius
+LEAPS = (
+    2.0**-18
+)  # of the function: last coefficients below this that no halving makes smaller are leaps, as of float32, and no kink
 # Times the step of a difference quotient: how narrow a feature of the function may be, or how wide a step.
 NEAR = (1.0, 1e-2, 1e-4, 1e-6, 1e-8, 10.0, 100.0)
 CLOSE = 1e-9  # of a derivative: as closely as what is certified must agree
@@ -38,9 +40,10 @@ class Chebyshev:
 
     The radius r is one within which no unit of a recurrent cell moves far, so that a steep but saturated one cannot hide between
     the nodes; it is halved until the last coefficients vanish in the noise of f, which is measured by moving p by ulps. Where
-    they never do, f is not resolved and the value is NaN. Two halvings leave a quarter of them at a kink, and less where f is smooth,
-    but all of them where f leaps by units of a lower precision: then no radius will do, along any direction. Own error: 4 times the
-    last two terms (truncation) plus 8 sum|w| times the noise (Trefethen, Approximation Theory and Practice, ch. 8).
+    they never do, f is not resolved and the value is NaN. Two halvings leave a quarter of these coefficients at a kink, and less
+    where f is smooth, but all of them where f leaps by units of a lower precision. Then no radius will do, and other directions of
+    the same arrays are tried at the first radius alone. Own error: 4 times the last two terms (truncation) plus 8 sum|w| times the
+    noise (Trefethen, Approximation Theory and Practice, ch. 8).
     """
 
     name = "Chebyshev"
@@ -52,7 +55,7 @@ class Chebyshev:
     def __init__(self, function, upstream, unit=2.0**-53):
         """function: a Function; upstream: one array per output; unit: roundoff of the cell's own arithmetic."""
         self.function, self.upstream, self.unit, self._error = function, upstream, unit, 0.0
-        self.halvings = HALVINGS
+        self._leaping = set()  # of which arrays
 
     def value(self, arrays, direction):
         """The derivative at `arrays` along `direction`, a dict from the index of an array to its part of v: see `parts_of`."""
@@ -62,7 +65,8 @@ class Chebyshev:
         n, (t, to_coefficients, weights) = self.points, nodes(self.points)
         noise, radius = self._noise(arrays, center), self.reach * self._radius(arrays, direction, center)
         levels: list[float] = []
-        for _ in range(self.halvings):
+        moves = frozenset(direction)
+        for _ in range(1 if moves in self._leaping else HALVINGS):
             samples = np.array([self._at(arrays, direction, radius * t_k) for t_k in t])
             coefficients = np.abs(to_coefficients @ samples)
             noise = max(noise, self.unit * np.abs(samples).max())  # where the center is 0, nothing else tells
@@ -73,7 +77,7 @@ class Chebyshev:
                 self._error = float(truncation + self._amplified(weights) * noise) / radius
                 return float(weights @ (samples - samples[0])) / radius  # of constant samples exactly 0
             if len(levels) > 2 and levels[-3] / 2 < levels[-1] < LEAPS * np.abs(samples).max():
-                self.halvings = 1  # in other directions, too
+                self._leaping.add(moves)
                 break
             radius /= 2
         return np.nan

@@ -79,7 +79,10 @@ class Case:
             at = place(self.error, self.home)
             return [f"raised {named(self.error, 60)}" + f" at {at}" * bool(at)]
         lines = [f"{self.where(b)}{f', {b.note}' * b.note.startswith('at ')}: {compared(b)}" for b in self.error.blocks]
-        return list({line.partition(", bound")[0]: line for line in reversed(lines)}.values())[::-1]
+        worst = {}
+        for told in lines:
+            worst.setdefault(told.partition(", bound")[0], told)
+        return list(worst.values())
 
     def where(self, block):
         """Array, gate, index and, in a sequence, step of the worst entry."""

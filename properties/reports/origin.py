@@ -34,6 +34,10 @@ def origin(label, Cell, home, folder):
         roots, module = {Path(home).resolve(): None}, place
     roots = [*roots, *([HOME] if _needs_us(module) else [])]
     lines = [f"sys.path.insert({k}, {_path(root, folder)})" for k, root in enumerate(roots)]
+    if place.endswith(".py") and "." in file.stem:  # no statement imports it
+        made = [f"spec = spec_from_file_location({file.stem!r}, {_path(file, folder)})", "module = module_from_spec(spec)"]
+        run = ["spec.loader.exec_module(module)", f"Guest = module.{name}"]
+        return _found(lines, ["from importlib.util import module_from_spec, spec_from_file_location", "", *made, *run])
     if all(part.isidentifier() for part in module.split(".")):
         return _found(lines, [f"from {module} import {name} as Guest"])
     return _found(lines, ["import importlib", "", f"Guest = importlib.import_module({module!r}).{name}"])

@@ -100,11 +100,9 @@ class Writer(Calls):
         got, expected = self._place(block, "got"), self._place(block, "expected")
         if got and expected:
             return self._pair(block, got, f"np.asarray({at(*expected)})", max(got[0], expected[0]))
-        known = (
-            got and kind(block) == "value" and block.array is not None
-        )  # what a gradient should be comes from an oracle, not from an answer
-        asked = kind(block) == "value" and not known
-        found = asked and relation(self.case.law, self.case.Cell, self.case.problem, self.tape, block)
+        value = kind(block) == "value"
+        known = got and value and block.array is not None  # what a gradient should be comes from an oracle, not from an answer
+        found = value and not known and relation(self.case.law, self.case.Cell, self.case.problem, self.tape, block)
         if known or (got and found and not found.expected):
             return self._pair(block, got, literal(np.asarray(block.expected)), got[0])
         return self._related(found, block) if found else None

@@ -29,7 +29,7 @@ def flow_faults(g, claims, truth, last=False):
     try:
         flow = Flow(g)
         flow.others = mistakes(flow)
-        # the others reach what is not followed
+        # what else is claimed depends on parts of the cell that are not followed
         known = [name for name in claims if same(flow.straight[name], truth[name], g.tolerance)]
         if not all(name in known or same(claims[name], truth[name], g.near) for name in claims):
             return []

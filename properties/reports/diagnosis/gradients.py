@@ -201,7 +201,7 @@ def _parts(g, name, claim, true):
         gates, rest = divmod(length, g.p.recipe.state)
         others = np.delete(
             np.moveaxis(true, axis, 0), at, 0
-        )  # right where 0 is right, as of tokens that do not occur, tells nothing
+        )  # if 0 is right there, as of tokens that do not occur, it tells nothing
         if not 0 < len(at) < length or not np.any(others):
             continue
         tail = len(at) == length - at[0] > 1
