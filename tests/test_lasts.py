@@ -146,7 +146,7 @@ def test_gradients_in_lists_are_arrays():
 @pytest.mark.parametrize(
     ("d", "message"),
     [
-        ([[1.0], [1.0, 2.0]], "vjp returned nested lists of unequal lengths; wanted arrays of numbers"),
+        ([[1.0], [1.0, 2.0]], "vjp returned a list of 2, of unequal shapes; wanted arrays of numbers"),
         ("x", "vjp returned a str; wanted arrays of numbers"),
     ],
 )
