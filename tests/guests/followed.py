@@ -256,6 +256,55 @@ def filled(mistake=None):
     )
 
 
+def peeping(mistake=None):
+    """c' = c / 2 + x W, y = sigmoid(x V + p c') tanh(c'), whose backward pass may be that of another forward pass."""
+
+    def forward(x, c, W, V, p):
+        c0, c = c, c / 2 + x @ W
+        o = _sigmoid(x @ V + p * c0) if mistake == "old" else _sigmoid(x @ V + p * c)
+        return c, o * np.tanh(c), (c, o)
+
+    def backward(dc, dy, x, W, V, p, kept):
+        c, o = kept
+        t = np.tanh(c)
+        do = dy * t * o * (1 - o)
+        d = dc + dy * o * (1 - t * t) + do * p
+        return d @ W.T + do @ V.T, d / 2, x.T @ d, x.T @ do, (do * c).sum(0)
+
+    def make(F, S):
+        return {"W": np.zeros((F, S)), "V": np.zeros((F, S)), "p": np.zeros(S)}
+
+    return adapt(
+        make, ("x c W V p -> c y kept", forward), ("dc dy x W V p kept -> dx dc dW dV dp", backward), output={"y": "batch state"}
+    )
+
+
+def reset_before(mistake=None):
+    """n = tanh(ln(x W + (r h) U)), y = h / 2 + n, with r = sigmoid(h R): h is read once more in the backward pass."""
+
+    def forward(x, h, W, U, R):
+        r = _sigmoid(h @ R)
+        a = x @ W + (r * h) @ U
+        e = a - a.mean(-1, keepdims=True)
+        s = 1 / np.sqrt((e**2).mean(-1, keepdims=True) + 1e-3)
+        n = np.tanh(e * s)
+        y = h / 2 + n
+        return y, (r, e * s, s, n, y if mistake == "new" else h)
+
+    def backward(d, x, W, U, R, kept):
+        r, k, s, n, h = kept
+        dk = d * (1 - n * n)
+        inner = (dk * k).sum(-1, keepdims=True) if mistake == "sum" else (dk * k).mean(-1, keepdims=True)
+        da = s * (dk - dk.mean(-1, keepdims=True) - k * inner)
+        dr = (da @ U.T) * h * r * (1 - r)
+        return da @ W.T, d / 2 + (da @ U.T) * r + dr @ R.T, x.T @ da, (r * h).T @ da, h.T @ dr
+
+    def make(F, S):
+        return {"W": np.zeros((F, S)), "U": np.zeros((S, S)), "R": np.zeros((S, S))}
+
+    return adapt(make, ("x h W U R -> h kept", forward), ("dh x W U R kept -> dx dh dW dU dR", backward))
+
+
 MISTAKES = {  # what is said of each
     normed: {
         "mean": "no gradient flows back to `a` through `a.mean(-1, keepdims=True)` in both calls of `ln`",
@@ -287,6 +336,11 @@ MISTAKES = {  # what is said of each
         "slope": "the derivative of `np.logaddexp(0, out)` is missing",
         "way": "no gradient flows back to `ys` through `ys[:, :, t]`",
     },
+    reset_before: {
+        "new": "all gradients use `h / 2 + n` where `h` belongs",
+        "sum": "is scaled by 5, as if a sum of 5 numbers stood in the place of their mean",
+    },
+    peeping: {"old": "the gradient through `p * c0` is that of `c`, and the forward pass uses `c0` there"},
     leaky: {
         "turned": "the upstream of ys is turned around in time",
         "late": "the upstream of ys is taken one step too late",

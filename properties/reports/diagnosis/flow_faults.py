@@ -176,8 +176,9 @@ def multiplied(flow, claims, truth):
         by = f"{factor:.4g}, a factor that varies: with other numbers, by {there:.4g}" if varies else by
         if varies and abs(factor - batch) < CLOSE > abs(there - other.batch):
             by = f"{batch}, the number of rows"
-        node = edges[-1][0]
-        many = np.size(node.arrays[edges[-1][1]]) / node.value.size
+        node, k = edges[-1]
+        node, k = next(((user, 0) for user in flow.users.get(node, ()) if "mean" in user.own), (node, k))  # of what it makes
+        many = np.size(node.arrays[k]) / node.value.size
         mean = "mean" in node.own and abs(factor - many) < CLOSE * many
         by += f", as if a sum of {many:g} numbers stood in the place of their mean" if mean else ""
         by += "" if varies else next((f", {said}" for said in named(flow, factor)), "")

@@ -433,7 +433,20 @@ def everywhere(flow):
         for other, values in flow.like(arrays, text) if len(found) + len(beside) > 1 else ():
             slopes = {(n, i): n.slope(i, j, v) for edges, j in found for (n, i), v in zip(edges, values)}
             slopes |= {(n, i): n.slope(i, j, 1 - v) for edges, j in beside for (n, i), v in zip(edges, values)}
-            yield f"all gradients use {other} where `{shown(text)}` belongs", slopes
+            yield (said := f"all gradients use {other} where `{shown(text)}` belongs"), slopes
+            for made, (edges, j) in uses_of_what_is_made(uses, found, values):
+                slopes = slopes | {(n, i): n.slope(i, j, v) for (n, i), v in zip(edges, made)}
+                yield said, slopes
+
+
+def uses_of_what_is_made(uses, found, values):
+    """(values, edges and position) of each use of a product of a tensor, or of a part of it, where other values stand for the tensor."""
+    for edges, j in found:
+        nodes = [n for n, _ in edges]
+        if nodes[-1].own in ("multiply", "concatenate", "hstack", "part"):
+            made = [n.call(*(v if i == j else a for i, a in enumerate(n.arrays))) for n, v in zip(nodes, values)]
+            *_, uses_of_these = uses.get(tuple((n.value.shape, n.value.tobytes()) for n in nodes), ((), "", []))
+            yield from ((made, use) for use in uses_of_these)
 
 
 def renewed(flow):
@@ -470,6 +483,30 @@ def renewed(flow):
             )
 
 
+def misread(flow):
+    """A variable that the forward pass reads, in the place of which the gradient is that of another one of the same call."""
+    scopes = {}
+    for node, k in itertools.chain(*flow.edges):
+        if node.frames and (text := argument(node, k)).isidentifier():
+            scopes.setdefault((node.frames[0].code, node.key[0][1:]), {}).setdefault(text, {})[node.parents[k]] = None
+    for edges in flow.edges:
+        (arg, through), variable = words(edges), argument(*edges[-1]).isidentifier()
+        here = [scopes.get((node.frames[0].code, node.key[0][1:]), {}) if variable and node.frames else {} for node, _ in edges]
+        for text in here[0]:
+            fit = [
+                [p for p in names.get(text, ()) if flow.when[p] < flow.when[n] and p.value.shape == n.parents[k].value.shape]
+                for (n, k), names in zip(edges, here)
+            ]
+            if not all(fit):
+                continue
+            read, edits = [max(some, key=flow.when.get) for some in fit], {}
+            for (node, k), p in zip(edges, read):
+                edits[node, k] = p, node.slope(k), 0.0
+                edits |= {(node, j): node.slope(j, k, p.value) for j in node.parents if j != k}
+            if any(p is not n.parents[k] for (n, k), p in zip(edges, read)):
+                yield f"the gradient through {through} is that of `{text}`, and the forward pass uses {arg} there", edits
+
+
 def factors(flow):
     """The derivative of an activation that is not there."""
     runs = {}
@@ -501,3 +538,4 @@ def rare(flow):
     for others in (False, True):
         for pairs in flow.within:
             yield from derivatives(flow, pairs, others=others)
+    yield from misread(flow)
