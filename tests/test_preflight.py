@@ -130,7 +130,7 @@ BAD = {
         "guest.py:Gest",
         GIST + "\ndef __getattr__(name):\n    raise ValueError(f'no {name} here')\n",
     ),
-    "weights[0] is a numpy.ma.MaskedArray; wanted a numpy array, as .filled(0) makes of it": (
+    "MaskedArray; wanted a numpy array, as .filled(0) makes of it": (
         "guest.py:Guest",
         edit(GIST, "[self.W, self.b]", "[np.ma.masked_array(self.W)]"),
     ),
