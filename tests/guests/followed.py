@@ -257,18 +257,17 @@ def filled(mistake=None):
 
 
 def peeping(mistake=None):
-    """c' = c / 2 + x W, y = sigmoid(x V + p c') tanh(c'), whose backward pass may be that of another forward pass."""
+    """c' = c / 2 + x W, y = sigmoid(x V + p c') c'^2, whose backward pass may be that of another forward pass."""
 
     def forward(x, c, W, V, p):
         c0, c = c, c / 2 + x @ W
         o = _sigmoid(x @ V + p * c0) if mistake == "old" else _sigmoid(x @ V + p * c)
-        return c, o * np.tanh(c), (c, o)
+        return c, o * (c * c), (c, o)
 
     def backward(dc, dy, x, W, V, p, kept):
         c, o = kept
-        t = np.tanh(c)
-        do = dy * t * o * (1 - o)
-        d = dc + dy * o * (1 - t * t) + do * p
+        do = dy * c * c * o * (1 - o)
+        d = dc + dy * o * 2 * {"square": 1, "gate": o}.get(mistake, c) + do * p
         return d @ W.T + do @ V.T, d / 2, x.T @ d, x.T @ do, (do * c).sum(0)
 
     def make(F, S):
@@ -340,7 +339,11 @@ MISTAKES = {  # what is said of each
         "new": "all gradients use `h / 2 + n` where `h` belongs",
         "sum": "is scaled by 5, as if a sum of 5 numbers stood in the place of their mean",
     },
-    peeping: {"old": "the gradient through `p * c0` is that of `c`, and the forward pass uses `c0` there"},
+    peeping: {
+        "old": "the gradient through `p * c0` is that of `c`, and the forward pass uses `c0` there",
+        "square": "the gradient of `c` in `c * c` lacks the factor `c`",
+        "gate": "the gradient of `c` in `c * c` uses `o` where `c` belongs",
+    },
     leaky: {
         "turned": "the upstream of ys is turned around in time",
         "late": "the upstream of ys is taken one step too late",

@@ -110,7 +110,7 @@ def whole(flow):
 
 
 def halved(flow):
-    """Of an array that an operation takes twice, as in the outer product of h and h, the gradient of one of the two."""
+    """Of an array that an operation takes twice, as in the outer product of h and h, the gradient of one of the two; and that of a square."""
     found = {}
     for node in flow.order:
         for k, parent in node.parents.items():
@@ -120,6 +120,16 @@ def halved(flow):
     for edges in found.values():
         arg, through = words(edges)
         yield f"one of the two {arg} in {through} gets no gradient", dict.fromkeys(edges, 0.0)
+        if edges[-1][1] == 0 and edges[-1][0].own == "multiply":
+            arrays = [np.asarray(n.arrays[0]) for n, _ in edges]
+            others = [(f"lacks the factor {arg}", [np.ones_like(a) for a in arrays])]
+            others += [
+                (f"uses {text} where {arg} belongs", values)
+                for text, values in flow.like(arrays, argument(*edges[-1]), flow.times(edges))
+            ]
+            for said, values in others:
+                slopes = {(n, k): n.slope(k, 1 - k, v) for (n, _), v in zip(edges, values) for k in (0, 1)}
+                yield f"the gradient of {arg} in {through} {said}", slopes
 
 
 def cuts(flow):
