@@ -496,8 +496,8 @@ def renewed(flow):
 def misread(flow):
     """A variable that the forward pass reads, in the place of which the gradient is that of another one of the same call."""
     scopes = {}
-    for node, k in itertools.chain(*flow.edges):
-        if node.frames and (text := argument(node, k)).isidentifier():
+    for node, k in ((node, k) for node in flow.order if node.frames and node.text for k in node.parents):
+        if (text := argument(node, k)).isidentifier():
             scopes.setdefault((node.frames[0].code, node.key[0][1:]), {}).setdefault(text, {})[node.parents[k]] = None
     for edges in flow.edges:
         (arg, through), variable = words(edges), argument(*edges[-1]).isidentifier()
