@@ -167,3 +167,20 @@ def test_an_abs_that_drops_imaginary_parts_leaves_no_complex_step(bound):
 
     Cell = lift(jax_function(lambda F, S: np.zeros((F, S)), call))
     assert broken(Cell, ["state_gradients"], n=40) == {"state_gradients"}
+
+
+def test_a_rule_that_runs_another_forward_pass_is_told():
+    """Of a jax.custom_vjp, where outputs are right and gradients are those of something else."""
+
+    @jax.custom_vjp
+    def run(z):
+        return jnp.tanh(z)
+
+    run.defvjp(lambda z: (jnp.sin(z), z), lambda z, d: (d * jnp.cos(z),))
+    Cell = lift(jax_function(weights, lambda p, x, h: (run(x @ p["U"] + p["b"] + h) + 0.0 * p["G"].sum(),)))
+    (sentence, *_), wrong, faults = examined(Cell, PLAIN)
+    assert (
+        wrong
+        and not faults
+        and sentence.startswith("the forward pass in a rule of jax.custom_vjp returns other numbers than the function: h' differ")
+    )

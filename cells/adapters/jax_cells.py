@@ -78,6 +78,12 @@ class Function:
         n = len(self.weights)
         return jax.make_jaxpr(self._forward)(arrays[:n], arrays[n:], self._rows(arrays[n]))
 
+    def outputs_with_rules(self):
+        """What the last apply should have returned, by the rules of jax.custom_vjp: their forward pass may compute something else."""
+        weights, inputs, rows, _ = self._given
+        with _wide(self._dtype):
+            return [np.array(y) for y in jax.vjp(lambda *given: self._forward(*given, rows), weights, inputs)[0]]
+
     def _rows(self, x):
         """What the function is told of the lengths of the rows, if all are whole."""
         return {}

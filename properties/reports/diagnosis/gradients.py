@@ -38,7 +38,7 @@ def gradient_faults(g, tried):
     if lost := [name for name in wrong if not np.isfinite(claims[name]).all()]:
         n, size = int(np.sum(~np.isfinite(claims[lost[0]]))), claims[lost[0]].size
         return [f"the gradient of {several(lost)} is not finite: {n} of {size} entries of {lost[0]}, where all should be"], False
-    told = surrogate(g) or unread(g, claims, truth, wrong) or all_at_once(g, claims, truth, wrong)
+    told = surrogate(g) or ruled(g) or unread(g, claims, truth, wrong) or all_at_once(g, claims, truth, wrong)
     if told and told[0].startswith("each gradient of ") and not g.kind:  # from where on tells more
         told = tried(lambda: flow_faults(g, claims, truth) or flow_faults(g, claims, truth, last=True)) or told
     if not told and g.cell.spec.sequence:
@@ -463,6 +463,21 @@ def surrogate(g):
             meant = "if it is a surrogate, verify the cell with that smooth function in the place of the step"
             return [f"{said}; {meant}; if not, look for what is rounded or kept as whole numbers"]
     return []
+
+
+def ruled(g):
+    """A rule of jax.custom_vjp whose own forward pass computes something else than the function."""
+    cell, x, rest = g.p.build(g.Cell)
+    if not hasattr(cell.guest, "outputs_with_rules"):
+        return []
+    outputs = dict(zip(g.outputs, cell.apply(x, *rest)))
+    off = {name: gap(y, other) for (name, y), other in zip(outputs.items(), cell.guest.outputs_with_rules())}
+    if not (most := max(off.values())) > g.tolerance * max(map(np.max, map(np.abs, outputs.values()))):
+        return []
+    names = several([name for name in off if off[name]])
+    return [
+        f"the forward pass in a rule of jax.custom_vjp returns other numbers than the function: {names} differ by {figure(most)}"
+    ]
 
 
 def unread(g, claims, truth, wrong):

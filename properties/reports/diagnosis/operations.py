@@ -496,7 +496,7 @@ def renewed(flow):
 def misread(flow):
     """A variable that the forward pass reads, in the place of which the gradient is that of another one of the same call."""
     scopes = {}
-    for node, k in ((node, k) for node in flow.order if node.frames and node.text for k in node.parents):
+    for node, k in [(n, i) for n in flow.order if n.frames and n.text for i in n.parents]:
         if (text := argument(node, k)).isidentifier():
             scopes.setdefault((node.frames[0].code, node.key[0][1:]), {}).setdefault(text, {})[node.parents[k]] = None
     for edges in flow.edges:
