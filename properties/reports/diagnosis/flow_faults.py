@@ -176,6 +176,8 @@ def multiplied(flow, claims, truth):
         by = f"{factor:.4g}, a factor that varies: with other numbers, by {there:.4g}" if varies else by
         if varies and abs(factor - batch) < CLOSE > abs(there - other.batch):
             by = f"{batch}, the number of rows"
+        if abs(factor * batch - 1) < CLOSE and (there is None or abs(there * other.batch - 1) < CLOSE):
+            by = f"1 / {batch}, as in a mean over the rows"
         node, k = edges[-1]
         node, k = next(((user, 0) for user in flow.users.get(node, ()) if "mean" in user.own), (node, k))  # of what it makes
         many = np.size(node.arrays[k]) / node.value.size
