@@ -150,9 +150,8 @@ class Trial:
     def _report(self):
         """The short report of a broken law; the rest of it is written to the folder of reports."""
         law, label = self.law, self.subject.label
-        directory = (
-            self.options.reports if self.subject.shipped or ":" in label else None
-        )  # no script finds a class without a file
+        found = self.subject.shipped or ":" in label  # no script finds a class without a file
+        directory = self.options.reports if found else None
         problem, error = self.run.smallest or (self.run.failure, self.run.error)
         where = law.name, law.group, law.equation, law.check
         self.run.case = Case(label, *where, self.subject.Cell, problem, error, self.home, options=self._held())

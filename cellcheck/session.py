@@ -21,7 +21,7 @@ from cellcheck.properties.reports import overview
 from cellcheck.properties.writing.text import folded
 from cellcheck.subjects import SECONDS, held, named, shipped, subject
 
-IDLE = (
+IDLE = (  # options with which no law runs
     "help",
     "version",
     "markers",
@@ -29,7 +29,7 @@ IDLE = (
     "show_fixtures_per_test",
     "setupplan",
     "collectonly",
-)  # options with which no law runs
+)
 PRINTED = 5  # lines of what a cell prints that are shown
 
 

@@ -52,7 +52,8 @@ def adapt(
     rate: the learning rate of a guest that updates its weights itself, if it cannot be chosen; if it can, name `rate` in the
     signature: it is then so large that the old weight is lost beside the change, and the change is the gradient to the last bit.
     options: encode, x -> what the guest takes for it; targets, x -> what it takes for `targets`; outputs, the names of what
-    counts of all that forward returns; dtype, of all that it is given; and any declaration of the contract (kind, weight_blocks, choices, batch, complex, sizes, domains, no_gradient, ...).
+    counts of all that forward returns; dtype, of all that it is given; and any declaration of the contract (kind, weight_blocks,
+    choices, batch, complex, sizes, domains, no_gradient, ...).
     """
     plan = Plan(make, forward, backward, weights, (states, inputs, output), axes, rate, options)
 

@@ -43,9 +43,7 @@ def torch_module(make, *, call=None, states=None, sequence=None, dtype=np.float6
         outside_transforms()
         with _plainly():
             with torch.random.fork_rng(devices=[]):  # so that buffers which are drawn are those of every other cell
-                torch.manual_seed(0) if device else torch.default_generator.manual_seed(
-                    0
-                )  # the first takes 2 ms, for all devices
+                (torch if device else torch.default_generator).manual_seed(0)  # the first takes 2 ms, for all devices
                 module = make(features, state)
             said = {
                 name: of_sizes(name, value, features, state)

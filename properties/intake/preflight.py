@@ -48,9 +48,8 @@ ROUNDED = 64  # units, in which sums of a few numbers of any order agree
 CLIPPED = 0.02  # a share of the largest gradient of an array: float16 rounds by less, and a clip that acts changes more
 BELOW = 1 / 2  # the share of a declared clip to which upstreams and gradients are scaled; nothing should be clipped there
 UNSTEADY = 2.0**10  # two runs that differ by more units do so by more than rounding
-BACKWARDS = re.compile(
-    r"(?i)_?(back(?!end|up|ground)|bwd|grad|bptt|adjoint|vjp|vpj|pullback)"
-)  # names of methods that differentiate
+# Names of methods that differentiate.
+BACKWARDS = re.compile(r"(?i)_?(back(?!end|up|ground)|bwd|grad|bptt|adjoint|vjp|vpj|pullback)")
 CHOICES = {  # what each may be
     "clip": (lambda v: isinstance(v, (int, float)) and v > 0, "the limit, a positive number"),
     "mean": (lambda v: isinstance(v, bool), "True or False"),

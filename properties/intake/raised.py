@@ -13,12 +13,12 @@ LIBRARIES = {"numpy", "hypothesis", "pytest", "_pytest", "pluggy", "xdist"}
 STANDARD = (sysconfig.get_path("stdlib"), "<frozen ", "<__array_function__")
 GUESTS = ("cellcheck.cells", "cellcheck.properties.mutants")  # modules of ours that are what is verified
 MOST = 400  # characters of a message of the guest: about five lines
-WRAPPERS = (
+WRAPPERS = (  # modules of ours that say what is wrong with a guest
     "cellcheck.cells.lift",
     "cellcheck.cells.spec",
     "cellcheck.cells.copying",
     "cellcheck.cells.adapters",
-)  # modules of ours that say what is wrong with a guest
+)
 
 
 def said(error):

@@ -7,9 +7,7 @@ import numpy as np
 from cellcheck.properties.oracles.complex_step import length, moved, parts_of
 
 HALVINGS = 12
-LEAPS = (
-    2.0**-18
-)  # of the function: last coefficients below this that no halving makes smaller are leaps, as of float32, and no kink
+LEAPS = 2.0**-18  # of the function: smaller last coefficients that no halving changes are leaps, as of float32, and no kink
 # Times the step of a difference quotient: how narrow a feature of the function may be, or how wide a step.
 NEAR = (1.0, 1e-2, 1e-4, 1e-6, 1e-8, 10.0, 100.0)
 CLOSE = 1e-9  # of a derivative: as closely as what is certified must agree

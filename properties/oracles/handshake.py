@@ -188,9 +188,8 @@ def _rebinds(cell, x, state):
             cell.weights[k][...] = news[k]
             live = [np.array(y) for y in cell.apply(x, *state)]
             cell.weights[k][...] = w
-            found = all(map(np.array_equal, plain, moved)) == all(
-                map(np.array_equal, own, live)
-            )  # a weight may have no effect at all
+            # a weight may have no effect at all
+            found = all(map(np.array_equal, plain, moved)) == all(map(np.array_equal, own, live))
             if not (found and all(np.allclose(y, z, close, close) for y, z in zip(moved, live))):
                 return False
         return all(np.array_equal(w, b) for w, b in zip(cell.weights, before))

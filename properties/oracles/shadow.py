@@ -50,10 +50,8 @@ def shadow(cell, x, state):
     if len(names) != len(STATES[spec.kind]) or not {*spec.output_names} <= {"sum", "ys", *(f"{name}'" for name in names)}:
         return None  # it hides a state, or puts out something else
     twin = Shadow(cell)
-    beside = (
-        x + x.dtype.type(0.25),
-        *(s - s.dtype.type(0.125) for s in state),
-    )  # a second point: at zero inputs different equations may agree
+    # a second point: at zero inputs different equations may agree
+    beside = (x + x.dtype.type(0.25), *(s - s.dtype.type(0.125) for s in state))
     return twin if all(_agree(cell, twin, point) for point in ((x, *state), beside)) else None
 
 

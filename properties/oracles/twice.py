@@ -126,9 +126,8 @@ def _judged(problem, one, other, runs, size):
             and size in (bound.size, bound.size_of_a_run)
             and any(b.verdict == "violated" for b in blocks)
         ):
-            largest = max(
-                float(np.max(np.abs(value), initial=0.0, where=np.isfinite(value))) for value in other.values()
-            )  # a matrix may be behind another
+            # a matrix may be behind another
+            largest = max(float(np.max(np.abs(value), initial=0.0, where=np.isfinite(value))) for value in other.values())
             more = bound.size_of_steps(problem.spec, problem.weights, problem.x, problem.state, total, largest)
             blocks = [
                 within(b.name, one[b.name], value, b.bound + bound.FACTOR * unit * more, unit=unit)

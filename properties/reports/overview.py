@@ -11,9 +11,9 @@ from cellcheck.properties.writing.files import whole
 from cellcheck.properties.writing.text import folded, line, marked, prose
 
 FINITE = {"outputs_are_finite": 0, "gradients_are_finite": 1}
-MEASURED = re.compile(
+MEASURED = re.compile(  # numbers of one case, shapes, and what overflows
     r"\b(by|by only|within|are|ends|right to|was|and is) -?(\d[\d.e+-]*|nan|inf)|\([\d, ]+\)(, )?|with \S+ = .* not finite|domains = \S+|with \S+ (up|down) to \S+|up to [\d.e+-]+"
-)  # numbers of one case, shapes, and what overflows
+)
 UNKNOWN = dict.fromkeys(("broken", "expected"), "no known mistake matches these laws") | {
     "hazard": "no known mistake matches these promises"
 }

@@ -21,11 +21,8 @@ from cellcheck.properties.verdicts.tally import Tally, counting
 from cellcheck.strategies import Literal, Problem
 from hypothesis.errors import UnsatisfiedAssumption
 
-RESEED, LOWER, MINIMISE = (
-    (800, 1.5),
-    (100, 3.0),
-    (900, 1.5),
-)  # calls and seconds of CPU; the calls end first on all but slow cells
+# calls and seconds of CPU; the calls end first on all but slow cells
+RESEED, LOWER, MINIMISE = (800, 1.5), (100, 3.0), (900, 1.5)
 SLOW, ENOUGH = 3.0, 20  # seconds more for each at most, for so many calls
 LONGEST = 5.0  # for one call, in seconds on the clock; or as many times what the first one took
 LARGE = 20.0  # beyond it, the least number that fails says more than a round one

@@ -21,9 +21,8 @@ import numpy as np
 FACTOR = 8
 TINY = 1e-285
 DRAWS = ContextVar("draws", default=(3, 30))  # how often S is drawn: at first, and again before a violation is declared
-ROUGHLY = ContextVar(
-    "roughly", default=False
-)  # whether a difference quotient will do, and kinks do not matter, as while a case shrinks
+# Whether a difference quotient will do, and kinks do not matter, as while a case shrinks.
+ROUGHLY = ContextVar("roughly", default=False)
 
 
 @contextmanager

@@ -274,10 +274,8 @@ class Flow:
 
         times: when they are used; of what is computed more often, the latest before that may stand for each.
         """
-        run, alike = (
-            self.run(len(arrays)),
-            len(arrays) > 1 and len({a.shape for a in arrays}) == 1,
-        )  # not so where a mask has chosen entries
+        run = self.run(len(arrays))
+        alike = len(arrays) > 1 and len({a.shape for a in arrays}) == 1  # not so where a mask has chosen entries
         if alike and not all(same(arrays[0], a) for a in arrays):  # a weight is that of every step
             name, n = f"`{shown(text)}`", len(arrays)
             yield f"{name} of the {run} before", [np.zeros_like(arrays[0]), *arrays[:-1]]

@@ -199,9 +199,7 @@ def _parts(g, name, claim, true):
     for axis, length in enumerate(off.shape):
         at = np.flatnonzero(np.moveaxis(off, axis, 0).reshape(length, -1).any(1))
         gates, rest = divmod(length, g.p.recipe.state)
-        others = np.delete(
-            np.moveaxis(true, axis, 0), at, 0
-        )  # if 0 is right there, as of tokens that do not occur, it tells nothing
+        others = np.delete(np.moveaxis(true, axis, 0), at, 0)  # where 0 is right, as of tokens that are not there, tells nothing
         if not 0 < len(at) < length or not np.any(others):
             continue
         tail = len(at) == length - at[0] > 1
