@@ -208,7 +208,7 @@ NAMED = {
     "up to 0.0129: 0.01 times the weights is added to it": returning(
         "Gradients([X.T @ dz + 0.01 * self.W, dz.sum(axis=0)], dx, (dh,))"
     ),
-    "the gradient of h has 0.5 times the upstream of h' too much": broken(
+    "the gradient of h is off by 0.5 times the upstream of h'": broken(
         "RNN",
         ("dx, dh = dX[", "up = dh\n        dx, dh = dX["),
         (RESULT, "Gradients([X.T @ dz, dz.sum(axis=0)], dx, (dh + up / 2,))"),

@@ -72,6 +72,7 @@ def results(work, jobs, workers, limit, deadline, grace=inf):
 def _alone(work, job, pipe):  # pragma: no cover (a process of its own)
     """In the child."""
     faulthandler.disable()
+    sys.settrace(None)  # what a tracer of the parent counts here would be lost
     with open(os.devnull, "w", encoding="utf-8") as quiet, redirect_stdout(quiet), redirect_stderr(quiet):
         try:
             pipe.send(work(job))

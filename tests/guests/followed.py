@@ -304,6 +304,47 @@ def reset_before(mistake=None):
     return adapt(make, ("x h W U R -> h kept", forward), ("dh x W U R kept -> dx dh dW dU dR", backward))
 
 
+def of_both_ways(mistake=None):
+    """The sum of two runs, one from each end, of the weights fw.W, fw.U and bw.W, bw.U."""
+
+    def run(p, x, h):
+        hs = [h]
+        for row in x:
+            hs.append(np.tanh(row @ p["W"] + hs[-1] @ p["U"]))
+        return hs
+
+    def back(p, x, hs, d, dys):
+        dx, g = np.zeros_like(x), {name: np.zeros_like(w) for name, w in p.items()}
+        for t in range(len(x))[::-1]:
+            dz = (d + dys[t]) * (1 - hs[t + 1] ** 2)
+            g["W"], g["U"], dx[t], d = g["W"] + x[t].T @ dz, g["U"] + hs[t].T @ dz, dz @ p["W"].T, dz @ p["U"].T
+        return dx, d, g
+
+    def forward(x, one, two, p):
+        a, b = run(p["fw"], x, one), run(p["bw"], x[::-1], two)
+        ys = np.stack(a[1:]) + np.stack(b[1:][::-1]) if len(x) else np.zeros((0, *one.shape))
+        return a[-1], b[-1], ys, (a, b)
+
+    def backward(d_one, d_two, dys, x, p, kept):
+        dx, d_one, fw = back(p["fw"], x, kept[0], d_one, dys)
+        turned = dys if mistake == "order" else dys[::-1]
+        dx_two, d_two, bw = back(p["fw" if mistake == "part" else "bw"], x[::-1], kept[1], d_two, turned)
+        return dx + dx_two[::-1], d_one, d_two, {"fw": fw, "bw": fw if mistake == "copied" else bw}
+
+    def make(F, S):
+        return {part: {"W": np.zeros((F, S)), "U": np.zeros((S, S))} for part in ("fw", "bw")}
+
+    return adapt(
+        make,
+        ("x one two weights -> one two ys kept", forward),
+        ("done dtwo dys x weights kept -> dx done dtwo dweights", backward),
+        states="one two",
+        output="ys",
+        axes="steps batch features",
+        choices={"future": True},
+    )
+
+
 MISTAKES = {  # what is said of each
     normed: {
         "mean": "no gradient flows back to `a` through `a.mean(-1, keepdims=True)` in both calls of `ln`",
@@ -334,6 +375,11 @@ MISTAKES = {  # what is said of each
         "step": "the gradient does not flow from step t + 1 to step t",
         "slope": "the derivative of `np.logaddexp(0, out)` is missing",
         "way": "no gradient flows back to `ys` through `ys[:, :, t]`",
+    },
+    of_both_ways: {
+        "order": "the gradient of what `np.stack(b[1:][::-1])` puts together is handed back in reverse order",
+        "part": "what flows back through bw uses the weights of fw",
+        "copied": "the gradients of bw.W and bw.U are those of fw.W and fw.U",
     },
     reset_before: {
         "new": "all gradients use `h / 2 + n` where `h` belongs",

@@ -310,8 +310,17 @@ def all_at_once(g, claims, truth, wrong):
             whose = "all gradients" if whole else f"the gradients of {several(wrong)}"
             return [f"{whose} are {told.replace(' a norm', ' a common norm')}"]
         return [f"{'every gradient' if whole else f'each gradient of {several(wrong)}'} is {told}"]
-    told = clipped(g, claims, truth, wrong) or reordered(g, claims, truth, wrong)
+    told = clipped(g, claims, truth, wrong) or exchanged(g, claims, truth, wrong) or reordered(g, claims, truth, wrong)
     return told or matched(everywhere(g, truth), claims, truth, "all gradients", g.near)
+
+
+def exchanged(g, claims, truth, wrong):
+    """Gradients of several arrays, each of which is that of another array."""
+    theirs = [[o for o, t in truth.items() if o != name and close(claims[name], t, g.near)] for name in wrong]
+    if len(wrong) == 1 or not all(theirs):
+        return []
+    off = figure(max(gap(claims[name], truth[name]) for name in wrong))
+    return [f"the gradients of {several(wrong)} are those of {several(names[0] for names in theirs)}: {off} from what is right"]
 
 
 def reordered(g, claims, truth, wrong):
@@ -589,7 +598,8 @@ def of_one(g, name, claim, truth):
     for words, a in {**extra, name: dict(zip(g.names, [*g.p.weights, g.p.x, *g.p.state]))[name]}.items():
         if a.shape == true.shape and np.count_nonzero(a) > 2:
             k = float(np.sum((claim - true) * a) / np.sum(a * a))
-            yield f"has {k:.6g} times {words} too much", true + k * a
+            times = "" if abs(k - 1) < CLOSE else f"{k:.6g} times "
+            yield f"is off by {times}{words}", true + k * a
     for axis in range(true.ndim if true.size > 2 else 0):
         whole = true.sum(axis, keepdims=True) + 0 * true
         yield f"is summed over axis {axis} as well, where each entry has a gradient of its own", whole

@@ -12,6 +12,8 @@ from cellcheck.properties.reports.diagnosis.places import argument, called, insi
 from cellcheck.properties.reports.diagnosis.steps import assigned, left_out, overwritten, stale, uncarried
 from cellcheck.properties.writing.text import several
 
+JOINING = ("stack", "concatenate", "hstack", "vstack", "column_stack", "row_stack")
+
 
 def mistakes(flow):
     """(sentence, edits) of everything that is tried."""
@@ -137,7 +139,7 @@ def cuts(flow):
     joined = {}
     for edges in flow.edges:
         node, k = edges[-1]
-        if node.own in ("concatenate", "hstack", "vstack", "column_stack", "row_stack") or (node.own == "put" and k):
+        if node.own in JOINING[1:] or (node.own == "put" and k):
             arg, through = words(edges)
             places = [_place(n, i) for n, i in edges]
             axis, start, many = places[-1]
@@ -541,10 +543,39 @@ def askew(flow):
                 yield said, {(n, i): n.slope(i)[order] for n, i in edges}
 
 
+def in_reverse(flow):
+    """Arrays that are put together, as the states of all steps, each with the gradient of another: the last comes first."""
+    found = {}
+    for node in flow.order:
+        count, shapes = len(node.parents), {parent.value.shape for parent in node.parents.values()}
+        if node.own in JOINING and node.text and count > 1 == len(shapes) and set(node.parents) == set(range(count)):
+            found.setdefault(node.key, []).append(node)
+    for nodes in found.values():
+        edits = {(n, k): n.slope(len(n.parents) - 1 - k) for n in nodes for k in n.parents}
+        yield f"the gradient of what {place(nodes[-1])} puts together is handed back in reverse order", edits
+
+
+def of_another_part(flow):
+    """The weights of one part of the cell in the place of those of another: of the other direction, or of the next layer."""
+    parts = {}
+    for name, leaf in flow.tape.leaves.items():
+        part, dot, key = name.rpartition(".")
+        if dot:
+            parts.setdefault(part, {})[key] = leaf
+    for one, other in itertools.permutations(parts, 2):
+        twins = {leaf: parts[other].get(key) for key, leaf in parts[one].items()}
+        if all(twin is not None and twin.value.shape == leaf.value.shape for leaf, twin in twins.items()):
+            uses = [(n, i, j, p) for edges in flow.edges for n, i in edges for j, p in n.parents.items() if j != i and p in twins]
+            said = f"what flows back through {one} uses the weights of {other}"
+            yield said, {(n, i): n.slope(i, j, twins[p].value) for n, i, j, p in uses}
+
+
 def rare(flow):
     """(sentence, edits) of what is tried if nothing else explains the gradients: exchanges, and wrong derivatives inside an activation."""
     yield from swapped(flow)
     yield from askew(flow)
+    yield from in_reverse(flow)
+    yield from of_another_part(flow)
     for others in (False, True):
         for pairs in flow.within:
             yield from derivatives(flow, pairs, others=others)
