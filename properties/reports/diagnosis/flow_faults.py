@@ -10,8 +10,9 @@ import numpy as np
 from cellcheck.properties.reports.diagnosis.flow import Flow
 from cellcheck.properties.reports.diagnosis.grown import CLOSE, close, figure, gap, grown, same
 from cellcheck.properties.reports.diagnosis.mistakes import matched
-from cellcheck.properties.reports.diagnosis.operations import mistakes, rare
+from cellcheck.properties.reports.diagnosis.operations import mistakes
 from cellcheck.properties.reports.diagnosis.places import argument, piece, place, shown, words
+from cellcheck.properties.reports.diagnosis.rare import rare
 from cellcheck.properties.reports.diagnosis.tape import Untold
 from cellcheck.properties.shrinking.shrinking import VISIBLE
 from cellcheck.properties.writing.text import several
