@@ -101,6 +101,13 @@ def test_a_single_broken_law_needs_no_overview(rows):
     assert told(rows) == ([], [True] * len(rows))
 
 
+def test_reports_that_could_not_be_written_are_told():
+    """Of hazards, too, of which no single report is shown."""
+    rows = [result(law) for law in "ab"]
+    rows[1]["finding"]["unwritten"] = "not written: No space left on device (reports)"
+    assert told(rows)[0][-1] == "  reports: not written: No space left on device (reports)"
+
+
 def test_laws_beyond_six_of_one_cause_are_named_in_one_line():
     """Without reports no path is named."""
     lines, long = told([result(law) for law in "abcdefgh"])

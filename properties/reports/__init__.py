@@ -33,7 +33,8 @@ def reported(case, directory=None):
     try:
         case.path = write(case, directory, attempts)
     except OSError as error:
-        return short(case, f"not written: {error.strerror} ({shown(directory, case.home)})")
+        case.unwritten = f"not written: {error.strerror} ({shown(directory, case.home)})"
+        return short(case, case.unwritten)
     return short(case, shown(case.path, case.home))
 
 

@@ -21,7 +21,7 @@ class Case:
 
     Cell: the factory; problem: the smallest case, literal where possible; error: what the law raises there; home: where paths of
     guests start; sentences: the diagnosis; faults: errors of Cellcheck in it; panels: of the picture; lengths: of the rows, where
-    the law passes any; path: of the report, once written;
+    the law passes any; path: of the report, once written; unwritten: why it could not be;
     options: of the command that runs the law again.
     """
 
@@ -39,6 +39,7 @@ class Case:
     panels: list = field(default_factory=list)
     lengths: np.ndarray | None = None
     path: Path | None = None
+    unwritten: str = ""
     options: tuple = ()
 
     @property

@@ -55,7 +55,7 @@ def finding(case):
     page = shown(path, case.home) if path else None
     size = sum(a.size + np.count_nonzero(a) for _, a in case.arrays())
     told = {"sentences": case.sentences, "blame": case.blames()[0], "path": path, "page": page, "name": case.short_label}
-    return {**told, "size": int(size)}
+    return {**told, "size": int(size), "unwritten": case.unwritten}
 
 
 def sentence(result):
@@ -100,6 +100,8 @@ def lines(results):
             yield f"    {', '.join(r['law'] for r in others)}"
         if page := next((r["finding"]["page"] for r in rows if r["finding"]["page"]), None):
             yield f"  reports: {Path(page).parent / 'README.md'}" if len(rows) > 1 else f"  report: {page}"
+        elif why := next((r["finding"].get("unwritten") for r in rows if r["finding"].get("unwritten")), None):
+            yield f"  reports: {why}"
 
 
 def _counted(n, what):
